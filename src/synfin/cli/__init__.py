@@ -1,0 +1,1 @@
+"""The commands: `synfin demo`, `synfin tun` and those to come."""

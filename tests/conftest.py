@@ -1,0 +1,72 @@
+"""What all tests share: what they may require of the machine, the rows they name, Hypothesis' profiles."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# The mission's rows: A1 to G2.
+ROW = re.compile(r"[A-G][1-9][0-9]?")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in item.iter_markers("row"):
+            wrong = [name for name in mark.args if not (isinstance(name, str) and ROW.fullmatch(name))]
+            if wrong or not mark.args:
+                raise pytest.UsageError(f"{item.nodeid}: {wrong} is no row of the mission, such as 'A8'")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("tun"):
+        require_of_machine("root", "tun", "netns", "ip")
+    for mark in item.iter_markers("requires"):
+        require_of_machine(*mark.args)
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[..., None]:
+    """For what is known only inside a test: ``require("root", "tshark")``. Elsewhere, mark the test instead."""
+    return require_of_machine
+
+
+def require_of_machine(*names: str) -> None:
+    """Skip the test when the machine lacks one of these; fail it when SYNFIN_REQUIRE=all says that it must not.
+
+    A name is "root", "tun", "netns", or that of a program.
+    """
+    for name in names:
+        lack = _lack(name)
+        if lack is None:
+            continue
+        if os.environ.get("SYNFIN_REQUIRE") == "all":
+            pytest.fail(f"{lack}, and SYNFIN_REQUIRE=all", pytrace=False)
+        pytest.skip(lack)
+
+
+@functools.cache
+def _lack(name: str) -> str | None:
+    """What the machine lacks to offer `name`, or None if it offers it."""
+    if name == "root":
+        return None if os.geteuid() == 0 else "not root"
+    if name == "tun":
+        device = Path("/dev/net/tun")
+        return None if os.access(device, os.R_OK | os.W_OK) else f"no access to {device}"
+    if name == "netns":
+        attempt = ["unshare", "--net", "true"]
+        if shutil.which(attempt[0]) and subprocess.run(attempt, check=False, capture_output=True).returncode == 0:
+            return None
+        return "no right to make a network namespace"
+    return None if shutil.which(name) else f"no program {name}"
