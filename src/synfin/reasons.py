@@ -1,0 +1,139 @@
+"""Why something happened: the closed list of reasons that trace events carry.
+
+A reason has a name, which `synfin.show` turns into words in each language, and the clause that asks for what was
+done. The list is closed, so that a test can hold the catalogues of words against it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class Reason:
+    """Why: `name` is the key of the catalogue of words, `clause` the source, such as ``RFC 9293 §3.10.7.4``."""
+
+    __slots__ = ("clause", "name")
+
+    def __init__(self, name: str, clause: str) -> None:
+        self.name = name
+        self.clause = clause
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.clause}>"
+
+
+# --- the user's calls --------------------------------------------------------------------------------------------
+PASSIVE_OPEN: Final = Reason("passive-open", "RFC 9293 §3.10.1")
+ACTIVE_OPEN: Final = Reason("active-open", "RFC 9293 §3.10.1")
+USER_CLOSED: Final = Reason("user-closed", "RFC 9293 §3.10.4")
+USER_ABORTED: Final = Reason("user-aborted", "RFC 9293 §3.10.5")
+CLOSED_WITH_DATA_UNREAD: Final = Reason("closed-with-data-unread", "RFC 9293 §3.6.1")
+
+# --- opening -----------------------------------------------------------------------------------------------------
+SYN_SENT: Final = Reason("syn-sent", "RFC 9293 §3.10.1")
+SYN_RECEIVED: Final = Reason("syn-received", "RFC 9293 §3.10.7.2")
+SYN_ANSWERED: Final = Reason("syn-answered", "RFC 9293 §3.10.7.2")
+SYN_ACK_RECEIVED: Final = Reason("syn-ack-received", "RFC 9293 §3.10.7.3")
+SYN_ACK_ANSWERED: Final = Reason("syn-ack-answered", "RFC 9293 §3.10.7.3")
+SIMULTANEOUS_SYN: Final = Reason("simultaneous-syn", "RFC 9293 §3.5")
+ACK_OF_SYN_RECEIVED: Final = Reason("ack-of-syn-received", "RFC 9293 §3.10.7.4")
+WRONG_ACK_OF_SYN: Final = Reason("wrong-ack-of-syn", "RFC 9293 §3.10.7.3")
+SYN_REPEATED: Final = Reason("syn-repeated", "RFC 9293 §3.8.1")
+SYN_QUEUE_FULL: Final = Reason("syn-queue-full", "RFC 4987 §1")
+ACCEPT_QUEUE_FULL: Final = Reason("accept-queue-full", "RFC 9293 §3.9.1.1")
+
+# --- what a segment was good for ---------------------------------------------------------------------------------
+ACCEPTED: Final = Reason("accepted", "RFC 9293 §3.10.7.4")
+ACKNOWLEDGES_NEW: Final = Reason("acknowledges-new", "RFC 9293 §3.10.7.4")
+DUPLICATE_ACKNOWLEDGMENT: Final = Reason("duplicate-acknowledgment", "RFC 5681 §2")
+IN_ORDER_DATA: Final = Reason("in-order-data", "RFC 9293 §3.10.7.4")
+OUT_OF_ORDER_DATA: Final = Reason("out-of-order-data", "RFC 9293 §3.10.7.4")
+DUPLICATE_DATA: Final = Reason("duplicate-data", "RFC 9293 §3.10.7.4")
+FIN_RECEIVED: Final = Reason("fin-received", "RFC 9293 §3.10.7.4")
+ACK_OF_FIN_RECEIVED: Final = Reason("ack-of-fin-received", "RFC 9293 §3.10.7.4")
+RESET_RECEIVED: Final = Reason("reset-received", "RFC 9293 §3.5.3")
+REFUSED: Final = Reason("refused", "RFC 9293 §3.10.7.3")
+
+# --- why a segment was dropped -----------------------------------------------------------------------------------
+OUTSIDE_WINDOW: Final = Reason("outside-window", "RFC 9293 §3.10.7.4")
+OLD_TIMESTAMP: Final = Reason("old-timestamp", "RFC 7323 §5.3")
+RESET_NOT_EXACT: Final = Reason("reset-not-exact", "RFC 5961 §3.2")
+SYN_IN_CONNECTION: Final = Reason("syn-in-connection", "RFC 5961 §4.2")
+ACK_NOT_ACCEPTABLE: Final = Reason("ack-not-acceptable", "RFC 5961 §5.2")
+NO_ACK: Final = Reason("no-ack", "RFC 9293 §3.10.7.4")
+NO_SYN: Final = Reason("no-syn", "RFC 9293 §3.10.7.3")
+NOTHING_FOR_LISTEN: Final = Reason("nothing-for-listen", "RFC 9293 §3.10.7.2")
+REASSEMBLY_FULL: Final = Reason("reassembly-full", "RFC 9293 §3.10.7.4")
+DATA_AFTER_CLOSE: Final = Reason("data-after-close", "RFC 9293 §3.6.1")
+NOBODY_HOME: Final = Reason("nobody-home", "RFC 9293 §3.10.7.1")
+DAMAGED: Final = Reason("damaged", "RFC 9293 §3.1")
+
+# --- why a segment was sent --------------------------------------------------------------------------------------
+NEW_DATA: Final = Reason("new-data", "RFC 9293 §3.10.2")
+FIN_SENT: Final = Reason("fin-sent", "RFC 9293 §3.10.4")
+ACK_AT_ONCE: Final = Reason("ack-at-once", "RFC 5681 §4.2")
+ACK_EVERY_SECOND: Final = Reason("ack-every-second", "RFC 9293 §3.8.6.3")
+ACK_DELAYED: Final = Reason("ack-delayed", "RFC 9293 §3.8.6.3")
+ACK_OF_FIN: Final = Reason("ack-of-fin", "RFC 9293 §3.10.7.4")
+ACK_OUT_OF_ORDER: Final = Reason("ack-out-of-order", "RFC 5681 §4.2")
+ACK_FILLS_GAP: Final = Reason("ack-fills-gap", "RFC 5681 §4.2")
+ACK_OF_UNACCEPTABLE: Final = Reason("ack-of-unacceptable", "RFC 9293 §3.10.7.4")
+CHALLENGE_ACK: Final = Reason("challenge-ack", "RFC 5961 §3.2")
+WINDOW_UPDATE: Final = Reason("window-update", "RFC 9293 §3.8.6.2.2")
+WINDOW_PROBE: Final = Reason("window-probe", "RFC 9293 §3.8.6.1")
+PROBE_OVERRIDE: Final = Reason("probe-override", "RFC 9293 §3.8.6.2.1")
+RETRANSMISSION_TIMEOUT: Final = Reason("retransmission-timeout", "RFC 6298 §5.4")
+FAST_RETRANSMIT: Final = Reason("fast-retransmit", "RFC 5681 §3.2")
+PARTIAL_ACKNOWLEDGMENT: Final = Reason("partial-acknowledgment", "RFC 6582 §3.2")
+RESET_NO_CONNECTION: Final = Reason("reset-no-connection", "RFC 9293 §3.10.7.1")
+RESET_ABORT: Final = Reason("reset-abort", "RFC 9293 §3.10.5")
+
+# --- congestion control ------------------------------------------------------------------------------------------
+INITIAL_WINDOW: Final = Reason("initial-window", "RFC 6928 §2")
+IDLE_RESTART: Final = Reason("idle-restart", "RFC 5681 §4.1")
+SLOW_START: Final = Reason("slow-start", "RFC 5681 §3.1")
+CONGESTION_AVOIDANCE: Final = Reason("congestion-avoidance", "RFC 5681 §3.1")
+FAST_RECOVERY: Final = Reason("fast-recovery", "RFC 5681 §3.2")
+FULL_ACKNOWLEDGMENT: Final = Reason("full-acknowledgment", "RFC 6582 §3.2")
+
+# --- time --------------------------------------------------------------------------------------------------------
+TWO_MSL_OVER: Final = Reason("two-msl-over", "RFC 9293 §3.10.8")
+TIME_WAIT_RESTARTED: Final = Reason("time-wait-restarted", "RFC 9293 §3.10.7.4")
+NOTHING_FOR_TIME_WAIT: Final = Reason("nothing-for-time-wait", "RFC 9293 §3.10.7.4")
+TIME_WAIT_REOPENED: Final = Reason("time-wait-reopened", "RFC 9293 §3.6.1")
+FIN_WAIT_2_OVER: Final = Reason("fin-wait-2-over", "RFC 9293 §3.6.1")
+GAVE_UP: Final = Reason("gave-up", "RFC 9293 §3.8.3")
+
+# --- what a wire does --------------------------------------------------------------------------------------------
+LOST_BY_CHANCE: Final = Reason("lost-by-chance", "")
+LOST_BY_REQUEST: Final = Reason("lost-by-request", "")
+QUEUE_FULL: Final = Reason("queue-full", "")
+
+
+#: Verdicts that mean: nothing of the segment was used.
+DROPS: Final = frozenset(
+    {
+        WRONG_ACK_OF_SYN,
+        SYN_QUEUE_FULL,
+        ACCEPT_QUEUE_FULL,
+        DUPLICATE_DATA,
+        OUTSIDE_WINDOW,
+        OLD_TIMESTAMP,
+        RESET_NOT_EXACT,
+        SYN_IN_CONNECTION,
+        ACK_NOT_ACCEPTABLE,
+        NO_ACK,
+        NO_SYN,
+        NOTHING_FOR_LISTEN,
+        REASSEMBLY_FULL,
+        DATA_AFTER_CLOSE,
+        NOBODY_HOME,
+        DAMAGED,
+        NOTHING_FOR_TIME_WAIT,
+    }
+)
+
+
+def all_reasons() -> list[Reason]:
+    """Every reason there is, in the order of this file."""
+    return [value for value in globals().values() if isinstance(value, Reason)]

@@ -1,0 +1,99 @@
+"""What an acceptable acknowledgment does: SND.UNA, the send window, round trips, recovery (RFC 9293 §3.10.7.4)."""
+
+from __future__ import annotations
+
+from synfin import reasons
+from synfin.tcp import readiness, timers
+from synfin.tcp.clock import timestamp
+from synfin.tcp.parameters import MILLISECOND, SECOND
+from synfin.tcp.tcb import Tcb
+from synfin.wire.sequence import HALF, MASK
+from synfin.wire.tcp import FIN, SYN, Segment
+
+#: A round trip longer than this is no measurement but nonsense in an echo.
+LONGEST_ROUND_TRIP = 600 * SECOND
+
+
+def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> None:
+    """Takes SEG.ACK, not beyond SND.NXT, and SEG.WND of an acceptable segment (`seq`, `ack` unwrapped)."""
+    window_before = tcb.snd_wnd
+    # The peer lives: what it does not take it will take later (RFC 9293 §3.8.6.1, MUST-37).
+    tcb.probes = 0
+    if ack >= tcb.snd_una and not segment.flags & SYN:
+        _update_window(tcb, segment, seq, ack, now)
+    if ack > tcb.snd_una:
+        _advance(tcb, segment, ack, now)
+    elif (
+        # RFC 5681 §2, the definition of a duplicate acknowledgment
+        ack == tcb.snd_una
+        and tcb.snd_nxt > tcb.snd_una
+        and segment.payload_length == 0
+        and not segment.flags & (SYN | FIN)
+        and tcb.snd_wnd == window_before
+        and len(tcb.sent) > 0
+        and tcb.snd_una > tcb.iss
+    ):
+        tcb.verdict = reasons.DUPLICATE_ACKNOWLEDGMENT
+        tcb.recovery.duplicate(tcb, now)
+
+
+def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> None:
+    # RFC 9293 §3.10.7.4, fifth, ESTABLISHED: old segments do not update the window.
+    if tcb.snd_wl1 < seq or (tcb.snd_wl1 == seq and tcb.snd_wl2 <= ack):
+        window = segment.wnd << tcb.snd_wscale
+        tcb.snd_wl1 = seq
+        tcb.snd_wl2 = ack
+        if window != tcb.snd_wnd:
+            tcb.snd_wnd = window
+            tcb.max_snd_wnd = max(tcb.max_snd_wnd, window)
+            if tcb.tracer is not None:
+                tcb.trace_window(now)
+        if window > 0 and len(tcb.sent) == 0:
+            tcb.stop_timer(timers.PERSIST, now)
+
+
+def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
+    flight = tcb.snd_nxt - tcb.snd_una
+    acknowledged = tcb.sent.acknowledge(ack)
+    # RFC 7661 in short, as Linux: the window grows only while it, and not the user, limits what is sent.
+    tcb.cwnd_limited = tcb.snd_una < tcb.cwnd_limited_until or (tcb.cwnd < tcb.ssthresh and tcb.cwnd < 2 * flight)
+    octets = ack - tcb.snd_una
+    tcb.snd_una = ack
+    tcb.delivered += octets
+    tcb.snd_sml = max(tcb.snd_sml, tcb.iss)
+    tcb.send_buffer.release(ack)
+    tcb.verdict = reasons.ACKNOWLEDGES_NEW
+    if tcb.fin_queued and ack > tcb.send_buffer.end:
+        tcb.fin_acknowledged = True
+    _measure(tcb, segment, acknowledged.rtt_from, now)
+    tcb.retransmissions = 0
+    tcb.first_retransmission = -1
+    tcb.keep_retransmission_timer = False
+    if tcb.cwnd:
+        tcb.recovery.acknowledged(tcb, octets, now)
+    # RFC 6298 §5.2, §5.3
+    if len(tcb.sent) == 0:
+        tcb.stop_timer(timers.RETRANSMISSION, now)
+    elif not tcb.keep_retransmission_timer:
+        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+    tcb.wake |= readiness.POLLOUT
+
+
+def _measure(tcb: Tcb, segment: Segment, rtt_from: int, now: int) -> None:
+    """RFC 6298 §3: Karn's rule, which a timestamp's echo makes unnecessary (RFC 7323 §4)."""
+    round_trip = tcb.round_trip
+    if rtt_from >= 0:
+        rtt = now - rtt_from
+    elif tcb.timestamps and segment.options.ts_ecr:
+        ticks = (timestamp(now, tcb.ts_offset) - segment.options.ts_ecr) & MASK
+        if ticks >= HALF:
+            return
+        # A tick is the clock's grain; a round trip within one took less than that.
+        rtt = max(ticks, 1) * MILLISECOND
+    else:
+        return
+    if rtt > LONGEST_ROUND_TRIP:
+        return
+    round_trip.measured(rtt)
+    if tcb.tracer is not None:
+        tcb.tracer.round_trip_measured(now, tcb.identity.flow, rtt, round_trip.srtt, round_trip.rttvar, round_trip.rto)

@@ -1,0 +1,242 @@
+"""SEGMENT ARRIVES (RFC 9293 §3.10.7.4): the RFC's steps in its order, a function for each.
+
+CLOSED is in `closed`, LISTEN and a passive SYN-RECEIVED in `listener`, SYN-SENT in `syn_sent`, TIME-WAIT in
+`time_wait`; the steps from the sixth on are in `text`. A check returns False when it has dealt with the segment.
+"""
+
+from __future__ import annotations
+
+from errno import ECONNREFUSED, ECONNRESET, EPIPE
+
+from synfin import reasons
+from synfin.tcp import closed, states, syn_sent
+from synfin.tcp.acknowledgment import process_acknowledgment
+from synfin.tcp.arriving import Arrival, established, note_duplicate, start_fin_wait_2_timer
+from synfin.tcp.clock import TS_RECENT_LIFE
+from synfin.tcp.ending import end
+from synfin.tcp.parameters import MILLISECOND
+from synfin.tcp.segments import make_reset, make_segment
+from synfin.tcp.tcb import Tcb
+from synfin.tcp.text import check_fin, check_urg, process_text
+from synfin.wire.sequence import before, unwrap
+from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
+
+
+def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
+    """Takes a segment of this connection. Returns the reply that belongs to it (RST, challenge or duplicate ACK).
+
+    `tcb.verdict` says afterwards what the segment was good for, `tcb.why` the reason of the reply.
+    """
+    tcb.verdict = reasons.ACCEPTED
+    if tcb.state == states.CLOSED:
+        tcb.verdict = reasons.NOBODY_HOME
+        tcb.why = reasons.RESET_NO_CONNECTION
+        return closed.segment_arrives(segment)
+    ack = unwrap(segment.ack, tcb.snd_una)
+    if tcb.state == states.SYN_SENT:
+        # The peer's numbers begin with this segment: there is nothing yet to unwrap them by.
+        arrival = Arrival(segment, segment.seq, ack)
+        syn_sent.segment_arrives(tcb, arrival, now)
+    else:
+        arrival = Arrival(segment, unwrap(segment.seq, tcb.rcv_nxt), ack)
+        _other_states(tcb, arrival, now)
+    return arrival.reply
+
+
+# --- RFC 9293 §3.10.7.4: other states -----------------------------------------------------------------------------
+
+
+def _other_states(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    if not _check_sequence_number(tcb, arrival, now):
+        return
+    if arrival.segment.flags & RST:
+        _check_rst(tcb, arrival, now)
+        return
+    # Third, check security: there is none.
+    if arrival.segment.flags & SYN and not _crossing_syn_ack(tcb, arrival):
+        _check_syn(tcb, arrival, now)
+        return
+    if not _check_ack(tcb, arrival, now):
+        return
+    check_urg(tcb, arrival)
+    process_text(tcb, arrival, now)
+    check_fin(tcb, arrival, now)
+
+
+# First, check sequence number.
+
+
+def _check_sequence_number(tcb: Tcb, arrival: Arrival, now: int) -> bool:
+    segment = arrival.segment
+    tcb.last_received = now
+    if tcb.timestamps and segment.options.ts_val is not None and not segment.flags & RST:
+        # RFC 7323 §5.3, R1
+        ts_val = segment.options.ts_val
+        if tcb.ts_recent_at >= 0 and before(ts_val, tcb.ts_recent) and now - tcb.ts_recent_at < TS_RECENT_LIFE:
+            tcb.verdict = reasons.OLD_TIMESTAMP
+            _answer_unacceptable(tcb, arrival, now)
+            return False
+    if _crossing_syn_ack(tcb, arrival):
+        return True
+    if not _acceptable(tcb, arrival):
+        tcb.verdict = reasons.OUTSIDE_WINDOW
+        if segment.payload_length and arrival.end <= tcb.rcv_nxt:
+            tcb.verdict = reasons.DUPLICATE_DATA
+            note_duplicate(tcb, arrival.seq, arrival.end)
+        _answer_unacceptable(tcb, arrival, now)
+        return False
+    if tcb.timestamps and segment.options.ts_val is not None and arrival.seq <= tcb.last_ack_sent:
+        # RFC 7323 §4.3 (2), §5.3 R3
+        if tcb.ts_recent_at < 0 or not before(segment.options.ts_val, tcb.ts_recent):
+            tcb.ts_recent = segment.options.ts_val
+            tcb.ts_recent_at = now
+        elif now - tcb.ts_recent_at >= TS_RECENT_LIFE:
+            # RFC 7323 §5.5
+            tcb.ts_recent = segment.options.ts_val
+            tcb.ts_recent_at = now
+    return True
+
+
+def _acceptable(tcb: Tcb, arrival: Arrival) -> bool:
+    """RFC 9293 §3.10.7.4, table 6. At a zero window what is at RCV.NXT passes, for its ACK, URG or RST."""
+    seq = arrival.seq
+    length = arrival.segment.length
+    if tcb.rcv_wnd == 0:
+        return seq == tcb.rcv_nxt
+    edge = tcb.rcv_edge
+    if length == 0:
+        return tcb.rcv_nxt <= seq < edge
+    return tcb.rcv_nxt <= seq < edge or tcb.rcv_nxt <= seq + length - 1 < edge
+
+
+def _crossing_syn_ack(tcb: Tcb, arrival: Arrival) -> bool:
+    """RFC 9293 §3.5, figure 7: in a simultaneous open the peer's SYN comes again, with the ACK of ours.
+
+    Its SYN lies before the window; trimmed of it, the segment begins at RCV.NXT and is acceptable.
+    """
+    return (
+        tcb.state == states.SYN_RECEIVED
+        and arrival.segment.flags & (SYN | ACK | RST) == SYN | ACK
+        and arrival.seq == tcb.irs
+        and arrival.ack == tcb.snd_nxt
+    )
+
+
+def _answer_unacceptable(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    """<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, unless the segment is a RST or answers come too often."""
+    segment = arrival.segment
+    if segment.flags & RST:
+        return
+    if (segment.length == 0 or segment.flags & SYN) and not _may_challenge(tcb, now):
+        return
+    arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)
+    tcb.why = reasons.ACK_OF_UNACCEPTABLE
+
+
+def _may_challenge(tcb: Tcb, now: int) -> bool:
+    """RFC 5961 §7: answers to what an attacker can send at will are limited, here as tcp_invalid_ratelimit says."""
+    limit = tcb.parameters.tcp_invalid_ratelimit * MILLISECOND
+    if tcb.challenged_at >= 0 and now - tcb.challenged_at < limit:
+        return False
+    tcb.challenged_at = now
+    return True
+
+
+def _challenge(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    if _may_challenge(tcb, now):
+        arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)
+        tcb.why = reasons.CHALLENGE_ACK
+
+
+# Second, check the RST bit.
+
+
+def _check_rst(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    if arrival.seq != tcb.rcv_nxt:
+        # RFC 5961 §3.2: in the window but not exact.
+        tcb.verdict = reasons.RESET_NOT_EXACT
+        _challenge(tcb, arrival, now)
+        return
+    tcb.verdict = reasons.RESET_RECEIVED
+    if tcb.state == states.SYN_RECEIVED:
+        error = ECONNREFUSED
+    elif tcb.state == states.CLOSE_WAIT:
+        error = EPIPE
+    elif tcb.state in (states.CLOSING, states.LAST_ACK):
+        error = 0
+    else:
+        error = ECONNRESET
+    end(tcb, states.RCV_RST, error, now, reasons.RESET_RECEIVED)
+
+
+# Fourth, check the SYN bit.
+
+
+def _check_syn(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    # RFC 5961 §4.2
+    tcb.verdict = reasons.SYN_IN_CONNECTION
+    _challenge(tcb, arrival, now)
+
+
+# Fifth, check the ACK field.
+
+
+def _check_ack(tcb: Tcb, arrival: Arrival, now: int) -> bool:
+    segment = arrival.segment
+    if not segment.flags & ACK:
+        tcb.verdict = reasons.NO_ACK
+        return False
+    ack = arrival.ack
+    if tcb.snd_una == tcb.iss:
+        # SYN-RECEIVED, or FIN-WAIT-1 when the user closed before the handshake was over.
+        if not tcb.snd_una < ack <= tcb.snd_nxt:
+            tcb.verdict = reasons.ACK_NOT_ACCEPTABLE
+            tcb.why = reasons.RESET_NO_CONNECTION
+            arrival.reply = make_reset(tcb, ack, now, acknowledge=False)
+            return False
+        if tcb.state == states.SYN_RECEIVED:
+            tcb.change_state(states.RCV_ACK_OF_SYN, now, reasons.ACK_OF_SYN_RECEIVED)
+        process_acknowledgment(tcb, segment, arrival.seq, ack, now)
+        established(tcb, segment, arrival.seq, ack)
+        tcb.verdict = reasons.ACK_OF_SYN_RECEIVED
+    elif ack > tcb.snd_nxt:
+        tcb.verdict = reasons.ACK_NOT_ACCEPTABLE
+        _challenge(tcb, arrival, now)
+        return False
+    elif ack < tcb.snd_una - tcb.max_snd_wnd:
+        # RFC 5961 §5.2
+        tcb.verdict = reasons.ACK_NOT_ACCEPTABLE
+        _challenge(tcb, arrival, now)
+        return False
+    else:
+        process_acknowledgment(tcb, segment, arrival.seq, ack, now)
+    return _check_ack_of_fin(tcb, arrival, now)
+
+
+def _check_ack_of_fin(tcb: Tcb, arrival: Arrival, now: int) -> bool:
+    if not tcb.fin_acknowledged:
+        return True
+    if tcb.state == states.FIN_WAIT_1:
+        if not _brings_fin(tcb, arrival):
+            tcb.verdict = reasons.ACK_OF_FIN_RECEIVED
+            tcb.change_state(states.RCV_ACK_OF_FIN, now, reasons.ACK_OF_FIN_RECEIVED)
+            start_fin_wait_2_timer(tcb, now)
+    elif tcb.state == states.CLOSING:
+        tcb.verdict = reasons.ACK_OF_FIN_RECEIVED
+        tcb.change_state(states.RCV_ACK_OF_FIN, now, reasons.ACK_OF_FIN_RECEIVED)
+        tcb.timers.stop_all()
+    elif tcb.state == states.LAST_ACK:
+        tcb.verdict = reasons.ACK_OF_FIN_RECEIVED
+        end(tcb, states.RCV_ACK_OF_FIN, 0, now, reasons.ACK_OF_FIN_RECEIVED)
+        return False
+    return True
+
+
+def _brings_fin(tcb: Tcb, arrival: Arrival) -> bool:
+    """Whether this segment will make RCV.NXT pass the peer's FIN in the steps to come."""
+    segment = arrival.segment
+    if not segment.flags & FIN or arrival.start > tcb.rcv_nxt:
+        return False
+    if segment.payload_length == 0:
+        return True
+    return not tcb.orphaned and tcb.rcv_wnd > 0 and arrival.end - 1 <= tcb.rcv_edge

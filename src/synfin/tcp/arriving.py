@@ -1,0 +1,57 @@
+"""A segment on its way through the steps of SEGMENT ARRIVES, and what several of them do (RFC 9293 §3.10.7)."""
+
+from __future__ import annotations
+
+from synfin.tcp import readiness, states, timers
+from synfin.tcp.parameters import SECOND
+from synfin.tcp.tcb import Tcb
+from synfin.wire.tcp import SYN, Segment
+
+
+class Arrival:
+    """A segment on its way through the steps: SEG.SEQ and SEG.ACK unwrapped, the reply that belongs to it.
+
+    `start` is the number of its first octet of data, behind a SYN.
+    """
+
+    __slots__ = ("ack", "reply", "segment", "seq", "start")
+
+    def __init__(self, segment: Segment, seq: int, ack: int) -> None:
+        self.segment = segment
+        self.seq = seq
+        self.ack = ack
+        self.start = seq + 1 if segment.flags & SYN else seq
+        self.reply: Segment | None = None
+
+    @property
+    def end(self) -> int:
+        """SEG.SEQ + SEG.LEN"""
+        return self.seq + self.segment.length
+
+
+def established(tcb: Tcb, segment: Segment, seq: int, ack: int) -> None:
+    """The handshake is complete: take the peer's window and start to measure."""
+    # RFC 7323 §2.2: the window of a segment with SYN is never scaled.
+    tcb.snd_wnd = segment.wnd if segment.flags & SYN else segment.wnd << tcb.snd_wscale
+    tcb.max_snd_wnd = max(tcb.max_snd_wnd, tcb.snd_wnd)
+    tcb.snd_wl1 = seq
+    tcb.snd_wl2 = ack
+    if tcb.syn_transmissions > 1:
+        tcb.round_trip.syn_was_lost()
+    tcb.congestion.established(tcb)
+    tcb.acknowledging.established(tcb.advertised_mss, tcb.rcv_wnd)
+    tcb.rcv_space_from = tcb.rcv_nxt
+    tcb.wake |= readiness.POLLOUT
+
+
+def note_duplicate(tcb: Tcb, start: int, end_of_it: int) -> None:
+    """RFC 2883 §4: the next SACK option reports the duplicate; and the peer wants its acknowledgments at once."""
+    if tcb.sack_permitted and tcb.parameters.tcp_dsack:
+        tcb.dsack = (start, end_of_it)
+    tcb.acknowledging.grant_quick(tcb.rcv_wnd)
+
+
+def start_fin_wait_2_timer(tcb: Tcb, now: int) -> None:
+    """A connection that its user has closed does not stay in FIN-WAIT-2 for ever (``tcp_fin_timeout``)."""
+    if tcb.orphaned and tcb.state == states.FIN_WAIT_2:
+        tcb.start_timer(timers.FIN_WAIT_2, now + tcb.parameters.tcp_fin_timeout * SECOND, now)

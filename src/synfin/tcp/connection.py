@@ -1,0 +1,231 @@
+"""A connection and its verbs: the user's calls of RFC 9293 §3.10, the network's and time's."""
+
+from __future__ import annotations
+
+from errno import ENOTCONN, EPIPE
+
+from synfin import reasons
+from synfin.tcp import arrival, output, readiness, states, timeouts
+from synfin.tcp.arriving import start_fin_wait_2_timer
+from synfin.tcp.ending import end
+from synfin.tcp.errors import os_error
+from synfin.tcp.reassembly import Piece
+from synfin.tcp.receive_tuning import user_read
+from synfin.tcp.send_buffer import octets_of
+from synfin.tcp.tcb import Tcb
+from synfin.wire.sequence import wrap
+from synfin.wire.tcp import Segment
+
+#: What a range of the record of what was sent costs beside its octets, about.
+RANGE_OVERHEAD = 256
+
+
+class Status:
+    """What STATUS tells (RFC 9293 §3.9.1.6): the state, both windows, what waits. Numbers as on the wire."""
+
+    __slots__ = (
+        "cwnd",
+        "error",
+        "irs",
+        "iss",
+        "mss",
+        "rcv_nxt",
+        "rcv_wnd",
+        "receive_queue",
+        "retransmissions",
+        "rto",
+        "send_queue",
+        "snd_nxt",
+        "snd_una",
+        "snd_wnd",
+        "srtt",
+        "ssthresh",
+        "state",
+    )
+
+    def __init__(self, tcb: Tcb) -> None:
+        self.state = states.NAMES[tcb.state]
+        self.error = tcb.error
+        self.iss = wrap(tcb.iss)
+        self.irs = wrap(tcb.irs)
+        self.snd_una = wrap(tcb.snd_una)
+        self.snd_nxt = wrap(tcb.snd_nxt)
+        self.snd_wnd = tcb.snd_wnd
+        self.rcv_nxt = wrap(tcb.rcv_nxt)
+        self.rcv_wnd = tcb.rcv_wnd
+        self.send_queue = len(tcb.send_buffer)
+        self.receive_queue = tcb.receive_queue.octets
+        self.mss = tcb.mss
+        self.cwnd = tcb.cwnd
+        self.ssthresh = tcb.ssthresh
+        self.srtt = tcb.round_trip.srtt
+        self.rto = tcb.round_trip.rto
+        self.retransmissions = tcb.retransmissions
+
+    def __repr__(self) -> str:
+        return f"Status({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+
+
+class Connection(Tcb):
+    """A connection in any state but LISTEN, a passive SYN-RECEIVED, and TIME-WAIT once its last ACK has gone.
+
+    It changes only when told and is told the time, in nanoseconds of any clock, with every call. After each call
+    the driver asks `poll_transmit` until None, and comes back at `next_deadline`.
+    """
+
+    __slots__ = ()
+
+    # --- the user's calls
+
+    def open(self, now: int) -> None:
+        """OPEN, active (RFC 9293 §3.10.1): the SYN comes out of `poll_transmit`."""
+        if self.tracer is not None:
+            self.tracer.user_called(now, self.identity.flow, "OPEN")
+        self.change_state(states.ACTIVE_OPEN, now, reasons.ACTIVE_OPEN)
+
+    def send(self, data: bytes | bytearray | memoryview, now: int) -> int:
+        """SEND (RFC 9293 §3.10.2): takes as much of `data` as the send buffer has room for.
+
+        Returns how many octets were taken. Immutable data is kept by reference, other data copied. Raises
+        BlockingIOError when there is no room, BrokenPipeError after CLOSE, the error that ended the connection
+        once, and BrokenPipeError from then on.
+        """
+        self.raise_error()
+        if self.fin_queued or self.state == states.CLOSED:
+            raise os_error(EPIPE)
+        if self.state not in states.MAY_SEND:
+            raise os_error(ENOTCONN)
+        view = octets_of(data)
+        if len(view) == 0:
+            return 0
+        room = self.send_limit() - len(self.send_buffer) - len(self.sent) * RANGE_OVERHEAD
+        if room <= 0:
+            raise BlockingIOError
+        if len(view) > room:
+            view = view[:room]
+        self.send_buffer.append(view)
+        self.send_buffer.push(self.snd_nxt, self.mss)
+        if self.tracer is not None:
+            self.tracer.user_called(now, self.identity.flow, "SEND", len(view))
+        return len(view)
+
+    def receive(self, limit: int, now: int) -> list[Piece]:
+        """RECEIVE (RFC 9293 §3.10.3): up to `limit` octets in order, as views of what arrived.
+
+        An empty list means the end of the stream: the peer sent its FIN and all before it was read. Raises
+        BlockingIOError when nothing is there yet, and the error that ended the connection, once.
+        """
+        pieces = self.receive_queue.take(limit)
+        if pieces:
+            octets = sum(map(len, pieces))
+            user_read(self, octets, now)
+            if self.tracer is not None:
+                self.tracer.user_called(now, self.identity.flow, "RECEIVE", octets)
+            return pieces
+        if limit == 0:
+            return []
+        self.raise_error()
+        if self.fin_received or self.state == states.CLOSED:
+            return []
+        if self.state in (states.SYN_SENT, states.SYN_RECEIVED) or self.state in states.SYNCHRONIZED:
+            raise BlockingIOError
+        raise os_error(ENOTCONN)
+
+    def close(self, now: int) -> None:
+        """CLOSE (RFC 9293 §3.10.4): no more data will be sent. What was sent is delivered, then a FIN; what the
+        peer still sends can be received. Closing twice does nothing."""
+        if self.fin_queued or self.state == states.CLOSED:
+            return
+        if self.tracer is not None:
+            self.tracer.user_called(now, self.identity.flow, "CLOSE")
+        if self.state == states.SYN_SENT:
+            end(self, states.CLOSE, 0, now, reasons.USER_CLOSED)
+            return
+        if self.state not in states.MAY_SEND:
+            return
+        self.fin_queued = True
+        self.change_state(states.CLOSE, now, reasons.USER_CLOSED)
+
+    def release(self, now: int) -> None:
+        """The user lets go of the connection, as close(2) does: CLOSE, and nobody will read what arrives.
+
+        With data unread the connection is aborted, so that the peer learns that they were lost (RFC 9293 §3.6.1,
+        SHLD-3). Otherwise it ends by itself, within ``tcp_fin_timeout`` and ``tcp_orphan_retries``.
+        """
+        if self.orphaned:
+            return
+        self.orphaned = True
+        if self.receive_queue.octets and self.state != states.CLOSED:
+            self._abort(now, reasons.CLOSED_WITH_DATA_UNREAD)
+            return
+        self.close(now)
+        start_fin_wait_2_timer(self, now)
+
+    def abort(self, now: int) -> None:
+        """ABORT (RFC 9293 §3.10.5): a RST goes to the peer, all that waits is dropped."""
+        if self.tracer is not None:
+            self.tracer.user_called(now, self.identity.flow, "ABORT")
+        self._abort(now, reasons.USER_ABORTED)
+
+    def _abort(self, now: int, reason: reasons.Reason) -> None:
+        if self.state == states.CLOSED:
+            return
+        # RFC 9293 §3.10.5: no RST from SYN-SENT, where the peer knows of nothing, nor when both FINs are sent.
+        tells_peer = self.state not in (states.SYN_SENT, states.CLOSING, states.LAST_ACK, states.TIME_WAIT)
+        end(self, states.ABORT, 0, now, reason)
+        self.receive_queue.clear()
+        self.reset_pending = tells_peer
+
+    def status(self) -> Status:
+        """STATUS (RFC 9293 §3.10.6)."""
+        return Status(self)
+
+    def raise_error(self) -> None:
+        """Raises the error that ended the connection, if there is one, and forgets it (as SO_ERROR does)."""
+        if self.error:
+            error = self.error
+            self.error = 0
+            raise os_error(error)
+
+    def readiness(self) -> int:
+        """What the user could do now without waiting: bits of `synfin.tcp.readiness`."""
+        bits = 0
+        state = self.state
+        if self.receive_queue.octets or self.fin_received or state == states.CLOSED:
+            bits |= readiness.POLLIN
+        if self.fin_received:
+            bits |= readiness.POLLRDHUP
+        if self.fin_queued or state == states.CLOSED or (state in (states.ESTABLISHED, states.CLOSE_WAIT) and self._has_room()):
+            bits |= readiness.POLLOUT
+        if state == states.CLOSED or (self.fin_received and self.fin_queued):
+            bits |= readiness.POLLHUP
+        if self.error:
+            bits |= readiness.POLLERR
+        if self.rcv_up > self.rcv_nxt - self.receive_queue.octets:
+            bits |= readiness.POLLPRI
+        return bits
+
+    def _has_room(self) -> bool:
+        """Whether a third of the send buffer is free, so that a writer is not woken for single octets."""
+        used = len(self.send_buffer) + len(self.sent) * RANGE_OVERHEAD
+        return used * 3 <= self.send_limit() * 2
+
+    # --- the network's calls
+
+    def segment_arrives(self, segment: Segment, now: int) -> Segment | None:
+        """SEGMENT ARRIVES (RFC 9293 §3.10.7). Returns the reply that belongs to this segment, if there is one."""
+        return arrival.segment_arrives(self, segment, now)
+
+    def poll_transmit(self, now: int, room: int) -> Segment | None:
+        """The next segment to send, or None; `room` is the largest, in octets, that the link takes."""
+        return output.poll_transmit(self, now, room)
+
+    # --- time's calls
+
+    def deadline_reached(self, now: int) -> None:
+        """Handles the timers that have expired by `now`."""
+        timeouts.deadline_reached(self, now)
+
+    def next_deadline(self) -> int:
+        """When to call `deadline_reached` (nanoseconds), `timers.NEVER` if no timer runs."""
+        return self.timers.earliest

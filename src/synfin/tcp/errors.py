@@ -1,0 +1,33 @@
+"""Errors as the platform raises them: OSError, of the class that belongs to its errno."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+_MESSAGES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        errno.EACCES: "Permission denied",
+        errno.EADDRINUSE: "Address already in use",
+        errno.EADDRNOTAVAIL: "Cannot assign requested address",
+        errno.EAFNOSUPPORT: "Address family not supported by protocol",
+        errno.EALREADY: "Operation already in progress",
+        errno.ECONNABORTED: "Software caused connection abort",
+        errno.ECONNREFUSED: "Connection refused",
+        errno.ECONNRESET: "Connection reset by peer",
+        errno.EHOSTUNREACH: "No route to host",
+        errno.EINVAL: "Invalid argument",
+        errno.EISCONN: "Transport endpoint is already connected",
+        errno.ENETUNREACH: "Network is unreachable",
+        errno.ENOTCONN: "Transport endpoint is not connected",
+        errno.EPIPE: "Broken pipe",
+        errno.ETIMEDOUT: "Connection timed out",
+    }
+)
+
+
+def os_error(number: int) -> OSError:
+    """The exception for `number`: ConnectionResetError, TimeoutError and so on, with errno and message set."""
+    return OSError(number, _MESSAGES.get(number, f"Error {number}"))

@@ -1,0 +1,37 @@
+"""Numbers that an outsider cannot guess: initial sequence numbers and the offsets of timestamps (RFC 6528)."""
+
+from __future__ import annotations
+
+from hashlib import blake2s
+
+from synfin.tcp.tcb import Identity
+from synfin.wire.sequence import MASK
+
+#: RFC 9293 §3.4.1 (MUST-8): the clock behind initial numbers ticks about every 4 microseconds.
+TICK = 4_000
+
+
+class InitialSequenceNumbers:
+    """ISN = M + F(local address, local port, remote address, remote port, secret) of RFC 6528 §3.
+
+    F is BLAKE2s under `secret` (16 octets or more), which is given to the host when it is made.
+    """
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) < 16:
+            raise ValueError(f"a secret of {len(secret)} octets is too short; 16 or more are needed")
+        self._secret = secret[:32]
+
+    def _hash(self, purpose: bytes, flow: bytes) -> int:
+        return int.from_bytes(blake2s(flow, digest_size=4, key=self._secret, person=purpose).digest(), "big")
+
+    def iss(self, identity: Identity, now: int) -> int:
+        """The initial send sequence number of a connection opened at time `now` (nanoseconds)."""
+        return (now // TICK + self._hash(b"isn", identity.flow)) & MASK
+
+    def timestamp_offset(self, identity: Identity) -> int:
+        """What is added to the timestamp clock towards this peer (RFC 7323 §5.4), for all its ports alike, so that
+        RFC 7323's rules for TIME-WAIT hold across connections."""
+        return self._hash(b"tsoffset", identity.flow[:-4])

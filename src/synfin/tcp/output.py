@@ -1,0 +1,238 @@
+"""What to send, decided when the driver asks: retransmissions, new data, a FIN, a probe, an acknowledgment."""
+
+from __future__ import annotations
+
+from synfin import reasons
+from synfin.tcp import states, timers
+from synfin.tcp.parameters import MILLISECOND
+from synfin.tcp.segments import make_reset, make_segment, make_syn
+from synfin.tcp.sent import SentRange
+from synfin.tcp.tcb import Tcb
+from synfin.wire.tcp import FIN, PSH, Segment
+
+#: Octets of a TCP header without options.
+HEADER = 20
+#: States in which what is in the send buffer may go out.
+_SENDING = frozenset({states.ESTABLISHED, states.CLOSE_WAIT, states.FIN_WAIT_1, states.CLOSING, states.LAST_ACK})
+
+
+def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
+    """The next segment to send now, or None. Ask until None.
+
+    `room` is the largest segment, in octets with its header, that the link takes; one above the MSS lets a run of
+    full segments leave as one superpacket.
+    """
+    if tcb.reset_pending:
+        return _reset(tcb, now)
+    state = tcb.state
+    if state in (states.SYN_SENT, states.SYN_RECEIVED):
+        segment = _syn(tcb, now)
+        if segment is not None or state == states.SYN_SENT:
+            return segment
+    elif state in _SENDING:
+        segment = _retransmission(tcb, now, room) if tcb.sent.lost else None
+        if segment is None and not tcb.sent.lost:
+            segment = _new_data(tcb, now, room)
+        if segment is None and tcb.probe_now:
+            segment = _probe(tcb, now)
+        if segment is not None:
+            return segment
+        _arm_persist(tcb, now)
+    if tcb.ack_now:
+        tcb.why = tcb.why_ack
+        return make_segment(tcb, tcb.snd_nxt, 0, now)
+    return None
+
+
+def _reset(tcb: Tcb, now: int) -> Segment:
+    tcb.reset_pending = False
+    tcb.why = reasons.RESET_ABORT
+    # RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>; with an ACK, so that a peer that follows RFC 5961 can judge it.
+    return make_reset(tcb, tcb.snd_nxt, now, acknowledge=True)
+
+
+def _syn(tcb: Tcb, now: int) -> Segment | None:
+    first = tcb.sent.first_lost()
+    if tcb.snd_nxt == tcb.iss:
+        tcb.snd_nxt = tcb.iss + 1
+        tcb.sent.append(tcb.iss, tcb.snd_nxt, 0, now, tcb.delivered)
+        tcb.why = reasons.SYN_SENT
+    elif first is not None:
+        tcb.sent.retransmit(first, 1, 0, now, tcb.delivered)
+        tcb.why = tcb.why_lost
+    else:
+        return None
+    tcb.syn_transmissions += 1
+    if not tcb.timers.running(timers.RETRANSMISSION):
+        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+    tcb.last_sent = now
+    return make_syn(tcb, now)
+
+
+# --- retransmission -----------------------------------------------------------------------------------------------
+
+
+def _retransmission(tcb: Tcb, now: int, room: int) -> Segment | None:
+    entry = tcb.sent.first_lost()
+    if entry is None:
+        return None
+    if entry.start == tcb.iss:
+        # The user closed in SYN-RECEIVED, and our SYN,ACK was lost.
+        tcb.sent.retransmit(entry, 1, 0, now, tcb.delivered)
+        tcb.why = tcb.why_lost
+        return make_syn(tcb, now)
+    allowed = tcb.recovery.window(tcb) - tcb.sent.in_flight
+    usable = tcb.snd_una + tcb.snd_wnd - entry.start
+    if entry.start == tcb.snd_una:
+        # The oldest segment is sent again whatever the windows say: RFC 5681 §3.2 step 3, RFC 6298 §5.4, and
+        # where the peer has shrunk its window to nothing it serves as the probe (RFC 9293 §3.8.6, MUST-35).
+        allowed = max(allowed, tcb.mss)
+        usable = max(usable, tcb.mss)
+    if allowed < min(tcb.mss, entry.end - entry.start) or usable <= 0:
+        # RFC 9293 §3.8.6 (SHLD-16): only what lies within the window.
+        return None
+    return _send_again(tcb, entry, min(allowed, usable, _largest(tcb, room)), now)
+
+
+def _send_again(tcb: Tcb, entry: SentRange, limit: int, now: int) -> Segment:
+    data_end = tcb.send_buffer.end
+    stop = min(entry.end, data_end)
+    octets = stop - entry.start
+    if octets > limit:
+        octets = limit - limit % tcb.mss if limit > tcb.mss else limit
+    flags = 0
+    fin = entry.start + octets == data_end and entry.end > data_end
+    if fin:
+        flags |= FIN
+    tcb.sent.retransmit(entry, octets + (1 if fin else 0), min(tcb.mss, octets), now, tcb.delivered)
+    if not tcb.timers.running(timers.RETRANSMISSION):
+        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+    tcb.why = tcb.why_lost
+    return _data_segment(tcb, entry.start, octets, flags, now)
+
+
+# --- new data -----------------------------------------------------------------------------------------------------
+
+
+def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
+    buffer = tcb.send_buffer
+    start = tcb.snd_nxt
+    unsent = buffer.end - start
+    fin = tcb.fin_queued and unsent >= 0
+    if unsent <= 0 and not fin:
+        return None
+    if tcb.sent.in_flight == 0:
+        _restart_after_idle(tcb, now)
+    usable = tcb.snd_una + tcb.snd_wnd - start
+    octets = 0
+    if unsent > 0:
+        octets = _how_much(tcb, unsent, usable, _largest(tcb, room))
+        if octets == 0:
+            return None
+    fin = fin and octets == unsent and usable > octets
+    if octets == 0 and not fin:
+        return None
+    length = octets + (1 if fin else 0)
+    tcb.sent.append(start, start + length, min(tcb.mss, octets), now, tcb.delivered)
+    tcb.snd_nxt = start + length
+    if octets % tcb.mss:
+        tcb.snd_sml = tcb.snd_nxt
+    if octets:
+        tcb.acknowledging.data_sent(now)
+    tcb.last_sent = now
+    if not tcb.timers.running(timers.RETRANSMISSION):
+        # RFC 6298 §5.1
+        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+    tcb.stop_timer(timers.PERSIST, now)
+    if tcb.probe_now and octets:
+        tcb.why = reasons.PROBE_OVERRIDE
+        tcb.probe_now = False
+    else:
+        tcb.why = reasons.NEW_DATA if octets else reasons.FIN_SENT
+    return _data_segment(tcb, start, octets, FIN if fin else 0, now)
+
+
+def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:
+    """How many octets of new data may go in one segment, or superpacket, now; 0 to wait."""
+    mss = tcb.mss
+    allowed = tcb.recovery.window(tcb) - tcb.sent.in_flight
+    octets = min(unsent, usable, largest)
+    if octets <= 0:
+        return 0
+    if allowed < min(octets, mss) and tcb.sent.in_flight:
+        tcb.cwnd_limited_until = tcb.snd_nxt
+        return 0
+    if allowed < octets:
+        tcb.cwnd_limited_until = tcb.snd_nxt + 1
+        octets = max(allowed, min(octets, mss))
+    partial = octets % mss
+    if partial and not _may_send_partial(tcb, octets, partial, unsent):
+        octets -= partial
+    return octets
+
+
+def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
+    """Sender's silly-window avoidance and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4)."""
+    if octets == unsent:
+        if tcb.fin_queued or tcb.nodelay or tcb.probe_now:
+            return True
+        # RFC 9293 §3.7.4 (SHLD-7), as Minshall has it and Linux does it: a small segment waits only while
+        # another small one is not acknowledged.
+        return tcb.snd_sml <= tcb.snd_una
+    # The window, or the congestion window, ends within a segment.
+    if tcb.sent.in_flight == 0 and octets == partial:
+        return tcb.probe_now or partial * 2 >= tcb.max_snd_wnd
+    return False
+
+
+def _restart_after_idle(tcb: Tcb, now: int) -> None:
+    # RFC 5681 §4.1: after an idle RTO the acknowledgment clock is gone; begin with the restart window.
+    if tcb.delivered > 1 and now - tcb.last_sent > tcb.round_trip.rto:
+        restart = min(tcb.congestion.initial_window(tcb), tcb.cwnd)
+        if restart < tcb.cwnd:
+            tcb.cwnd = restart
+            tcb.trace_congestion(now, reasons.IDLE_RESTART)
+
+
+def _data_segment(tcb: Tcb, start: int, octets: int, flags: int, now: int) -> Segment:
+    buffer = tcb.send_buffer
+    stop = start + octets
+    if octets and (stop == buffer.end or buffer.pushed(start, stop)):
+        # RFC 9293 §3.9.1.2 (MUST-61): the last segment of what is buffered, and the end of a write.
+        flags |= PSH
+    mss = tcb.mss
+    return make_segment(tcb, start, flags, now, buffer.pieces(start, stop), octets, mss if octets > mss else 0)
+
+
+def _largest(tcb: Tcb, room: int) -> int:
+    """The most octets of data that one segment given to the link may carry."""
+    mss = tcb.mss
+    options = 12 if tcb.timestamps else 0
+    largest = room - HEADER - options
+    if largest <= mss:
+        return mss
+    return largest - largest % mss
+
+
+# --- windows that stay shut ---------------------------------------------------------------------------------------
+
+
+def _arm_persist(tcb: Tcb, now: int) -> None:
+    """RFC 9293 §3.8.6.1: data wait, nothing is in flight that would bring an ACK, and the window forbids sending."""
+    if len(tcb.sent) == 0 and not tcb.timers.running(timers.PERSIST):
+        waiting = tcb.send_buffer.end - tcb.snd_nxt > 0 or (tcb.fin_queued and not tcb.fin_sent)
+        if waiting:
+            tcb.start_timer(timers.PERSIST, now + probe_interval(tcb), now)
+
+
+def probe_interval(tcb: Tcb) -> int:
+    """RFC 9293 §3.8.6.1 (SHLD-29, SHLD-30): the first probe after one RTO, then twice as long each time."""
+    most = tcb.parameters.tcp_rto_max_ms * MILLISECOND
+    return min(tcb.round_trip.rto << min(tcb.probes, 20), most)
+
+
+def _probe(tcb: Tcb, now: int) -> Segment:
+    """An octet that the peer has already, so that it answers with its window. Linux sends no new data for this."""
+    tcb.probe_now = False
+    tcb.why = reasons.WINDOW_PROBE
+    return make_segment(tcb, tcb.snd_una - 1, 0, now)

@@ -1,0 +1,40 @@
+"""The receive window follows the reader: updates when it reads, a buffer that grows with what it reads.
+
+The buffer grows as Linux's does (``tcp_moderate_rcvbuf``): to twice what the user read in the last round trip, so
+that the window never holds back a sender whose congestion window doubles.
+"""
+
+from __future__ import annotations
+
+from synfin import reasons
+from synfin.tcp.parameters import MILLISECOND
+from synfin.tcp.tcb import Tcb
+
+#: The round trip to assume while none was measured on a connection that only receives.
+ASSUMED_ROUND_TRIP = 10 * MILLISECOND
+
+
+def user_read(tcb: Tcb, octets: int, now: int) -> None:
+    """The user read `octets`: let the buffer grow, and tell the peer of the room if it matters to it."""
+    _grow_buffer(tcb, now)
+    # RFC 9293 §3.8.6.2.2, and as Linux does: when the window that can be offered is twice the one that is left.
+    window = tcb.rcv_wnd
+    free = tcb.window_space - tcb.receive_queue.octets
+    if free >= 2 * window and free - window >= min(tcb.window_space // 2, tcb.advertised_mss):
+        tcb.ack_now = True
+        tcb.why_ack = reasons.WINDOW_UPDATE
+
+
+def _grow_buffer(tcb: Tcb, now: int) -> None:
+    elapsed = now - tcb.rcv_space_since
+    if elapsed < (tcb.round_trip.srtt or ASSUMED_ROUND_TRIP):
+        return
+    consumed = tcb.rcv_nxt - tcb.receive_queue.octets
+    read = consumed - tcb.rcv_space_from
+    if read > tcb.rcv_space_octets and tcb.parameters.tcp_moderate_rcvbuf and not tcb.rcv_buf_locked and elapsed > 0:
+        tcb.rcv_space_octets = read
+        # Twice what was read, twice again because half the buffer is the window, and some segments more.
+        wanted = 4 * read + 32 * tcb.advertised_mss
+        tcb.rcv_buf = max(tcb.rcv_buf, min(wanted, tcb.parameters.tcp_rmem[2]))
+    tcb.rcv_space_from = consumed
+    tcb.rcv_space_since = now

@@ -1,0 +1,148 @@
+"""Loss recovery: what is lost, and what may be sent while it is mended. One small class each, chosen by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from synfin import reasons
+
+if TYPE_CHECKING:
+    from synfin.tcp.tcb import Tcb
+
+#: RFC 5681 §3.2: so many duplicate acknowledgments mean a loss.
+DUPLICATE_THRESHOLD: Final = 3
+
+
+class LossRecovery:
+    """The base of all strategies. A strategy marks ranges of `tcb.sent` as lost and governs `cwnd` meanwhile."""
+
+    name = ""
+
+    def acknowledged(self, tcb: Tcb, octets: int, now: int) -> None:
+        """SND.UNA advanced by `octets`; `tcb.sent` knows it already."""
+        raise NotImplementedError
+
+    def duplicate(self, tcb: Tcb, now: int) -> None:
+        """A duplicate acknowledgment arrived (RFC 5681 §2)."""
+        raise NotImplementedError
+
+    def timed_out(self, tcb: Tcb, now: int) -> None:
+        """The retransmission timer expired."""
+        raise NotImplementedError
+
+    def window(self, tcb: Tcb) -> int:
+        """How many octets may be in flight now."""
+        raise NotImplementedError
+
+    def in_recovery(self) -> bool:
+        """Whether a loss is being mended."""
+        raise NotImplementedError
+
+
+class NewReno(LossRecovery):
+    """Fast retransmit and fast recovery of RFC 5681 §3.2, with the partial acknowledgments of RFC 6582.
+
+    `recover` is RFC 6582's, here the number after the highest one sent when the loss was found.
+    """
+
+    __slots__ = ("duplicates", "fast", "first_partial", "recover", "timeout")
+
+    name = "newreno"
+
+    def __init__(self, iss: int) -> None:
+        self.duplicates = 0
+        #: In fast recovery.
+        self.fast = False
+        #: Mending what a retransmission time-out found, until `recover` is acknowledged.
+        self.timeout = False
+        self.recover = iss
+        self.first_partial = True
+
+    def in_recovery(self) -> bool:
+        return self.fast or self.timeout
+
+    def window(self, tcb: Tcb) -> int:
+        if self.fast or self.timeout:
+            return tcb.cwnd
+        # RFC 5681 §3.2, step 1; RFC 3042: each of the first two duplicates lets one more segment go.
+        return tcb.cwnd + min(self.duplicates, 2) * tcb.mss
+
+    def acknowledged(self, tcb: Tcb, octets: int, now: int) -> None:
+        self.duplicates = 0
+        if self.fast:
+            if tcb.snd_una >= self.recover:
+                self._full(tcb, now)
+            else:
+                self._partial(tcb, octets, now)
+            return
+        if self.timeout and tcb.snd_una >= self.recover:
+            self.timeout = False
+        if tcb.cwnd_limited or tcb.sent.lost:
+            tcb.cwnd = min(tcb.cwnd, tcb.cwnd_clamp)
+            reason = tcb.congestion.acknowledged(tcb, octets, now)
+            tcb.cwnd = min(tcb.cwnd, tcb.cwnd_clamp)
+            tcb.trace_congestion(now, reason)
+
+    def duplicate(self, tcb: Tcb, now: int) -> None:
+        self.duplicates += 1
+        if self.fast:
+            # RFC 5681 §3.2, step 4: one more segment has left the network.
+            tcb.cwnd += tcb.mss
+            tcb.trace_congestion(now, reasons.FAST_RECOVERY)
+        elif self.duplicates == DUPLICATE_THRESHOLD and tcb.snd_una > self.recover:
+            self._enter(tcb, now)
+
+    def _enter(self, tcb: Tcb, now: int) -> None:
+        # RFC 6582 §3.2, step 2; RFC 5681 §3.2, steps 2 and 3
+        flight = tcb.snd_nxt - tcb.snd_una
+        tcb.ssthresh = tcb.congestion.reduced(tcb, flight)
+        self.recover = tcb.snd_nxt
+        self.fast = True
+        self.first_partial = True
+        tcb.cwnd = tcb.ssthresh + DUPLICATE_THRESHOLD * tcb.mss
+        self._lose_first(tcb)
+        tcb.why_lost = reasons.FAST_RETRANSMIT
+        tcb.trace_congestion(now, reasons.FAST_RECOVERY)
+
+    def _partial(self, tcb: Tcb, octets: int, now: int) -> None:
+        # RFC 6582 §3.2, step 3, partial acknowledgments
+        self._lose_first(tcb)
+        tcb.why_lost = reasons.PARTIAL_ACKNOWLEDGMENT
+        tcb.cwnd = max(tcb.cwnd - octets, 0)
+        if octets >= tcb.mss:
+            tcb.cwnd += tcb.mss
+        if self.first_partial:
+            self.first_partial = False
+        else:
+            # Only the first partial acknowledgment resets the retransmission timer.
+            tcb.keep_retransmission_timer = True
+        tcb.trace_congestion(now, reasons.FAST_RECOVERY)
+
+    def _full(self, tcb: Tcb, now: int) -> None:
+        # RFC 6582 §3.2, step 3, full acknowledgments, option (1)
+        flight = tcb.snd_nxt - tcb.snd_una
+        tcb.cwnd = min(tcb.ssthresh, max(flight, tcb.mss) + tcb.mss)
+        self.fast = False
+        tcb.trace_congestion(now, reasons.FULL_ACKNOWLEDGMENT)
+
+    def timed_out(self, tcb: Tcb, now: int) -> None:
+        # RFC 5681 §3.1, equation (4): not again while the same loss is being mended.
+        if not self.timeout:
+            tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una)
+        # RFC 6582 §3.2, step 4
+        self.recover = tcb.snd_nxt
+        self.fast = False
+        self.timeout = True
+        self.duplicates = 0
+        # RFC 5681 §3.1: the loss window is one segment.
+        tcb.cwnd = tcb.mss
+        tcb.sent.mark_all_lost()
+        tcb.why_lost = reasons.RETRANSMISSION_TIMEOUT
+        tcb.trace_congestion(now, reasons.RETRANSMISSION_TIMEOUT)
+
+    def _lose_first(self, tcb: Tcb) -> None:
+        """Believes the first segment at SND.UNA lost, unless it was sent again and that may still arrive."""
+        first = tcb.sent.first()
+        if first is not None:
+            size = first.segment_size or first.end - first.start
+            tcb.sent.mark_lost(tcb.snd_una, min(tcb.snd_una + size, first.end))

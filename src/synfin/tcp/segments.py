@@ -1,0 +1,143 @@
+"""How a connection makes its segments: header, window, options."""
+
+from __future__ import annotations
+
+from synfin.tcp import states, timers
+from synfin.tcp.clock import timestamp
+from synfin.tcp.tcb import Tcb
+from synfin.wire.sequence import wrap
+from synfin.wire.tcp import ACK, RST, SYN, Segment
+from synfin.wire.tcp_options import NO_OPTIONS, Options
+
+#: RFC 2018 §3: at most so many blocks fit beside timestamps, and without them.
+SACK_BLOCKS_WITH_TIMESTAMPS = 3
+SACK_BLOCKS = 4
+
+
+def initial_window(tcb: Tcb) -> int:
+    """The window of a SYN, which is never scaled (RFC 7323 §2.2): full segments, as many as fit."""
+    space = min(tcb.window_space, 65535)
+    mss = tcb.advertised_mss
+    return space - space % mss if space > mss else space
+
+
+def select_window(tcb: Tcb) -> int:
+    """The value of the window field for a segment sent now, after which RCV.ADV is what it promises."""
+    space = tcb.window_space
+    free = max(space - tcb.receive_queue.octets, 0)
+    window = max(tcb.rcv_adv - tcb.rcv_nxt, 0)
+    # RFC 9293 §3.8.6.2.2: hold the right edge until it can move by the smaller of half the buffer and a segment.
+    if free - window >= min(space // 2, tcb.advertised_mss):
+        window = free
+    # RFC 9293 §3.8.6 (SHLD-14): the right edge never moves left, so the window is rounded up, not down.
+    shift = tcb.rcv_wscale
+    field = min((window + (1 << shift) - 1) >> shift, 65535)
+    edge = tcb.rcv_nxt + min(window, field << shift)
+    tcb.rcv_adv = max(tcb.rcv_adv, edge)
+    return field
+
+
+def make_syn(tcb: Tcb, now: int) -> Segment:
+    """The SYN of an active open, or the SYN,ACK of a simultaneous one."""
+    answer = tcb.state != states.SYN_SENT
+    ts_val: int | None = None
+    ts_ecr: int | None = None
+    if tcb.timestamps:
+        ts_val = timestamp(now, tcb.ts_offset)
+        ts_ecr = tcb.ts_recent if answer else 0
+    options = Options(
+        mss=tcb.advertised_mss,
+        window_scale=tcb.syn_wscale if tcb.syn_wscale >= 0 else None,
+        sack_permitted=tcb.sack_permitted,
+        ts_val=ts_val,
+        ts_ecr=ts_ecr,
+    )
+    identity = tcb.identity
+    window = initial_window(tcb)
+    tcb.rcv_adv = tcb.rcv_nxt + window
+    if answer:
+        _acknowledgment_leaves(tcb, now)
+    return Segment(
+        identity.local_port,
+        identity.remote_port,
+        wrap(tcb.iss),
+        wrap(tcb.rcv_nxt) if answer else 0,
+        SYN | ACK if answer else SYN,
+        window,
+        options,
+    )
+
+
+def make_segment(
+    tcb: Tcb,
+    seq: int,
+    flags: int,
+    now: int,
+    payload: tuple[memoryview, ...] = (),
+    payload_length: int = 0,
+    segment_size: int = 0,
+) -> Segment:
+    """A segment of a synchronised connection. It acknowledges all that arrived, so nothing else has to."""
+    identity = tcb.identity
+    window = select_window(tcb)
+    options = _options(tcb, payload_length, now)
+    _acknowledgment_leaves(tcb, now)
+    return Segment(
+        identity.local_port,
+        identity.remote_port,
+        wrap(seq),
+        wrap(tcb.rcv_nxt),
+        flags | ACK,
+        window,
+        options,
+        payload,
+        segment_size,
+        payload_length=payload_length,
+    )
+
+
+def make_reset(tcb: Tcb, seq: int, now: int, acknowledge: bool) -> Segment:
+    """A RST, with an acknowledgment (RFC 9293 §3.10.5) or, in answer to a segment's ACK, without one."""
+    identity = tcb.identity
+    options = NO_OPTIONS
+    if acknowledge and tcb.timestamps and tcb.ts_recent_at >= 0:
+        # RFC 7323 §3.2: an option in a RST may be sent, and lets the peer judge it by PAWS.
+        options = Options(ts_val=timestamp(now, tcb.ts_offset), ts_ecr=tcb.ts_recent)
+    return Segment(
+        identity.local_port,
+        identity.remote_port,
+        wrap(seq),
+        wrap(tcb.rcv_nxt) if acknowledge else 0,
+        RST | ACK if acknowledge else RST,
+        0,
+        options,
+    )
+
+
+def sack_blocks(tcb: Tcb) -> tuple[tuple[int, int], ...]:
+    """The blocks to report (RFC 2018 §4): a duplicate first (RFC 2883), then the latest changed ones."""
+    if not tcb.sack_permitted or (len(tcb.reassembly) == 0 and tcb.dsack is None):
+        return ()
+    blocks: list[tuple[int, int]] = []
+    if tcb.dsack is not None:
+        blocks.append(tcb.dsack)
+        tcb.dsack = None
+    blocks.extend((block.start, block.end) for block in tcb.reassembly.recent)
+    most = SACK_BLOCKS_WITH_TIMESTAMPS if tcb.timestamps else SACK_BLOCKS
+    return tuple((wrap(start), wrap(end)) for start, end in blocks[:most])
+
+
+def _options(tcb: Tcb, payload_length: int, now: int) -> Options:
+    # Blocks ride on pure acknowledgments; data keeps its full size.
+    sack = sack_blocks(tcb) if payload_length == 0 else ()
+    if tcb.timestamps:
+        return Options(ts_val=timestamp(now, tcb.ts_offset), ts_ecr=tcb.ts_recent, sack=sack)
+    return Options(sack=sack) if sack else NO_OPTIONS
+
+
+def _acknowledgment_leaves(tcb: Tcb, now: int) -> None:
+    tcb.ack_now = False
+    if tcb.last_ack_sent != tcb.rcv_nxt:
+        tcb.last_ack_sent = tcb.rcv_nxt
+        tcb.acknowledging.acknowledged()
+    tcb.stop_timer(timers.DELAYED_ACK, now)

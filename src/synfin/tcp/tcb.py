@@ -1,0 +1,360 @@
+"""The transmission control block: all that a connection remembers (RFC 9293 §3.3.1)."""
+
+from __future__ import annotations
+
+from synfin import reasons
+from synfin.events import Tracer
+from synfin.reasons import Reason
+from synfin.tcp import states
+from synfin.tcp.acknowledging import Acknowledging
+from synfin.tcp.congestion import INFINITE_SSTHRESH, CongestionControl
+from synfin.tcp.parameters import TcpParameters
+from synfin.tcp.reassembly import Reassembly, ReceiveQueue
+from synfin.tcp.recovery import LossRecovery
+from synfin.tcp.round_trip import RoundTrip
+from synfin.tcp.send_buffer import SendBuffer
+from synfin.tcp.sent import SentRecord
+from synfin.tcp.timers import NAMES as TIMER_NAMES
+from synfin.tcp.timers import Timers
+from synfin.wire.sequence import wrap
+
+#: RFC 9293 §3.7.1 (MUST-15): assumed of a peer that sends no MSS option.
+DEFAULT_MSS_IPV4 = 536
+DEFAULT_MSS_IPV6 = 1220
+#: Octets of IP and TCP header without options, which an MSS leaves out (RFC 9293 §3.7.1).
+HEADERS_IPV4 = 40
+HEADERS_IPV6 = 60
+#: Octets that the timestamps option takes in each segment (RFC 7323 appendix A).
+TIMESTAMPS_LENGTH = 12
+#: RFC 7323 §2.3
+MAX_WINDOW_SHIFT = 14
+
+
+def window_shift(parameters: TcpParameters) -> int:
+    """The shift that lets a window be as large as tcp_rmem allows the buffer to become (RFC 7323 §2.3)."""
+    return min(max(parameters.tcp_rmem[2].bit_length() - 16, 0), MAX_WINDOW_SHIFT)
+
+
+class Identity:
+    """Which connection: addresses (4 or 16 octets) and ports of both ends, as seen from this one.
+
+    `flow` is what its packets that arrive bear: remote address, local address, remote port, local port.
+    """
+
+    __slots__ = ("flow", "local_address", "local_port", "remote_address", "remote_port")
+
+    def __init__(self, local_address: bytes, local_port: int, remote_address: bytes, remote_port: int) -> None:
+        self.local_address = local_address
+        self.local_port = local_port
+        self.remote_address = remote_address
+        self.remote_port = remote_port
+        self.flow = remote_address + local_address + remote_port.to_bytes(2, "big") + local_port.to_bytes(2, "big")
+
+    @staticmethod
+    def from_flow(flow: bytes) -> Identity:
+        """The identity whose arriving packets bear `flow`."""
+        half = (len(flow) - 4) // 2
+        return Identity(
+            flow[half : 2 * half],
+            int.from_bytes(flow[-2:], "big"),
+            flow[:half],
+            int.from_bytes(flow[-4:-2], "big"),
+        )
+
+
+class Tcb:
+    """The variables of a connection under the RFC's names, sequence numbers unwrapped (see `sequence`).
+
+    It holds no reference to its host or its user, so that nothing keeps it alive once they let it go.
+    """
+
+    __slots__ = (
+        "ack_now",
+        "acknowledging",
+        "advertised_mss",
+        "bytes_received",
+        "challenged_at",
+        "congestion",
+        "cwnd",
+        "cwnd_clamp",
+        "cwnd_limited",
+        "cwnd_limited_until",
+        "delivered",
+        "dsack",
+        "error",
+        "fin_acknowledged",
+        "fin_queued",
+        "fin_received",
+        "fin_sequence",
+        "first_retransmission",
+        "identity",
+        "irs",
+        "iss",
+        "keep_retransmission_timer",
+        "last_ack_sent",
+        "last_received",
+        "last_sent",
+        "max_snd_wnd",
+        "mss",
+        "nodelay",
+        "orphaned",
+        "parameters",
+        "passive",
+        "path_mss",
+        "peer_mss",
+        "probe_now",
+        "probes",
+        "rcv_adv",
+        "rcv_buf",
+        "rcv_buf_locked",
+        "rcv_nxt",
+        "rcv_space_from",
+        "rcv_space_octets",
+        "rcv_space_since",
+        "rcv_up",
+        "rcv_wscale",
+        "reassembly",
+        "receive_queue",
+        "recovery",
+        "reset_pending",
+        "retransmissions",
+        "round_trip",
+        "sack_permitted",
+        "send_buffer",
+        "sent",
+        "snd_buf",
+        "snd_nxt",
+        "snd_sml",
+        "snd_una",
+        "snd_up",
+        "snd_wl1",
+        "snd_wl2",
+        "snd_wnd",
+        "snd_wscale",
+        "ssthresh",
+        "state",
+        "syn_transmissions",
+        "syn_wscale",
+        "timers",
+        "timestamps",
+        "tracer",
+        "ts_offset",
+        "ts_recent",
+        "ts_recent_at",
+        "verdict",
+        "wake",
+        "why",
+        "why_ack",
+        "why_lost",
+    )
+
+    def __init__(
+        self,
+        identity: Identity,
+        parameters: TcpParameters,
+        iss: int,
+        path_mss: int,
+        congestion: CongestionControl,
+        recovery: LossRecovery,
+        ts_offset: int = 0,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self.identity = identity
+        self.parameters = parameters
+        self.tracer = tracer
+        self.state = states.CLOSED
+        #: This end came from LISTEN (RFC 9293 §3.5, MUST-11).
+        self.passive = False
+        #: The user has let go; nobody will read what arrives.
+        self.orphaned = False
+        #: The errno that ended the connection, 0 if none did.
+        self.error = 0
+        #: Bits of `readiness` on which something happened since the host looked.
+        self.wake = 0
+
+        # --- Send sequence variables (RFC 9293 §3.3.1)
+        self.iss = iss
+        self.snd_una = iss
+        self.snd_nxt = iss
+        self.snd_wnd = 0
+        self.snd_up = iss
+        self.snd_wl1 = 0
+        self.snd_wl2 = 0
+        #: RFC 5961 §5.2: the largest window that the peer ever offered.
+        self.max_snd_wnd = 0
+        self.snd_wscale = 0
+        self.send_buffer = SendBuffer(iss + 1)
+        self.sent = SentRecord()
+        #: The user called CLOSE: a FIN follows what is in the send buffer.
+        self.fin_queued = False
+        self.fin_acknowledged = False
+        #: The end of the last segment sent that was smaller than full (Nagle's test, as Minshall has it).
+        self.snd_sml = iss
+        #: The user switched Nagle's algorithm off (TCP_NODELAY).
+        self.nodelay = False
+        #: The send buffer's limit in octets; 0: it follows the congestion window.
+        self.snd_buf = 0
+        self.last_sent = 0
+
+        # --- Receive sequence variables
+        self.irs = 0
+        self.rcv_nxt = 0
+        #: The number after the last octet that was offered room: RCV.NXT + RCV.WND as the peer knows it.
+        self.rcv_adv = 0
+        self.rcv_wscale = 0
+        self.rcv_up = 0
+        self.rcv_buf = parameters.tcp_rmem[1]
+        self.rcv_buf_locked = False
+        self.receive_queue = ReceiveQueue()
+        self.reassembly = Reassembly()
+        self.fin_received = False
+        #: The number of a FIN that arrived ahead of data still missing, or -1.
+        self.fin_sequence = -1
+        #: A duplicate to report in the next SACK option (RFC 2883), or None.
+        self.dsack: tuple[int, int] | None = None
+        self.last_received = 0
+        self.bytes_received = 0
+        # Receive buffer tuning: since when, from which number, and how much the user read in a round trip.
+        self.rcv_space_since = 0
+        self.rcv_space_from = 0
+        self.rcv_space_octets = 0
+
+        # --- Sizes
+        #: The largest segment that the path to the peer takes, without options (from the route's MTU).
+        self.path_mss = path_mss
+        #: The MSS that we told the peer.
+        self.advertised_mss = path_mss
+        #: The MSS that the peer told us.
+        self.peer_mss = DEFAULT_MSS_IPV4 if len(identity.remote_address) == 4 else DEFAULT_MSS_IPV6
+        #: Eff.snd.MSS of RFC 9293 §3.7.1: octets of data in a full segment, options deducted.
+        self.mss = min(self.peer_mss, path_mss)
+
+        # --- Options agreed on in the handshake
+        self.timestamps = parameters.tcp_timestamps != 0
+        self.sack_permitted = parameters.tcp_sack != 0
+        #: The shift that our SYN offers, or -1 for none.
+        self.syn_wscale = window_shift(parameters) if parameters.tcp_window_scaling else -1
+        #: Added to the clock of our timestamps, so that it tells nobody how long the host has run.
+        self.ts_offset = ts_offset
+        self.ts_recent = 0
+        #: When TS.Recent was set, or -1 when it never was.
+        self.ts_recent_at = -1
+        #: RFC 7323 §4.3: Last.ACK.sent
+        self.last_ack_sent = 0
+
+        # --- Timers, round trips, retransmission
+        self.timers = Timers()
+        self.round_trip = RoundTrip(parameters)
+        #: Retransmission time-outs since SND.UNA last advanced.
+        self.retransmissions = 0
+        #: When the first of them retransmitted, or -1.
+        self.first_retransmission = -1
+        self.syn_transmissions = 0
+        self.keep_retransmission_timer = False
+        #: Window probes sent since the peer was last heard.
+        self.probes = 0
+        self.probe_now = False
+
+        # --- Acknowledging
+        self.acknowledging = Acknowledging(parameters)
+        #: An acknowledgment is due as soon as the driver asks.
+        self.ack_now = False
+        self.challenged_at = -1
+        #: A RST is to be sent, and the connection to be forgotten.
+        self.reset_pending = False
+
+        # --- Congestion
+        self.congestion = congestion
+        self.recovery = recovery
+        self.cwnd = 0
+        self.ssthresh = INFINITE_SSTHRESH
+        self.cwnd_clamp = INFINITE_SSTHRESH
+        self.cwnd_limited = False
+        self.cwnd_limited_until = iss
+        #: Octets that the peer has acknowledged in all.
+        self.delivered = 0
+
+        #: What the last segment that arrived was good for.
+        self.verdict: Reason = reasons.ACCEPTED
+        #: Why the last segment was sent, and why the next acknowledgment and retransmission will be.
+        self.why: Reason = reasons.NEW_DATA
+        self.why_ack: Reason = reasons.ACK_AT_ONCE
+        self.why_lost: Reason = reasons.RETRANSMISSION_TIMEOUT
+
+    # --- derived values
+
+    @property
+    def rcv_wnd(self) -> int:
+        """RCV.WND: how many octets from RCV.NXT on the peer has been offered room for."""
+        return max(self.rcv_adv - self.rcv_nxt, 0)
+
+    @property
+    def rcv_edge(self) -> int:
+        """The number after the last one that may arrive. A scaled window is rounded up on the wire, and what the
+        peer sends into the rounding is taken."""
+        return self.rcv_adv + (1 << self.rcv_wscale) - 1
+
+    @property
+    def unsent(self) -> int:
+        """Octets of data that were never sent."""
+        return self.send_buffer.end - max(self.snd_nxt, self.iss + 1) if self.snd_nxt <= self.send_buffer.end else 0
+
+    @property
+    def fin_sent(self) -> bool:
+        return self.fin_queued and self.snd_nxt > self.send_buffer.end
+
+    @property
+    def window_space(self) -> int:
+        """The most octets that a window may offer: half the buffer, for what keeping them costs besides."""
+        return self.rcv_buf // 2
+
+    def send_limit(self) -> int:
+        """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem."""
+        if self.snd_buf:
+            return self.snd_buf
+        wmem = self.parameters.tcp_wmem
+        return min(max(wmem[1], 2 * self.cwnd), wmem[2])
+
+    def update_mss(self) -> None:
+        """Computes Eff.snd.MSS anew."""
+        # RFC 9293 §3.7.1 (MUST-16): the smaller of the peer's and the path's, less options.
+        mss = max(min(self.peer_mss, self.path_mss), self.parameters.tcp_min_snd_mss)
+        self.mss = mss - TIMESTAMPS_LENGTH if self.timestamps else mss
+
+    # --- changes that are traced
+
+    def change_state(self, event: str, now: int, reason: Reason) -> None:
+        """Goes where the table of `states` says that `event` leads."""
+        old = self.state
+        self.state = states.next_state(old, event)
+        if self.tracer is not None and self.state != old:
+            self.tracer.state_changed(now, self.identity.flow, states.NAMES[old], states.NAMES[self.state], reason)
+
+    def start_timer(self, timer: int, deadline: int, now: int) -> None:
+        self.timers.start(timer, deadline)
+        if self.tracer is not None:
+            self.trace_timer_started(timer, deadline, now)
+
+    def stop_timer(self, timer: int, now: int) -> None:
+        if self.timers.running(timer):
+            self.timers.stop(timer)
+            if self.tracer is not None:
+                self.trace_timer_stopped(timer, now)
+
+    def trace_timer_started(self, timer: int, deadline: int, now: int) -> None:
+        if self.tracer is not None:
+            self.tracer.timer_started(now, self.identity.flow, TIMER_NAMES[timer], deadline)
+
+    def trace_timer_stopped(self, timer: int, now: int) -> None:
+        if self.tracer is not None:
+            self.tracer.timer_stopped(now, self.identity.flow, TIMER_NAMES[timer])
+
+    def trace_congestion(self, now: int, reason: Reason) -> None:
+        if self.tracer is not None:
+            self.tracer.congestion_changed(
+                now, self.identity.flow, self.cwnd, self.ssthresh, self.snd_nxt - self.snd_una, reason
+            )
+
+    def trace_window(self, now: int) -> None:
+        if self.tracer is not None:
+            self.tracer.window_changed(now, self.identity.flow, wrap(self.snd_una), self.snd_wnd)

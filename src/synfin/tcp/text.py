@@ -1,0 +1,160 @@
+"""The sixth to eighth steps of SEGMENT ARRIVES: urgent pointer, text and FIN (RFC 9293 §3.10.7.4)."""
+
+from __future__ import annotations
+
+from errno import ECONNRESET
+
+from synfin import reasons
+from synfin.tcp import closed, readiness, states, timers
+from synfin.tcp.arriving import Arrival, note_duplicate
+from synfin.tcp.ending import end
+from synfin.tcp.reassembly import Piece, slice_pieces
+from synfin.tcp.segments import make_segment
+from synfin.tcp.tcb import Tcb
+from synfin.wire.tcp import FIN, URG
+
+# Sixth, check the URG bit.
+
+
+def check_urg(tcb: Tcb, arrival: Arrival) -> None:
+    if arrival.segment.flags & URG and tcb.state in states.MAY_RECEIVE:
+        # RFC 9293 §3.8.5 (MUST-62): the pointer is that of the octet after the urgent data.
+        urgent = arrival.start + arrival.segment.up
+        if urgent > max(tcb.rcv_up, tcb.rcv_nxt - tcb.receive_queue.octets):
+            tcb.rcv_up = urgent
+            tcb.wake |= readiness.POLLPRI
+
+
+# Seventh, process the segment text.
+
+
+def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    segment = arrival.segment
+    length = segment.payload_length
+    if length == 0:
+        return
+    if tcb.state not in states.MAY_RECEIVE:
+        # This should not occur, since a FIN has been received. Ignore the text, but answer it.
+        tcb.ack_now = True
+        tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
+        return
+    start = arrival.start
+    first = max(start, tcb.rcv_nxt)
+    last = min(start + length, tcb.rcv_edge) if tcb.rcv_wnd else tcb.rcv_nxt
+    if tcb.fin_sequence >= 0:
+        last = min(last, tcb.fin_sequence)
+    if tcb.orphaned and start + length > tcb.rcv_nxt:
+        # RFC 9293 §3.6.1 (SHLD-3): nobody will read it, and the peer must learn that.
+        tcb.verdict = reasons.DATA_AFTER_CLOSE
+        tcb.why = reasons.RESET_ABORT
+        arrival.reply = closed.segment_arrives(segment)
+        end(tcb, states.ABORT, ECONNRESET, now, reasons.DATA_AFTER_CLOSE)
+        return
+    if start < tcb.rcv_nxt and start + length > tcb.rcv_nxt:
+        note_duplicate(tcb, start, tcb.rcv_nxt)
+    if last <= first:
+        # A zero window, or nothing new: say where we are.
+        tcb.verdict = reasons.OUTSIDE_WINDOW
+        tcb.ack_now = True
+        tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
+        return
+    pieces: tuple[Piece, ...] = segment.payload
+    if first > start or last < start + length:
+        pieces = tuple(slice_pieces(pieces, first - start, last - start))
+    if first == tcb.rcv_nxt:
+        _in_order(tcb, arrival, pieces, last - first, now)
+    else:
+        _out_of_order(tcb, arrival, first, pieces, last - first, now)
+
+
+def _in_order(tcb: Tcb, arrival: Arrival, pieces: tuple[Piece, ...], length: int, now: int) -> None:
+    segment = arrival.segment
+    queue = tcb.receive_queue
+    for piece in pieces:
+        queue.append(piece)
+    tcb.rcv_nxt += length
+    tcb.bytes_received += length
+    tcb.wake |= readiness.POLLIN
+    tcb.verdict = reasons.IN_ORDER_DATA
+    acknowledging = tcb.acknowledging
+    size = min(segment.segment_size, segment.payload_length) or segment.payload_length
+    acknowledging.data_received(size, tcb.advertised_mss, tcb.rcv_wnd, tcb.round_trip.rto, now)
+    if len(tcb.reassembly):
+        block = tcb.reassembly.take(tcb.rcv_nxt)
+        if block is not None:
+            for piece in block.pieces:
+                queue.append(piece)
+            tcb.bytes_received += block.end - tcb.rcv_nxt
+            tcb.rcv_nxt = block.end
+        # RFC 5681 §4.2: at once when a segment fills in all or part of a gap.
+        tcb.ack_now = True
+        tcb.why_ack = reasons.ACK_FILLS_GAP
+    elif tcb.ack_now:
+        return
+    elif tcb.rcv_nxt - tcb.last_ack_sent > acknowledging.rcv_mss:
+        # RFC 9293 §3.8.6.3 (SHLD-19): at least every second full-sized segment.
+        tcb.ack_now = True
+        tcb.why_ack = reasons.ACK_EVERY_SECOND
+    elif acknowledging.at_once():
+        tcb.ack_now = True
+        tcb.why_ack = reasons.ACK_AT_ONCE
+    elif not tcb.timers.running(timers.DELAYED_ACK):
+        # RFC 9293 §3.8.6.3 (SHLD-18)
+        tcb.start_timer(timers.DELAYED_ACK, acknowledging.deadline(tcb.round_trip.srtt, now), now)
+
+
+def _out_of_order(
+    tcb: Tcb,
+    arrival: Arrival,
+    first: int,
+    pieces: tuple[Piece, ...],
+    length: int,
+    now: int,
+) -> None:
+    # RFC 9293 §3.10.7.4 (SHLD-31)
+    tcb.verdict = reasons.OUT_OF_ORDER_DATA
+    if tcb.reassembly.covers(first, first + length):
+        tcb.verdict = reasons.DUPLICATE_DATA
+        note_duplicate(tcb, first, first + length)
+    elif not tcb.reassembly.insert(first, pieces, length, tcb.rcv_buf):
+        tcb.verdict = reasons.REASSEMBLY_FULL
+    elif arrival.segment.flags & FIN and first + length == arrival.start + arrival.segment.payload_length:
+        tcb.fin_sequence = first + length
+    # RFC 5681 §4.2: an immediate duplicate ACK, one for each such segment.
+    arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)
+    tcb.why = reasons.ACK_OUT_OF_ORDER
+
+
+# Eighth, check the FIN bit.
+
+
+def check_fin(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    if tcb.state not in states.MAY_RECEIVE or tcb.state == states.SYN_SENT:
+        return
+    segment = arrival.segment
+    # A bare FIN needs no room and is taken at a zero window too, as Linux does.
+    in_order = segment.flags & FIN and arrival.end - 1 == tcb.rcv_nxt
+    if not in_order and tcb.fin_sequence != tcb.rcv_nxt:
+        if segment.flags & FIN and segment.payload_length == 0 and arrival.end - 1 > tcb.rcv_nxt:
+            # A bare FIN ahead of data still missing.
+            tcb.fin_sequence = arrival.end - 1
+            tcb.verdict = reasons.OUT_OF_ORDER_DATA
+            arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)
+            tcb.why = reasons.ACK_OUT_OF_ORDER
+        return
+    tcb.fin_received = True
+    tcb.fin_sequence = -1
+    tcb.reassembly.clear()
+    tcb.rcv_nxt += 1
+    tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt)
+    tcb.wake |= readiness.POLLIN | readiness.POLLRDHUP
+    tcb.ack_now = True
+    tcb.why_ack = reasons.ACK_OF_FIN
+    tcb.verdict = reasons.FIN_RECEIVED
+    if tcb.state == states.FIN_WAIT_1 and tcb.fin_acknowledged:
+        tcb.change_state(states.RCV_FIN_WITH_ACK_OF_FIN, now, reasons.FIN_RECEIVED)
+        tcb.timers.stop_all()
+    else:
+        tcb.change_state(states.RCV_FIN, now, reasons.FIN_RECEIVED)
+        if tcb.state == states.TIME_WAIT:
+            tcb.timers.stop_all()
