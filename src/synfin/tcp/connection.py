@@ -5,14 +5,19 @@ from __future__ import annotations
 from errno import ENOTCONN, EPIPE
 
 from synfin import reasons
+from synfin.events import Tracer
 from synfin.tcp import arrival, output, readiness, states, timeouts
 from synfin.tcp.arriving import start_fin_wait_2_timer
+from synfin.tcp.congestion import CongestionControl
 from synfin.tcp.ending import end
 from synfin.tcp.errors import os_error
+from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.reassembly import Piece
 from synfin.tcp.receive_tuning import user_read
+from synfin.tcp.recovery import LossRecovery
 from synfin.tcp.send_buffer import octets_of
-from synfin.tcp.tcb import Tcb
+from synfin.tcp.tcb import Identity, Tcb
+from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import Segment
 
@@ -71,9 +76,30 @@ class Connection(Tcb):
 
     It changes only when told and is told the time, in nanoseconds of any clock, with every call. After each call
     the driver asks `poll_transmit` until None, and comes back at `next_deadline`.
+
+    `armed`, `changed`, `scheduled` and `via` are the driver's: the deadline for which it is in a queue of timers,
+    whether it is in a list of changed connections and in one of those with something to send, and the index of
+    the interface through which its packets leave.
     """
 
-    __slots__ = ()
+    __slots__ = ("armed", "changed", "scheduled", "via")
+
+    def __init__(
+        self,
+        identity: Identity,
+        parameters: TcpParameters,
+        iss: int,
+        path_mss: int,
+        congestion: CongestionControl,
+        recovery: LossRecovery,
+        ts_offset: int = 0,
+        tracer: Tracer | None = None,
+    ) -> None:
+        super().__init__(identity, parameters, iss, path_mss, congestion, recovery, ts_offset, tracer)
+        self.armed = NEVER
+        self.changed = False
+        self.scheduled = False
+        self.via = 0
 
     # --- the user's calls
 
@@ -195,7 +221,11 @@ class Connection(Tcb):
             bits |= readiness.POLLIN
         if self.fin_received:
             bits |= readiness.POLLRDHUP
-        if self.fin_queued or state == states.CLOSED or (state in (states.ESTABLISHED, states.CLOSE_WAIT) and self._has_room()):
+        if (
+            self.fin_queued
+            or state == states.CLOSED
+            or (state in (states.ESTABLISHED, states.CLOSE_WAIT) and self._has_room())
+        ):
             bits |= readiness.POLLOUT
         if state == states.CLOSED or (self.fin_received and self.fin_queued):
             bits |= readiness.POLLHUP

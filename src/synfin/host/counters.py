@@ -1,0 +1,78 @@
+"""Counters under Linux's names, as nstat(8) prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from synfin import reasons
+from synfin.reasons import Reason
+from synfin.wire import errors
+
+#: What each cause of a WireError adds to.
+BY_CAUSE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        errors.IP_VERSION: ("IpInHdrErrors",),
+        errors.IP_HEADER: ("IpInHdrErrors",),
+        errors.IP_TRUNCATED: ("IpExtInTruncatedPkts",),
+        errors.IP_CHECKSUM: ("IpInHdrErrors", "IpExtInCsumErrors"),
+        errors.IPV6_EXTENSION: ("Ip6InHdrErrors",),
+        errors.TCP_HEADER: ("TcpInErrs",),
+        errors.TCP_OPTIONS: ("TcpInErrs",),
+        errors.TCP_CHECKSUM: ("TcpInErrs", "TcpInCsumErrors"),
+        errors.ICMP_HEADER: ("IcmpInErrors",),
+        errors.ICMP_CHECKSUM: ("IcmpInErrors", "IcmpInCsumErrors"),
+        errors.ICMP_QUOTE: ("IcmpInErrors",),
+    }
+)
+
+#: What a verdict on an arriving segment adds to.
+BY_VERDICT: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        reasons.OLD_TIMESTAMP: "TcpExtPAWSEstab",
+        reasons.OUT_OF_ORDER_DATA: "TcpExtTCPOFOQueue",
+        reasons.REASSEMBLY_FULL: "TcpExtTCPOFODrop",
+        reasons.DATA_AFTER_CLOSE: "TcpExtTCPAbortOnData",
+        reasons.SYN_IN_CONNECTION: "TcpExtTCPSYNChallenge",
+        reasons.ACCEPT_QUEUE_FULL: "TcpExtListenOverflows",
+        reasons.SYN_QUEUE_FULL: "TcpExtListenDrops",
+        reasons.DUPLICATE_DATA: "TcpExtDelayedACKLost",
+        reasons.TIME_WAIT_REOPENED: "TcpExtTWRecycled",
+    }
+)
+
+#: What the reason of an outgoing segment adds to.
+BY_REASON: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
+    {
+        reasons.RETRANSMISSION_TIMEOUT: ("TcpRetransSegs", "TcpExtTCPLostRetransmit"),
+        reasons.SYN_REPEATED: ("TcpRetransSegs", "TcpExtTCPSynRetrans"),
+        reasons.FAST_RETRANSMIT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
+        reasons.PARTIAL_ACKNOWLEDGMENT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
+        reasons.CHALLENGE_ACK: ("TcpExtTCPChallengeACK",),
+        reasons.ACK_DELAYED: ("TcpExtDelayedACKs",),
+        reasons.WINDOW_PROBE: ("TcpExtTCPWinProbe",),
+        reasons.RESET_NO_CONNECTION: ("TcpOutRsts",),
+        reasons.RESET_ABORT: ("TcpOutRsts",),
+        reasons.DATA_AFTER_CLOSE: ("TcpOutRsts",),
+    }
+)
+
+
+class Counters:
+    """Numbers that only grow, by name. A name that never happened reads as 0."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[str, int] = {}
+
+    def add(self, name: str, amount: int = 1) -> None:
+        self._values[name] = self._values.get(name, 0) + amount
+
+    def __getitem__(self, name: str) -> int:
+        return self._values.get(name, 0)
+
+    def items(self) -> list[tuple[str, int]]:
+        """(name, value) of all that happened, sorted by name."""
+        return sorted(self._values.items())

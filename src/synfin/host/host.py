@@ -1,0 +1,231 @@
+"""A host: what arrives at its interfaces, what its users call, what it sends, and when to come back."""
+
+from __future__ import annotations
+
+from synfin.events import Tracer
+from synfin.host import addresses, icmp
+from synfin.host.addresses import Network
+from synfin.host.connections import ConnectionRow
+from synfin.host.counters import BY_CAUSE, Counters
+from synfin.host.interface import OUTPUT_LIMIT, Interface, Routes
+from synfin.host.parameters import Parameters
+from synfin.host.transport import Transport
+from synfin.tcp.connection import Connection
+from synfin.tcp.listener import Listener
+from synfin.tcp.reassembly import Piece
+from synfin.wire.errors import WireError
+from synfin.wire.icmp import IcmpMessage
+from synfin.wire.ip import Packet, parse_packet
+from synfin.wire.tcp import Segment
+
+#: The MTU of loopback, as Linux has it, in octets.
+LOOPBACK_MTU = 65536
+LOOPBACK_ROOM = 65535
+
+
+class Host:
+    """One machine. Times are integer nanoseconds of whatever clock its driver keeps; addresses are text.
+
+    A driver's loop, after anything was told: `poll_transmit` for each interface until None; then wait for a
+    packet, a user's call or `next_deadline`. `changed` lists the connections and listeners to look at for their
+    users; the driver empties it with `take_changed`.
+
+    `secret` (16 octets or more) keys initial sequence numbers and ports, and is all that is random about a host.
+    """
+
+    __slots__ = ("counters", "interfaces", "name", "parameters", "routes", "tracer", "transport")
+
+    def __init__(
+        self, name: str, secret: bytes, parameters: Parameters | None = None, tracer: Tracer | None = None
+    ) -> None:
+        self.name = name
+        self.parameters = parameters if parameters is not None else Parameters()
+        self.tracer = tracer
+        self.counters = Counters()
+        self.interfaces: list[Interface] = []
+        self.routes = Routes()
+        self.transport = Transport(self.parameters, self.interfaces, self.routes, self.counters, secret, tracer)
+        loopback = self.add_interface("lo", ["127.0.0.1/8", "::1/128"], LOOPBACK_MTU)
+        loopback.room = LOOPBACK_ROOM
+
+    # --- what the machine is made of
+
+    def add_interface(self, name: str, own: list[str], mtu: int, room: int = 0) -> Interface:
+        """Attaches an interface with the addresses `own`, such as ``10.0.0.1/24``, and routes to their networks.
+
+        `mtu` is the largest packet, `room` the largest that the link takes at once (both in octets). Raises
+        ValueError for an address that makes no sense.
+        """
+        interface = Interface(name, mtu, room)
+        for entry in own:
+            word, _, length = entry.partition("/")
+            address = addresses.packed(word)
+            if not addresses.is_unicast(address):
+                raise ValueError(f"{word} is no address for a host")
+            bits = int(length) if length else len(address) * 8
+            network = Network(address, bits)
+            interface.addresses.append((address, bits))
+            self.routes.add(network, interface)
+        self.interfaces.append(interface)
+        return interface
+
+    def add_route(self, destination: str, interface: Interface) -> None:
+        """Sends packets for the network `destination`, such as ``0.0.0.0/0``, through `interface`."""
+        word, _, length = destination.partition("/")
+        address = addresses.packed(word)
+        self.routes.add(Network(address, int(length) if length else len(address) * 8), interface)
+
+    # --- the users' calls
+
+    def listen(self, address: str, port: int, backlog: int, now: int) -> Listener:
+        """Listens at `address` (``0.0.0.0`` or ``::`` for all) and `port` (0: any that is free).
+
+        Raises OSError with EADDRINUSE or EADDRNOTAVAIL.
+        """
+        return self.transport.listen(addresses.packed(address), port, backlog, now)
+
+    def connect(self, address: str, port: int, now: int, local: tuple[str, int] | None = None) -> Connection:
+        """Opens a connection to `address` and `port`, from `local` if given (port 0: any that is free).
+
+        Raises OSError with ENETUNREACH or EADDRNOTAVAIL. Whether the peer answers is seen later.
+        """
+        if local is None:
+            return self.transport.connect(addresses.packed(address), port, now)
+        own = addresses.packed(local[0])
+        chosen = None if addresses.is_unspecified(own) else own
+        return self.transport.connect(addresses.packed(address), port, now, chosen, local[1])
+
+    def accept(self, listener: Listener) -> Connection:
+        """Takes a complete connection from the accept queue. Raises BlockingIOError if there is none."""
+        return listener.accept()
+
+    def send(self, connection: Connection, data: bytes | bytearray | memoryview, now: int) -> int:
+        """SEND on a connection; see `Connection.send`."""
+        taken = connection.send(data, now)
+        self.transport.schedule(connection)
+        return taken
+
+    def receive(self, connection: Connection, limit: int, now: int) -> list[Piece]:
+        """RECEIVE on a connection; see `Connection.receive`."""
+        pieces = connection.receive(limit, now)
+        if connection.ack_now:
+            self.transport.settle(connection, now)
+        return pieces
+
+    def close(self, connection: Connection, now: int) -> None:
+        """CLOSE, which keeps the receiving half open; see `Connection.close`."""
+        connection.close(now)
+        self.transport.settle(connection, now)
+
+    def release(self, connection: Connection, now: int) -> None:
+        """The user lets go of the connection; see `Connection.release`."""
+        connection.release(now)
+        self.transport.settle(connection, now)
+
+    def abort(self, connection: Connection, now: int) -> None:
+        """ABORT; see `Connection.abort`."""
+        connection.abort(now)
+        self.transport.settle(connection, now)
+
+    def close_listener(self, listener: Listener, now: int) -> None:
+        """Ends listening; connections that nobody accepted are reset."""
+        self.transport.close_listener(listener, now)
+
+    def connections(self) -> list[ConnectionRow]:
+        """What ``ss -tan`` would print: listeners, half-open requests, connections and TIME-WAITs."""
+        return self.transport.rows()
+
+    # --- the network's calls
+
+    def octets_arrive(
+        self,
+        octets: bytes | bytearray | memoryview,
+        interface: Interface,
+        now: int,
+        checksum_verified: bool = False,
+        segment_size: int = 0,
+    ) -> None:
+        """Takes a packet as octets. What cannot be read is counted by its cause and dropped in silence."""
+        try:
+            packet = parse_packet(octets, checksum_verified=checksum_verified, segment_size=segment_size)
+        except WireError as error:
+            self.counters.add("IpInReceives")
+            for name in BY_CAUSE.get(error.cause, ()):
+                self.counters.add(name)
+            return
+        self.packet_arrives(packet, interface, now)
+
+    def packet_arrives(self, packet: Packet, interface: Interface, now: int) -> None:
+        """Takes a packet that is well formed."""
+        counters = self.counters
+        counters.add("IpInReceives")
+        loopback = interface is self.interfaces[0]
+        source = packet.source
+        # RFC 9293 §3.9.2.3 (MUST-57, MUST-63): from and to single hosts only; RFC 1122 §3.2.1.3: no loopback
+        # address on a wire.
+        if (
+            not addresses.is_unicast(source)
+            or self.routes.is_broadcast(source)
+            or not self.transport.is_own(packet.destination)
+            or (not loopback and (addresses.is_loopback(source) or addresses.is_loopback(packet.destination)))
+        ):
+            counters.add("IpInAddrErrors")
+            return
+        if packet.is_fragment:
+            # Nothing is put together yet: a bounded table of fragments belongs here.
+            counters.add("IpReasmFails")
+            return
+        payload = packet.payload
+        if isinstance(payload, Segment):
+            counters.add("IpInDelivers")
+            counters.add("TcpInSegs")
+            self.transport.packet_arrives(packet, payload, self._reply_index(source, interface), now)
+        elif isinstance(payload, IcmpMessage):
+            counters.add("IpInDelivers")
+            answer = icmp.packet_arrives(packet, payload, self.parameters.ip_default_ttl, counters)
+            if answer is not None and len(interface.output) < OUTPUT_LIMIT:
+                interface.output.append(answer)
+        else:
+            counters.add("IpInUnknownProtos")
+
+    def _reply_index(self, source: bytes, interface: Interface) -> int:
+        """Where answers to `source` leave: by the routes; through `interface` where these say nothing."""
+        index = self.transport.interface_towards(source)
+        return index if index >= 0 else self.interfaces.index(interface)
+
+    def poll_transmit(self, interface: Interface, now: int) -> Packet | None:
+        """The next packet for the link at `interface`, or None. Ask until None.
+
+        What the host sends to itself is delivered here too, so it wants to be asked for some interface.
+        """
+        loopback = self.interfaces[0]
+        while loopback.output or loopback.sending:
+            packet = self.transport.poll_transmit(0, now)
+            if packet is None:
+                break
+            self.packet_arrives(packet, loopback, now)
+        return self.transport.poll_transmit(self.interfaces.index(interface), now)
+
+    # --- time's calls
+
+    def next_deadline(self) -> int:
+        """When to call `deadline_reached` (nanoseconds); `synfin.tcp.timers.NEVER` if nothing waits."""
+        return self.transport.next_deadline()
+
+    def deadline_reached(self, now: int) -> None:
+        """Lets every timer that has expired by `now` act."""
+        self.transport.deadline_reached(now)
+
+    # --- for the driver
+
+    def take_changed(self) -> list[Connection | Listener]:
+        """The connections and listeners on which something happened since this was last called."""
+        changed = self.transport.changed
+        taken: list[Connection | Listener] = []
+        while changed:
+            entry = changed.popleft()
+            if isinstance(entry, Connection):
+                entry.changed = False
+                entry.wake = 0
+            taken.append(entry)
+        return taken

@@ -1,0 +1,79 @@
+"""Interfaces, through which a host sends and receives, and the routes that choose among them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from synfin.host.addresses import Network
+
+if TYPE_CHECKING:
+    from synfin.tcp.connection import Connection
+    from synfin.wire.ip import Packet
+
+#: Replies that wait for the link, at most. A flood of questions does not become a heap of answers.
+OUTPUT_LIMIT = 1000
+
+
+class Interface:
+    """A place where a link is attached. Sizes in octets.
+
+    `mtu` is the largest packet, `room` the largest that its link takes at once: more than the MTU where the link
+    cuts superpackets. `output` holds replies that wait for the link, `sending` connections that may have
+    something to send.
+    """
+
+    __slots__ = ("addresses", "mtu", "name", "output", "room", "sending")
+
+    def __init__(self, name: str, mtu: int, room: int) -> None:
+        self.name = name
+        self.mtu = mtu
+        self.room = max(room, mtu)
+        #: The host's own addresses here, each with its prefix length.
+        self.addresses: list[tuple[bytes, int]] = []
+        self.output: deque[Packet] = deque()
+        self.sending: deque[Connection] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Interface {self.name}>"
+
+    def address_of_version(self, length: int) -> bytes | None:
+        """The first own address of `length` octets, if there is one."""
+        for address, _ in self.addresses:
+            if len(address) == length:
+                return address
+        return None
+
+
+class Route:
+    """Packets for `network` leave through `interface`."""
+
+    __slots__ = ("interface", "network")
+
+    def __init__(self, network: Network, interface: Interface) -> None:
+        self.network = network
+        self.interface = interface
+
+
+class Routes:
+    """Routes, the longest prefix first."""
+
+    __slots__ = ("_routes",)
+
+    def __init__(self) -> None:
+        self._routes: list[Route] = []
+
+    def add(self, network: Network, interface: Interface) -> None:
+        self._routes.append(Route(network, interface))
+        self._routes.sort(key=lambda route: -route.network.length)
+
+    def find(self, destination: bytes) -> Route | None:
+        """The most specific route to `destination`, or None."""
+        for route in self._routes:
+            if route.network.contains(destination):
+                return route
+        return None
+
+    def is_broadcast(self, address: bytes) -> bool:
+        """Whether `address` is the broadcast address of a network that is attached here."""
+        return any(route.network.is_broadcast(address) for route in self._routes)

@@ -1,0 +1,412 @@
+"""The ladder: a connection as text, with both ends' states beside every segment.
+
+Time runs downwards. A segment is drawn in two lines: what it says, at the moment of sending, and the arrow, at the
+moment of arrival; the states on each line are those of that moment. If something else happened in between, the arrow
+is cut in two: it leaves on one line and comes in on a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len
+
+from synfin.reasons import Reason
+from synfin.show.history import Arrival, Endpoint, History, Loss, Row, StateChange, Transmission, UserCall
+from synfin.show.ladder_text import (
+    CHANGED,
+    DIM,
+    LABEL,
+    LOST,
+    REPEATED,
+    Clock,
+    Piece,
+    cropped,
+    filled,
+    painted,
+    printable,
+    segment_words,
+    words,
+    wrapped,
+)
+from synfin.show.words import N_, Language, explain, translation
+
+__all__ = ["MOST_CELLS", "render_ladder"]
+
+MOST_CELLS: Final = 100
+_FEWEST_CELLS: Final = 72
+_LONGEST_STATE: Final = 12
+_DRAWING: Final = frozenset("─┄►✗ ")
+_PLAIN_RAILS: Final = ("│", "│")
+
+# Calls that change nothing which the ladder shows.
+_QUIET_CALLS: Final = frozenset({"receive", "status"})
+
+# What the states are called, for languages that have words for them.
+_STATES: Final = (
+    N_("CLOSED"),
+    N_("LISTEN"),
+    N_("SYN-SENT"),
+    N_("SYN-RECEIVED"),
+    N_("ESTABLISHED"),
+    N_("FIN-WAIT-1"),
+    N_("FIN-WAIT-2"),
+    N_("CLOSE-WAIT"),
+    N_("CLOSING"),
+    N_("LAST-ACK"),
+    N_("TIME-WAIT"),
+)
+
+
+def render_ladder(
+    history: History,
+    *,
+    language: Language = "en",
+    relative: bool = True,
+    width: int = MOST_CELLS,
+    color: bool = False,
+    explain: bool = False,
+    times: bool = True,
+) -> str:
+    """Draw `history` as lines of at most `width` cells (from 72 to 100; a Han character takes two).
+
+    With `relative` sequence numbers count from each side's initial one, otherwise they are the 32 bits of the wire.
+    `color` adds ANSI sequences. `explain` adds, for each segment, why it was sent and what became of it. `times` adds
+    milliseconds since the first row.
+    """
+    width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
+    ladder = _Ladder(history, language, relative, width, color, explain, times)
+    return "\n".join(ladder.lines())
+
+
+class _Ladder:
+    def __init__(
+        self,
+        history: History,
+        language: Language,
+        relative: bool,
+        width: int,
+        color: bool,
+        explained: bool,
+        times: bool,
+    ) -> None:
+        self._history = history
+        self._language = language
+        self._gettext = translation(language).gettext
+        self._relative = relative
+        self._width = width
+        self._color = color
+        self._explained = explained
+        self._rows = [row for row in history.rows if not (isinstance(row, UserCall) and row.call in _QUIET_CALLS)]
+        self._clock = Clock([row.time for row in self._rows])
+        self._time_width = self._clock.width + 1 if times else 0
+        self._left_state = history.left.first_state
+        self._right_state = history.right.first_state
+        states = self._states_shown()
+        self._state_width = 1 + max((len(cropped(printable(state), _LONGEST_STATE)) for state in states), default=6)
+        # Both states, a space beside each, and the rails.
+        self._inner = width - self._time_width - 2 * (self._state_width + 2)
+        labels = [self._label(row) for row in self._rows if isinstance(row, Transmission)]
+        self._label_width = max((cell_len(label) + 1 for label in labels if label), default=0)
+        self._lines: list[str] = []
+
+    def _states_shown(self) -> set[str]:
+        states = {self._left_state, self._right_state}
+        for row in self._rows:
+            if isinstance(row, Transmission | Arrival | StateChange):
+                states |= {row.old_state, row.new_state}
+        return {state for state in states if state is not None}
+
+    def _label(self, transmission: Transmission) -> str:
+        if not transmission.label:
+            return ""
+        # In Chinese the texts call them 报文1 to 报文7.
+        return self._gettext("[{number}]").format(number=transmission.label)
+
+    def _is_left(self, endpoint: Endpoint) -> bool:
+        return endpoint is self._history.left
+
+    # --- the whole -----------------------------------------------------------------------------------------------
+
+    def lines(self) -> list[str]:
+        self._header()
+        self._line(None, [("", "")], states=True)
+        at = 0
+        while at < len(self._rows):
+            row = self._rows[at]
+            following = self._rows[at + 1] if at + 1 < len(self._rows) else None
+            at += 1
+            if isinstance(row, Transmission):
+                if self._transmission(row, following):
+                    at += 1
+            elif isinstance(row, Arrival):
+                self._late_arrival(row)
+            elif isinstance(row, Loss):
+                self._late_loss(row)
+            else:
+                self._without_segment(row)
+        self._footer()
+        return self._lines
+
+    def _header(self) -> None:
+        left = self._heading(self._history.left, N_("client"), "x")
+        right = self._heading(self._history.right, N_("server"), "y")
+        unit = self._gettext("s") if self._clock.seconds else self._gettext("ms")
+        for at, (mine, other) in enumerate(zip(left, right, strict=True)):
+            time = " " * (self._time_width - 1 - cell_len(unit)) + unit if self._time_width and not at else ""
+            room = self._width - self._time_width
+            start: Piece = (f"{time:{self._time_width}}" if cell_len(time) == len(time) else f"{time} ", "")
+            style = LABEL if not at else ""
+            if cell_len(mine) + cell_len(other) + 2 <= room:
+                gap = room - cell_len(mine) - cell_len(other)
+                self._put([start, (mine, style), (" " * gap, ""), (other, style)])
+            else:
+                self._put([start, (cropped(mine, room), style)])
+                other = cropped(other, room)
+                self._put([(" " * (self._width - cell_len(other)), ""), (other, style)])
+        self._put([])
+
+    def _heading(self, endpoint: Endpoint, role: str, letter: str) -> list[str]:
+        """Three lines: who it is, where, and its initial sequence number."""
+        name = printable(endpoint.host)
+        told_apart = self._history.left.opened != self._history.right.opened
+        part = self._gettext(role) if told_apart else ""
+        if not name:
+            name = part or self._gettext("peer")
+        elif part and name == role:
+            name = part
+        elif part:
+            name = self._gettext("{name} ({role})").format(name=name, role=part)
+        number = endpoint.initial_numbers[0] if endpoint.initial_numbers else None
+        return [name, endpoint.name, f"{letter} = {'?' if number is None else number}"]
+
+    def _footer(self) -> None:
+        gettext = self._gettext
+        history = self._history
+        counts = gettext("segments: {sent}, lost: {lost}, retransmissions: {again}").format(
+            sent=len(history.transmissions), lost=len(history.lost), again=len(history.retransmissions)
+        )
+        notes = [counts, gettext("* the state has just changed")]
+        if self._relative and (history.left.initial_numbers or history.right.initial_numbers):
+            notes.append(gettext("seq and ack are counted from the initial sequence numbers x and y"))
+        self._put([])
+        for line in wrapped([(note, "") for note in notes], self._width, gap=3):
+            self._put(line)
+        shown = self._states_shown()
+        legend = [f"{state} {gettext(state)}" for state in _STATES if state in shown and gettext(state) != state]
+        if legend:
+            for line in wrapped([(text, DIM) for text in legend], self._width, gap=2):
+                self._put(line)
+
+    # --- the rows ------------------------------------------------------------------------------------------------
+
+    def _transmission(self, sent: Transmission, following: Row | None) -> bool:
+        """Draw a segment that was sent. Tell whether `following`, the next row, is drawn with it."""
+        self._change(sent.sender, sent.old_state, sent.new_state)
+        label = self._label(sent)
+        indent = " " * self._label_width
+        room = self._inner - 2 - self._label_width
+        says = [line for part in segment_words(sent, self._relative) for line in wrapped(part, room)]
+        for at, line in enumerate(says):
+            start: Piece = (label + " " * (self._label_width - cell_len(label)), LABEL) if not at else (indent, "")
+            content = [(" ", ""), start, *line]
+            if at:
+                self._line(None, content)
+            else:
+                self._line(sent.time, content, states=True, changed=self._changed(sent))
+        self._why(sent.sender, sent.reason)
+        rightwards = self._is_left(sent.sender)
+        if isinstance(following, Arrival) and following.transmission is sent:
+            self._arrival(following, self._arrow(rightwards, self._notes(sent, following)), self._rails(sent))
+            return True
+        if isinstance(following, Loss) and following.transmission is sent:
+            self._arrow_line(sent, self._lost_arrow(rightwards, self._notes(sent)))
+            self._why(sent.receiver, following.reason)
+            return True
+        if not sent.arrivals and sent.loss is None:
+            if sent.receiver.traced or sent.number:
+                never = self._gettext("not seen to arrive")
+                self._arrow_line(sent, self._leaving_arrow(rightwards, self._notes(sent), never))
+            else:
+                self._arrow_line(sent, self._arrow(rightwards, self._notes(sent)))
+        else:
+            self._arrow_line(sent, self._leaving_arrow(rightwards, self._notes(sent), ""))
+        return False
+
+    def _late_arrival(self, arrival: Arrival) -> None:
+        sent = arrival.transmission
+        note = f"{self._short(sent)} {self._fate(arrival)}".rstrip()
+        arrow = self._coming_arrow(self._is_left(sent.sender), (note, LABEL if sent.label else ""))
+        self._arrival(arrival, arrow, _PLAIN_RAILS)
+
+    def _late_loss(self, loss: Loss) -> None:
+        sent = loss.transmission
+        pieces, _ = self._coming((f"{self._short(sent)} ✗ {self._gettext('lost')}", LOST), LOST)
+        self._line(loss.time, self._directed(pieces, self._is_left(sent.sender)))
+        self._why(sent.receiver, loss.reason)
+
+    def _short(self, sent: Transmission) -> str:
+        """Enough to know a segment again."""
+        label = self._label(sent)
+        if label:
+            return label
+        number = sent.sender.relative(sent.segment.seq) if self._relative else sent.segment.seq
+        return f"seq={number} len={sent.segment.payload_length}"
+
+    def _notes(self, sent: Transmission, arrival: Arrival | None = None) -> str:
+        """What is written on the arrow."""
+        texts = [self._gettext("retransmission")] if sent.retransmission else []
+        if arrival is not None and arrival.dropped:
+            texts.append(self._fate(arrival))
+        return ", ".join(texts)
+
+    def _fate(self, arrival: Arrival) -> str:
+        if arrival.duplicate:
+            return self._gettext("arrives again, dropped") if arrival.dropped else self._gettext("arrives again")
+        return self._gettext("dropped") if arrival.dropped else ""
+
+    def _arrival(self, arrival: Arrival, arrow: list[Piece], rails: tuple[str, str]) -> None:
+        sent = arrival.transmission
+        self._change(sent.receiver, arrival.old_state, arrival.new_state)
+        left = self._is_left(sent.receiver)
+        changed = arrival.old_state != arrival.new_state
+        self._line(arrival.time, arrow, states=True, changed=(changed and left, changed and not left), rails=rails)
+        self._why(sent.receiver, arrival.reason)
+
+    def _without_segment(self, row: StateChange | UserCall) -> None:
+        if isinstance(row, UserCall):
+            text = f"{printable(row.call)}({row.octets or ''})"
+            change = row.change
+        else:
+            text = self._words(row.reason)
+            change = row
+        left = self._is_left(row.endpoint)
+        if change is not None:
+            self._change(row.endpoint, change.old_state, change.new_state)
+        changed = change is not None
+        for at, line in enumerate(wrapped(words(text), self._inner - 2)):
+            content = [(" ", ""), *line, (" ", "")]
+            content = filled(content, self._inner, right=not left)
+            if at:
+                self._line(None, content)
+            else:
+                self._line(row.time, content, states=True, changed=(changed and left, changed and not left))
+
+    def _why(self, endpoint: Endpoint, reason: Reason | None) -> None:
+        if not self._explained or reason is None:
+            return
+        text = words(self._words(reason))
+        if reason.clause:
+            text.append((f"({reason.clause})", DIM))
+        left = self._is_left(endpoint)
+        for line in wrapped(text, self._inner - 2 - (self._label_width if left else 0)):
+            indent = " " * (1 + (self._label_width if left else 0))
+            self._line(None, filled([(indent, ""), *line, (" ", "")], self._inner, right=not left))
+
+    def _words(self, reason: Reason) -> str:
+        return printable(explain(reason, self._language))
+
+    # --- states --------------------------------------------------------------------------------------------------
+
+    def _change(self, endpoint: Endpoint, old: str | None, new: str | None) -> None:
+        state = new if new is not None else old
+        if self._is_left(endpoint):
+            self._left_state = state
+        else:
+            self._right_state = state
+
+    def _changed(self, sent: Transmission) -> tuple[bool, bool]:
+        changed = sent.old_state != sent.new_state
+        left = self._is_left(sent.sender)
+        return changed and left, changed and not left
+
+    # --- arrows: pieces that fill the room between the rails -----------------------------------------------------
+
+    def _directed(self, pieces: list[Piece], rightwards: bool) -> list[Piece]:
+        """Pieces drawn from left to right, turned around if they have to be."""
+        if rightwards:
+            return filled(pieces, self._inner)
+        turned = [
+            (text[::-1].replace("►", "◄") if _DRAWING.issuperset(text) else text, style)
+            for text, style in reversed(pieces)
+        ]
+        return filled(turned, self._inner, right=True)
+
+    def _shaft(self, length: int, note: str) -> list[Piece]:
+        """A line with a note in its middle, `length` cells in all."""
+        if not note:
+            return [("─" * length, "")]
+        note = cropped(note, length - 6)
+        before = (length - cell_len(note)) // 2 - 1
+        after = length - cell_len(note) - before - 2
+        return [("─" * before, ""), (f" {note} ", REPEATED), ("─" * after, "")]
+
+    def _arrow(self, rightwards: bool, note: str) -> list[Piece]:
+        return self._directed([*self._shaft(self._inner - 1, note), ("►", "")], rightwards)
+
+    def _lost_arrow(self, rightwards: bool, note: str) -> list[Piece]:
+        text = cropped(self._gettext("lost"), self._inner // 3)
+        shaft = [(drawn, style or LOST) for drawn, style in self._shaft(self._inner // 2, note)]
+        return self._directed([*shaft, (" ✗ ", LOST), (text, LOST)], rightwards)
+
+    def _leaving_arrow(self, rightwards: bool, note: str, end: str) -> list[Piece]:
+        pieces: list[Piece] = [*self._shaft(self._inner // 2, note), ("┄┄┄", "")]
+        if end:
+            pieces += [(f" {cropped(end, self._inner // 2 - 5)} ", DIM)]
+        return self._directed(pieces, rightwards)
+
+    def _coming(self, note: Piece, style: str) -> tuple[list[Piece], int]:
+        """The beginning of an arrow that left on an earlier line, its note, and the cells left for its end.
+
+        It begins in the middle, or before that if the note is long.
+        """
+        text = cropped(note[0], self._inner - 12)
+        before = max(2, min(self._inner // 2, self._inner - 10 - cell_len(text)))
+        pieces: list[Piece] = [(" " * before, ""), ("┄┄┄───", style), (f" {text} ", note[1])]
+        return pieces, self._inner - before - 8 - cell_len(text)
+
+    def _coming_arrow(self, rightwards: bool, note: Piece) -> list[Piece]:
+        pieces, rest = self._coming(note, "")
+        return self._directed([*pieces, ("─" * (rest - 1) + "►", "")], rightwards)
+
+    def _arrow_line(self, sent: Transmission, arrow: list[Piece]) -> None:
+        self._line(None, arrow, rails=self._rails(sent))
+
+    def _rails(self, sent: Transmission) -> tuple[str, str]:
+        return ("├", "│") if self._is_left(sent.sender) else ("│", "┤")
+
+    # --- lines ---------------------------------------------------------------------------------------------------
+
+    def _line(
+        self,
+        time: int | None,
+        content: Sequence[Piece],
+        *,
+        states: bool = False,
+        changed: tuple[bool, bool] = (False, False),
+        rails: tuple[str, str] = _PLAIN_RAILS,
+    ) -> None:
+        pieces: list[Piece] = []
+        if self._time_width:
+            text = "" if time is None else cropped(self._clock.text(time), self._clock.width)
+            pieces.append((f"{text:>{self._clock.width}} ", DIM))
+        pieces += filled(self._state(self._left_state, changed[0]) if states else [], self._state_width, right=True)
+        pieces.append((f" {rails[0]}", ""))
+        pieces += filled(content, self._inner)
+        pieces.append((rails[1], ""))
+        if states:
+            pieces += [(" ", ""), *self._state(self._right_state, changed[1])]
+        self._put(pieces)
+
+    def _state(self, state: str | None, changed: bool) -> list[Piece]:
+        text = "?" if state is None else cropped(printable(state), _LONGEST_STATE)
+        return [(f"*{text}" if changed else f" {text}", CHANGED if changed else "")]
+
+    def _put(self, pieces: Sequence[Piece]) -> None:
+        kept = list(pieces)
+        while kept and not kept[-1][0].strip():
+            kept.pop()
+        if kept:
+            kept[-1] = (kept[-1][0].rstrip(), kept[-1][1])
+        self._lines.append(painted([piece for piece in kept if piece[0]], self._color))

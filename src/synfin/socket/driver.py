@@ -1,0 +1,175 @@
+"""The asyncio driver of a host on a link: packets in, packets out, one timer, and word to the users."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Final
+
+from synfin.host.host import Host
+from synfin.host.interface import Interface
+from synfin.link.link import Link
+from synfin.tcp.connection import Connection
+from synfin.tcp.listener import Listener
+from synfin.tcp.timers import NEVER
+from synfin.wire.ip import Packet
+
+#: Frames read in one turn of the loop, so that a flood of packets leaves the users their turn.
+BATCH: Final = 64
+#: The event loop's timer may fire this much early (nanoseconds); coming back a second time costs more.
+TIMER_SLACK: Final = 100_000
+
+
+class Driver:
+    """Serves `host` on `link`, on the running event loop, from `start` to `stop`.
+
+    `watch` names who is told when something happened on a connection or listener. `failed` is called with the
+    error when the device is gone.
+    """
+
+    def __init__(self, host: Host, interface: Interface, link: Link) -> None:
+        self.host = host
+        self.interface = interface
+        self.link = link
+        self.failed: Callable[[OSError], None] | None = None
+        self._watchers: dict[Connection | Listener, Callable[[], None]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        #: A packet that the link could not take; it goes out before any other.
+        self._held: Packet | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = NEVER
+        self._pumping = False
+        self._pump_wanted = False
+
+    def now(self) -> int:
+        """The host's time: the monotonic clock, in nanoseconds."""
+        return monotonic_ns()
+
+    def watch(self, entry: Connection | Listener, call: Callable[[], None]) -> None:
+        """Calls `call` whenever something happened on `entry`."""
+        self._watchers[entry] = call
+
+    def unwatch(self, entry: Connection | Listener) -> None:
+        self._watchers.pop(entry, None)
+
+    def start(self) -> None:
+        """Begins to serve, on the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self.link.fileno(), self._readable)
+        self.pump_soon()
+
+    def stop(self) -> None:
+        """Ends serving. Nothing is sent any more; the link is the caller's to close."""
+        loop = self._loop
+        if loop is None:
+            return
+        self._loop = None
+        loop.remove_reader(self.link.fileno())
+        loop.remove_writer(self.link.fileno())
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._armed = NEVER
+        self._held = None
+        self._watchers.clear()
+
+    def pump_soon(self) -> None:
+        """Sends what there is to send in this turn of the loop, once all who have their turn now had it."""
+        if self._loop is not None and not self._pump_wanted and not self._pumping:
+            self._pump_wanted = True
+            self._loop.call_soon(self._pump)
+
+    # --- the link
+
+    def _readable(self) -> None:
+        host = self.host
+        receive = self.link.receive
+        now = monotonic_ns()
+        try:
+            for _ in range(BATCH):
+                frame = receive()
+                if frame is None:
+                    break
+                host.octets_arrive(frame.data, self.interface, now, frame.checksum_verified, frame.segment_size)
+            else:
+                # The descriptor need not become readable again for what a wrapper of the link still holds.
+                if self._loop is not None:
+                    self._loop.call_soon(self._readable_again)
+        except OSError as error:
+            self._fail(error)
+            return
+        self._pump()
+
+    def _readable_again(self) -> None:
+        if self._loop is not None:
+            self._readable()
+
+    def _writable(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_writer(self.link.fileno())
+        self._pump()
+
+    def _fail(self, error: OSError) -> None:
+        self.stop()
+        if self.failed is not None:
+            self.failed(error)
+
+    # --- the loop of every driver
+
+    def _pump(self) -> None:
+        self._pump_wanted = False
+        if self._pumping or self._loop is None:
+            return
+        self._pumping = True
+        try:
+            while True:
+                self._transmit()
+                changed = self.host.take_changed()
+                if not changed:
+                    break
+                watchers = self._watchers
+                for entry in changed:
+                    call = watchers.get(entry)
+                    if call is not None:
+                        call()
+        except OSError as error:
+            self._fail(error)
+            return
+        finally:
+            self._pumping = False
+        self._arm()
+
+    def _transmit(self) -> None:
+        host = self.host
+        interface = self.interface
+        send = self.link.send
+        now = monotonic_ns()
+        packet = self._held if self._held is not None else host.poll_transmit(interface, now)
+        while packet is not None:
+            if not send(packet):
+                self._held = packet
+                if self._loop is not None:
+                    self._loop.add_writer(self.link.fileno(), self._writable)
+                return
+            self._held = None
+            packet = host.poll_transmit(interface, now)
+
+    def _arm(self) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        deadline = self.host.next_deadline()
+        if deadline >= self._armed:
+            # A timer that comes too early looks, and sets itself again.
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = deadline
+        self._timer = loop.call_later(max(deadline - monotonic_ns(), 0) / 1e9, self._deadline)
+
+    def _deadline(self) -> None:
+        self._timer = None
+        self._armed = NEVER
+        self.host.deadline_reached(monotonic_ns() + TIMER_SLACK)
+        self._pump()

@@ -1,0 +1,180 @@
+"""`Stack`: a TCP of your own on a link, with asyncio's streams."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+
+from synfin.events import Sink, Tracer
+from synfin.host.connections import ConnectionRow
+from synfin.host.host import Host
+from synfin.host.parameters import Parameters
+from synfin.link.link import Link
+from synfin.socket.driver import Driver
+from synfin.socket.server import Server
+from synfin.socket.transport import ConnectionTransport
+from synfin.tcp.connection import Connection
+
+#: asyncio's default limit of a StreamReader's buffer, in octets.
+STREAM_LIMIT = 1 << 16
+#: How long closing waits for connections to end in order, in seconds.
+CLOSE_TIMEOUT = 2.0
+
+ClientConnected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
+
+
+class Stack:
+    """A host on `link` with `addresses` (such as ``10.9.0.2/24``), served by the running event loop.
+
+    Use it as ``async with Stack(link, ["10.9.0.2/24"]) as stack``. All that is not local is routed through the
+    link. Any number of stacks live in one process. `sink` receives the trace, if given.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        addresses: Sequence[str],
+        *,
+        name: str = "synfin",
+        parameters: Parameters | None = None,
+        sink: Sink | None = None,
+        secret: bytes | None = None,
+    ) -> None:
+        tracer = Tracer(name, sink) if sink is not None else None
+        self.host = Host(name, secret or secrets.token_bytes(32), parameters, tracer)
+        self.link = link
+        interface = self.host.add_interface("tun0", list(addresses), link.mtu, link.room)
+        versions = {len(address) for address, _ in interface.addresses}
+        if 4 in versions:
+            self.host.add_route("0.0.0.0/0", interface)
+        if 16 in versions:
+            self.host.add_route("::/0", interface)
+        self._driver = Driver(self.host, interface, link)
+        self._driver.failed = self._failed
+        self._transports: weakref.WeakSet[ConnectionTransport] = weakref.WeakSet()
+        self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
+        self._tasks: set[asyncio.Future[None]] = set()
+        #: Done when the stack no longer serves; its result is the error that ended it, or None.
+        self.closed: asyncio.Future[OSError | None] | None = None
+
+    async def __aenter__(self) -> Stack:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def start(self) -> None:
+        """Begins to serve, on the running event loop."""
+        self.closed = asyncio.get_running_loop().create_future()
+        self._driver.start()
+
+    async def aclose(self, timeout: float = CLOSE_TIMEOUT) -> None:
+        """Ends in order: servers close, connections send what they have and their FINs; at most `timeout` seconds.
+
+        What has not ended by then is cut off; whoever waits on it gets ConnectionAbortedError. The link is closed.
+        """
+        for server in list(self._servers):
+            server.close()
+        for transport in list(self._transports):
+            transport.close()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while self.host.transport.connections and loop.time() < deadline and self._serves():
+            await asyncio.sleep(0.01)
+        self._stop(None)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+
+    def _serves(self) -> bool:
+        return self.closed is not None and not self.closed.done()
+
+    def _failed(self, error: OSError) -> None:
+        self._stop(error)
+
+    def _stop(self, error: OSError | None) -> None:
+        if not self._serves():
+            return
+        for transport in list(self._transports):
+            transport.stack_closed(error)
+        self._driver.stop()
+        self.link.close()
+        if self.closed is not None:
+            self.closed.set_result(error)
+
+    def connections(self) -> list[ConnectionRow]:
+        """What ``ss -tan`` would print for this stack."""
+        return self.host.connections()
+
+    # --- streams
+
+    async def open_connection(
+        self,
+        host: str,
+        port: int,
+        *,
+        limit: int = STREAM_LIMIT,
+        local_addr: tuple[str, int] | None = None,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """asyncio.open_connection on this stack. `host` is an address.
+
+        Raises ConnectionRefusedError, TimeoutError (ETIMEDOUT, as ``tcp_syn_retries`` says) or another OSError.
+        """
+        loop = asyncio.get_running_loop()
+        driver = self._driver
+        reader = asyncio.StreamReader(limit=limit, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        connection = self.host.connect(host, port, driver.now(), local_addr)
+        transport = ConnectionTransport(driver, connection, protocol)
+        self._transports.add(transport)
+        driver.pump_soon()
+        try:
+            await transport.connected
+        except asyncio.CancelledError:
+            driver.unwatch(connection)
+            self.host.abort(connection, driver.now())
+            driver.pump_soon()
+            raise
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def start_server(
+        self,
+        client_connected_cb: ClientConnected,
+        host: str | Sequence[str] | None = None,
+        port: int = 0,
+        *,
+        limit: int = STREAM_LIMIT,
+        backlog: int = 100,
+    ) -> Server:
+        """asyncio.start_server on this stack. `host` is an address or several; None means all of this stack.
+
+        Raises OSError with EADDRINUSE or EADDRNOTAVAIL.
+        """
+        loop = asyncio.get_running_loop()
+        driver = self._driver
+        places = [host] if isinstance(host, str) else list(host) if host is not None else ["0.0.0.0", "::"]
+        listeners = []
+        try:
+            for place in places:
+                listeners.append(self.host.listen(place, port, backlog, driver.now()))
+                port = listeners[0].local_port
+        except OSError:
+            for listener in listeners:
+                self.host.close_listener(listener, driver.now())
+            raise
+
+        def accepted(connection: Connection) -> None:
+            reader = asyncio.StreamReader(limit=limit, loop=loop)
+            protocol = asyncio.StreamReaderProtocol(reader, client_connected_cb, loop=loop)
+            self._transports.add(ConnectionTransport(driver, connection, protocol))
+
+        server = Server(driver, listeners, accepted)
+        self._servers.add(server)
+        return server

@@ -1,0 +1,195 @@
+"""A small world written by hand, for the tests of what is shown: its events are those that real hosts would tell."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from synfin import reasons
+from synfin.events import (
+    Event,
+    PacketDelivered,
+    PacketLost,
+    PacketTransmitted,
+    SegmentDropped,
+    SegmentReceived,
+    SegmentSent,
+    StateChanged,
+    UserCalled,
+)
+from synfin.reasons import Reason
+from synfin.wire.ip import PROTOCOL_TCP, Packet
+from synfin.wire.tcp import ACK, FIN, PSH, SYN, Options, Segment
+
+MILLISECOND = 1_000_000
+
+
+class World:
+    """Two hosts, "client" and "server", and the wire between them. Every call adds events at `time`."""
+
+    def __init__(
+        self,
+        x: int = 1000,
+        y: int = 5000,
+        names: tuple[str, str] = ("client", "server"),
+        addresses: tuple[str, str] = ("192.0.2.1", "192.0.2.2"),
+        ports: tuple[int, int] = (49152, 80),
+        wire: bool = True,
+    ) -> None:
+        self.events: list[Event] = []
+        self.time = 0
+        self.names = names
+        self.addresses = tuple(ip_address(address).packed for address in addresses)
+        self.ports = ports
+        self.wire = wire
+        self.states = ["CLOSED", "CLOSED"]
+        # The next number that each end sends, and the next that it expects.
+        self.next = [x, y]
+        self.expected = [0, 0]
+        self.number = 0
+
+    def flow(self, end: int) -> bytes:
+        """The connection as `end` sees it."""
+        other = 1 - end
+        ports = self.ports[other].to_bytes(2, "big") + self.ports[end].to_bytes(2, "big")
+        return self.addresses[other] + self.addresses[end] + ports
+
+    def listen(self, end: int = 1) -> None:
+        size = len(self.addresses[0])
+        flow = bytes(2 * size + 2) + self.ports[end].to_bytes(2, "big")
+        self.events.append(UserCalled(self.time, self.names[end], flow, "listen", 0))
+        self.events.append(StateChanged(self.time, self.names[end], flow, "CLOSED", "LISTEN", reasons.PASSIVE_OPEN))
+        self.states[end] = "LISTEN"
+
+    def call(self, end: int, call: str, octets: int = 0) -> None:
+        self.events.append(UserCalled(self.time, self.names[end], self.flow(end), call, octets))
+
+    def change(self, end: int, new: str, reason: Reason = reasons.ACCEPTED) -> None:
+        if new and new != self.states[end]:
+            event = StateChanged(self.time, self.names[end], self.flow(end), self.states[end], new, reason)
+            self.events.append(event)
+            self.states[end] = new
+
+    def packet(
+        self,
+        end: int,
+        flags: int,
+        length: int = 0,
+        seq: int | None = None,
+        ack: int | None = None,
+        options: Options | None = None,
+        wnd: int = 502,
+    ) -> Packet:
+        if ack is None:
+            ack = self.expected[end] if flags & ACK else 0
+        if seq is None:
+            seq = self.next[end]
+            self.next[end] = (seq + length + bool(flags & SYN) + bool(flags & FIN)) & 0xFFFFFFFF
+        if options is None:
+            options = (
+                Options(mss=1460, sack_permitted=True, ts_val=7, ts_ecr=0, window_scale=7) if flags & SYN else Options()
+            )
+        payload = (bytes(length),) if length else ()
+        segment = Segment(self.ports[end], self.ports[1 - end], seq, ack, flags, wnd, options, payload)
+        return Packet(self.addresses[end], self.addresses[1 - end], PROTOCOL_TCP, segment)
+
+    def send(
+        self,
+        end: int,
+        packet: Packet,
+        state: str = "",
+        reason: Reason = reasons.NEW_DATA,
+        why: Reason = reasons.USER_CLOSED,
+    ) -> int:
+        """`end` sends a packet, changing to `state` for the reason `why`. Returns its number on the wire."""
+        self.change(end, state, why)
+        event = SegmentSent(self.time, self.names[end], self.flow(end), packet, self.states[end], reason)
+        self.events.append(event)
+        self.number += 1
+        if self.wire:
+            self.events.append(PacketTransmitted(self.time, self.names[end], self.number, packet))
+        return self.number
+
+    def lose(self, end: int, packet: Packet, number: int) -> None:
+        self.events.append(PacketLost(self.time, self.names[end], number, packet, reasons.LOST_BY_REQUEST))
+
+    def arrive(
+        self,
+        end: int,
+        packet: Packet,
+        number: int,
+        state: str = "",
+        reason: Reason = reasons.ACCEPTED,
+        dropped: bool = False,
+    ) -> None:
+        """`packet` reaches `end`, which changes to `state`."""
+        segment = packet.payload
+        assert isinstance(segment, Segment)
+        if self.wire:
+            self.events.append(PacketDelivered(self.time, self.names[end], number, packet))
+        self.change(end, state, reason)
+        kind = SegmentDropped if dropped else SegmentReceived
+        self.events.append(kind(self.time, self.names[end], self.flow(end), packet, self.states[end], reason))
+        if not dropped:
+            self.expected[end] = (segment.seq + segment.length) & 0xFFFFFFFF
+
+    def carry(
+        self,
+        end: int,
+        flags: int,
+        length: int = 0,
+        state: str = "",
+        to: str = "",
+        reason: Reason = reasons.NEW_DATA,
+        why: Reason = reasons.USER_CLOSED,
+        got: Reason = reasons.ACCEPTED,
+    ) -> Packet:
+        """Send and deliver one segment: the sender changes to `state`, the receiver, 10 ms later, to `to`."""
+        packet = self.packet(end, flags, length)
+        number = self.send(end, packet, state, reason, why)
+        self.time += 10 * MILLISECOND
+        self.arrive(1 - end, packet, number, to, got)
+        return packet
+
+    # --- what most tests begin and end with ----------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Messages 1 to 3."""
+        if self.states[1] == "CLOSED":
+            self.listen()
+        self.call(0, "connect")
+        self.carry(0, SYN, 0, "SYN-SENT", "SYN-RECEIVED", reasons.SYN_SENT, reasons.ACTIVE_OPEN, reasons.SYN_RECEIVED)
+        self.carry(
+            1, SYN | ACK, 0, "", "ESTABLISHED", reasons.SYN_ANSWERED, reasons.ACTIVE_OPEN, reasons.SYN_ACK_RECEIVED
+        )
+        self.carry(
+            0, ACK, 0, "", "ESTABLISHED", reasons.SYN_ACK_ANSWERED, reasons.ACTIVE_OPEN, reasons.ACK_OF_SYN_RECEIVED
+        )
+
+    def exchange(self) -> None:
+        """Data, and its acknowledgment."""
+        self.call(0, "send", 100)
+        self.carry(0, PSH | ACK, 100, got=reasons.IN_ORDER_DATA)
+        self.carry(1, ACK, reason=reasons.ACK_DELAYED, got=reasons.ACKNOWLEDGES_NEW)
+
+    def close(self) -> None:
+        """Messages 4 to 7, and the end of TIME-WAIT."""
+        self.call(0, "close")
+        self.carry(0, FIN | ACK, 0, "FIN-WAIT-1", "CLOSE-WAIT", reasons.FIN_SENT, got=reasons.FIN_RECEIVED)
+        self.carry(1, ACK, 0, "", "FIN-WAIT-2", reasons.ACK_OF_FIN, got=reasons.ACK_OF_FIN_RECEIVED)
+        self.call(1, "close")
+        self.carry(1, FIN | ACK, 0, "LAST-ACK", "TIME-WAIT", reasons.FIN_SENT, got=reasons.FIN_RECEIVED)
+        self.carry(0, ACK, 0, "", "CLOSED", reasons.ACK_OF_FIN, got=reasons.ACK_OF_FIN_RECEIVED)
+        self.over()
+
+    def over(self, end: int = 0) -> None:
+        """2MSL pass."""
+        self.time += 60_000 * MILLISECOND
+        self.change(end, "CLOSED", reasons.TWO_MSL_OVER)
+
+
+@pytest.fixture(scope="session")
+def world() -> type[World]:
+    """The class, so that a test (one of Hypothesis' too) makes a world whenever it needs one."""
+    return World
