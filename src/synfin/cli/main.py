@@ -15,6 +15,8 @@ import typer
 import typer.main
 
 from synfin import __version__
+from synfin.cli import tun
+from synfin.cli.demo import demo
 from synfin.cli.errors import UsageError
 
 USAGE: Final = 2
@@ -29,6 +31,8 @@ app = typer.Typer(
     suggest_commands=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo)
+app.add_typer(tun.commands)
 
 
 @app.callback(invoke_without_command=True)

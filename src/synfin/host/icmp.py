@@ -12,9 +12,7 @@ def packet_arrives(packet: Packet, message: icmp.IcmpMessage, ttl: int, counters
     version_4 = packet.protocol == PROTOCOL_ICMP
     prefix = "Icmp" if version_4 else "Icmp6"
     counters.add(f"{prefix}InMsgs")
-    request, reply = (
-        (icmp.ECHO_REQUEST, icmp.ECHO_REPLY) if version_4 else (icmp.V6_ECHO_REQUEST, icmp.V6_ECHO_REPLY)
-    )
+    request, reply = (icmp.ECHO_REQUEST, icmp.ECHO_REPLY) if version_4 else (icmp.V6_ECHO_REQUEST, icmp.V6_ECHO_REPLY)
     if message.type != request:
         return None
     counters.add(f"{prefix}InEchos")

@@ -216,11 +216,11 @@ class Network:
         self.wires.append(wire)
         return wire
 
-    def at(self, time: int, call: Callable[[], None]) -> None:
+    def at(self, time: int, call: Callable[[], object]) -> None:
         """Makes `call` at `time` (nanoseconds)."""
         self._schedule.at(time, call)
 
-    def after(self, delay: int, call: Callable[[], None]) -> None:
+    def after(self, delay: int, call: Callable[[], object]) -> None:
         """Makes `call` in `delay` nanoseconds."""
         self._schedule.at(self._schedule.now + delay, call)
 

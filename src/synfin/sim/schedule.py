@@ -14,9 +14,9 @@ class Schedule:
     def __init__(self) -> None:
         self.now = 0
         self._count = 0
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._heap: list[tuple[int, int, Callable[[], object]]] = []
 
-    def at(self, time: int, call: Callable[[], None]) -> None:
+    def at(self, time: int, call: Callable[[], object]) -> None:
         """Calls `call` at `time`, or now if that has passed."""
         self._count += 1
         heappush(self._heap, (max(time, self.now), self._count, call))

@@ -41,6 +41,7 @@ class Driver:
         self._armed = NEVER
         self._pumping = False
         self._pump_wanted = False
+        self._idle: asyncio.Event | None = None
 
     def now(self) -> int:
         """The host's time: the monotonic clock, in nanoseconds."""
@@ -65,6 +66,8 @@ class Driver:
         if loop is None:
             return
         self._loop = None
+        if self._idle is not None:
+            self._idle.set()
         loop.remove_reader(self.link.fileno())
         loop.remove_writer(self.link.fileno())
         if self._timer is not None:
@@ -79,6 +82,12 @@ class Driver:
         if self._loop is not None and not self._pump_wanted and not self._pumping:
             self._pump_wanted = True
             self._loop.call_soon(self._pump)
+
+    async def wait_until_idle(self) -> None:
+        """Waits until no connection is left but those in TIME-WAIT."""
+        self._idle = asyncio.Event()
+        self.pump_soon()
+        await self._idle.wait()
 
     # --- the link
 
@@ -138,6 +147,8 @@ class Driver:
             return
         finally:
             self._pumping = False
+        if self._idle is not None and not self.host.transport.connections:
+            self._idle.set()
         self._arm()
 
     def _transmit(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from synfin.host import addresses
@@ -21,7 +22,7 @@ class Server(asyncio.AbstractServer):
         self._accepted = accepted
         self._closed = asyncio.Event()
         for listener in listeners:
-            driver.watch(listener, lambda listener=listener: self._accept(listener))
+            driver.watch(listener, partial(self._accept, listener))
 
     @property
     def addresses(self) -> list[tuple[str, int]]:

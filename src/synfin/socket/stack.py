@@ -53,12 +53,13 @@ class Stack:
         if 16 in versions:
             self.host.add_route("::/0", interface)
         self._driver = Driver(self.host, interface, link)
-        self._driver.failed = self._failed
+        self._driver.failed = self._stop
         self._transports: weakref.WeakSet[ConnectionTransport] = weakref.WeakSet()
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
-        self._tasks: set[asyncio.Future[None]] = set()
-        #: Done when the stack no longer serves; its result is the error that ended it, or None.
-        self.closed: asyncio.Future[OSError | None] | None = None
+        self._serving = False
+        self._when_closed: list[Callable[[OSError | None], None]] = []
+        #: The error of the link that ended the stack, if one did.
+        self.error: OSError | None = None
 
     async def __aenter__(self) -> Stack:
         self.start()
@@ -71,11 +72,15 @@ class Stack:
 
     def start(self) -> None:
         """Begins to serve, on the running event loop."""
-        self.closed = asyncio.get_running_loop().create_future()
         self._driver.start()
+        self._serving = True
 
-    async def aclose(self, timeout: float = CLOSE_TIMEOUT) -> None:
-        """Ends in order: servers close, connections send what they have and their FINs; at most `timeout` seconds.
+    def when_closed(self, call: Callable[[OSError | None], None]) -> None:
+        """Calls `call` when the stack no longer serves, with the link's error, or None if `aclose` ended it."""
+        self._when_closed.append(call)
+
+    async def aclose(self) -> None:
+        """Ends in order: servers close, connections send what they have and their FINs, within CLOSE_TIMEOUT.
 
         What has not ended by then is cut off; whoever waits on it gets ConnectionAbortedError. The link is closed.
         """
@@ -83,31 +88,25 @@ class Stack:
             server.close()
         for transport in list(self._transports):
             transport.close()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while self.host.transport.connections and loop.time() < deadline and self._serves():
-            await asyncio.sleep(0.01)
+        if self._serving:
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await self._driver.wait_until_idle()
+            except TimeoutError:
+                pass
         self._stop(None)
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout)
-
-    def _serves(self) -> bool:
-        return self.closed is not None and not self.closed.done()
-
-    def _failed(self, error: OSError) -> None:
-        self._stop(error)
 
     def _stop(self, error: OSError | None) -> None:
-        if not self._serves():
+        if not self._serving:
             return
+        self._serving = False
+        self.error = error
         for transport in list(self._transports):
             transport.stack_closed(error)
         self._driver.stop()
         self.link.close()
-        if self.closed is not None:
-            self.closed.set_result(error)
+        for call in self._when_closed:
+            call(error)
 
     def connections(self) -> list[ConnectionRow]:
         """What ``ss -tan`` would print for this stack."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from errno import ECONNABORTED
 from typing import Any
 
 from synfin.host import addresses
@@ -251,11 +252,12 @@ class ConnectionTransport(asyncio.Transport):
 
     def stack_closed(self, error: OSError | None) -> None:
         """The stack stops serving: whoever waits on this connection must learn it."""
+        error = error or os_error(ECONNABORTED)
         if not self.connected.done():
             self._lost = True
-            self.connected.set_exception(error or os_error_of_stopped_stack())
+            self.connected.set_exception(error)
         else:
-            self._lose(error or os_error_of_stopped_stack())
+            self._lose(error)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = protocol
@@ -266,9 +268,3 @@ class ConnectionTransport(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """`peername` and `sockname` as (address, port), `connection` as the core's own."""
         return super().get_extra_info(name, default)
-
-
-def os_error_of_stopped_stack() -> OSError:
-    from errno import ECONNABORTED
-
-    return os_error(ECONNABORTED)

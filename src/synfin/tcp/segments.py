@@ -7,7 +7,7 @@ from synfin.tcp.clock import timestamp
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, RST, SYN, Segment
-from synfin.wire.tcp_options import NO_OPTIONS, Options
+from synfin.wire.tcp_options import NO_OPTIONS, Options, timestamp_options
 
 #: RFC 2018 §3: at most so many blocks fit beside timestamps, and without them.
 SACK_BLOCKS_WITH_TIMESTAMPS = 3
@@ -131,7 +131,10 @@ def _options(tcb: Tcb, payload_length: int, now: int) -> Options:
     # Blocks ride on pure acknowledgments; data keeps its full size.
     sack = sack_blocks(tcb) if payload_length == 0 else ()
     if tcb.timestamps:
-        return Options(ts_val=timestamp(now, tcb.ts_offset), ts_ecr=tcb.ts_recent, sack=sack)
+        ts_val = timestamp(now, tcb.ts_offset)
+        if sack:
+            return Options(ts_val=ts_val, ts_ecr=tcb.ts_recent, sack=sack)
+        return timestamp_options(ts_val, tcb.ts_recent)
     return Options(sack=sack) if sack else NO_OPTIONS
 
 

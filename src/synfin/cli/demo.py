@@ -1,0 +1,54 @@
+"""``synfin demo``: a whole connection, from CLOSED and LISTEN to CLOSED, as a ladder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from synfin.cli.errors import UsageError
+from synfin.events import Event
+
+
+def demo(
+    lang: Annotated[Literal["en", "zh"] | None, typer.Option(help="Language; the locale's if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Chooses the initial sequence numbers.")] = 0,
+    lose: Annotated[int | None, typer.Option(help="Lose this one of the seven messages.")] = None,
+    absolute: Annotated[bool, typer.Option("--absolute", help="Sequence numbers as on the wire.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why, below each segment.")] = False,
+    pcap: Annotated[Path | None, typer.Option(help="Write the packets to this pcapng file.")] = None,
+) -> None:
+    """A whole connection: handshake, data, close, with both ends' states."""
+    from synfin.lab import whole_life
+    from synfin.show.history import History
+    from synfin.show.ladder import render_ladder
+    from synfin.show.words import language
+
+    if lose is not None and not 1 <= lose <= 7:
+        raise UsageError(f"there is no message {lose} to lose", "the messages are numbered 1 to 7")
+    events = whole_life.run(seed) if lose is None else whole_life.run_and_lose(lose, seed)
+    if pcap is not None:
+        _write(pcap, events)
+    chosen = language(lang, os.environ)
+    print(
+        render_ladder(
+            History.from_events(events),
+            language=chosen,
+            relative=not absolute,
+            explain=explain,
+            color=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
+        )
+    )
+
+
+def _write(path: Path, events: list[Event]) -> None:
+    from synfin.events import PacketTransmitted
+    from synfin.link.capture import PcapngWriter
+
+    with PcapngWriter(path) as writer:
+        for event in events:
+            if isinstance(event, PacketTransmitted):
+                writer.write_packet(event.time, event.packet, "wire")

@@ -1,0 +1,1 @@
+"""Experiments: small scenarios in the simulated network, each readable as an example of the library."""

@@ -1,0 +1,102 @@
+"""The whole life of a connection: the texts' seven messages, with data between (rows E6, A1–A6, C1–C6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from synfin.events import Event
+from synfin.link.faults import LossRule, NthMatch
+from synfin.show.history import History
+from synfin.sim import Network, Node
+from synfin.tcp.connection import Connection
+from synfin.tcp.listener import Listener
+from synfin.tcp.states import ESTABLISHED
+
+MILLISECOND: Final = 1_000_000
+#: From one host to the other.
+DELAY: Final = 10 * MILLISECOND
+#: How long a program thinks before it acts: longer than a packet travels, so that messages do not cross.
+THINKING: Final = 15 * MILLISECOND
+CLIENT: Final = "10.0.0.1"
+SERVER: Final = "10.0.0.2"
+PORT: Final = 7000
+
+
+class _Client:
+    """Connects, says hello, hears the answer, closes."""
+
+    def __init__(self, network: Network, node: Node) -> None:
+        self.network = network
+        self.node = node
+        self.greeted = False
+        node.changed = self.changed
+        self.connection = node.connect(SERVER, PORT)
+
+    def changed(self, entry: Connection | Listener) -> None:
+        connection = self.connection
+        if connection.state == ESTABLISHED and not self.greeted:
+            self.greeted = True
+            self.network.after(THINKING, lambda: self.say(b"Hello, Server!"))
+        if connection.receive_queue.octets:
+            self.network.after(THINKING, self.hear)
+        elif connection.fin_received and not connection.orphaned:
+            self.node.release(connection)
+
+    def say(self, words: bytes) -> None:
+        self.node.send(self.connection, words)
+
+    def hear(self) -> None:
+        if self.connection.receive_queue.octets:
+            self.node.receive(self.connection)
+            self.node.close(self.connection)
+
+
+class _Server:
+    """Listens, answers each greeting, and closes when the client has."""
+
+    def __init__(self, network: Network, node: Node) -> None:
+        self.network = network
+        self.node = node
+        node.changed = self.changed
+        self.listener = node.listen(SERVER, PORT)
+
+    def changed(self, entry: Connection | Listener) -> None:
+        node = self.node
+        if isinstance(entry, Listener):
+            node.accept(entry)
+        elif entry.receive_queue.octets:
+            self.network.after(THINKING, lambda: self.answer(entry))
+        elif entry.fin_received and not entry.orphaned:
+            self.network.after(THINKING, lambda: node.release(entry))
+
+    def answer(self, connection: Connection) -> None:
+        if connection.receive_queue.octets:
+            self.node.receive(connection)
+            self.node.send(connection, b"Hello, Client!")
+
+
+def run(seed: int = 0, faults: tuple[LossRule, ...] = ()) -> list[Event]:
+    """Runs the scenario to its end, and returns its trace. `faults` decide which packets are lost."""
+    events: list[Event] = []
+    network = Network(seed, events.append)
+    client = network.host("client")
+    server = network.host("server")
+    wire = network.wire(client, f"{CLIENT}/24", server, f"{SERVER}/24", delay=DELAY)
+    for fault in faults:
+        wire.lose(fault)
+    _Server(network, server)
+    _Client(network, client)
+    network.run()
+    return events
+
+
+def run_and_lose(message: int, seed: int = 0) -> list[Event]:
+    """Runs the scenario, and once more with the first transmission of that `message` (1 to 7) lost.
+
+    Both histories are the same up to there. Raises ValueError if there is no such message.
+    """
+    history = History.from_events(run(seed))
+    transmission = history.message(message)
+    if transmission is None or transmission.number is None:
+        raise ValueError(f"there is no message {message}")
+    return run(seed, (NthMatch(lambda packet: True, transmission.number),))
