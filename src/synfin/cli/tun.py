@@ -139,7 +139,7 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupted.set)
     async with Stack(link, ours, parameters=parameters) as stack:
-        await stack.start_server(service.serve, None, port, limit=4 * CHUNK)
+        await stack.start_server(service.serve, None, port, limit=CHUNK)
         places = ", ".join(f"{address.partition('/')[0]} port {port}" for address in ours)
         print(f"{what} ready on {places} (device {device}, kernel's side {', '.join(map(str, kernel))})", flush=True)
         stack.when_closed(lambda error: interrupted.set())

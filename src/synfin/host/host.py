@@ -56,7 +56,7 @@ class Host:
         `mtu` is the largest packet, `room` the largest that the link takes at once (both in octets). Raises
         ValueError for an address that makes no sense.
         """
-        interface = Interface(name, mtu, room)
+        interface = Interface(name, len(self.interfaces), mtu, room)
         for entry in own:
             word, _, length = entry.partition("/")
             address = addresses.packed(word)
@@ -159,7 +159,10 @@ class Host:
         """Takes a packet that is well formed."""
         counters = self.counters
         counters.add("IpInReceives")
-        loopback = interface is self.interfaces[0]
+        payload = packet.payload
+        if isinstance(payload, Segment) and self.transport.segment_arrives(packet, payload, interface.index, now):
+            return
+        loopback = interface.index == 0
         source = packet.source
         # RFC 9293 §3.9.2.3 (MUST-57, MUST-63): from and to single hosts only; RFC 1122 §3.2.1.3: no loopback
         # address on a wire.
@@ -175,11 +178,8 @@ class Host:
             # Nothing is put together yet: a bounded table of fragments belongs here.
             counters.add("IpReasmFails")
             return
-        payload = packet.payload
         if isinstance(payload, Segment):
-            counters.add("IpInDelivers")
-            counters.add("TcpInSegs")
-            self.transport.packet_arrives(packet, payload, self._reply_index(source, interface), now)
+            self.transport.stray_segment_arrives(packet, payload, self._reply_index(source, interface), now)
         elif isinstance(payload, IcmpMessage):
             counters.add("IpInDelivers")
             answer = icmp.packet_arrives(packet, payload, self.parameters.ip_default_ttl, counters)
@@ -191,7 +191,7 @@ class Host:
     def _reply_index(self, source: bytes, interface: Interface) -> int:
         """Where answers to `source` leave: by the routes; through `interface` where these say nothing."""
         index = self.transport.interface_towards(source)
-        return index if index >= 0 else self.interfaces.index(interface)
+        return index if index >= 0 else interface.index
 
     def poll_transmit(self, interface: Interface, now: int) -> Packet | None:
         """The next packet for the link at `interface`, or None. Ask until None.
@@ -204,7 +204,7 @@ class Host:
             if packet is None:
                 break
             self.packet_arrives(packet, loopback, now)
-        return self.transport.poll_transmit(self.interfaces.index(interface), now)
+        return self.transport.poll_transmit(interface.index, now)
 
     # --- time's calls
 

@@ -23,10 +23,12 @@ class Interface:
     something to send.
     """
 
-    __slots__ = ("addresses", "mtu", "name", "output", "room", "sending")
+    __slots__ = ("addresses", "index", "mtu", "name", "output", "room", "sending")
 
-    def __init__(self, name: str, mtu: int, room: int) -> None:
+    def __init__(self, name: str, index: int, mtu: int, room: int) -> None:
         self.name = name
+        #: Its place among the host's interfaces; 0 is loopback.
+        self.index = index
         self.mtu = mtu
         self.room = max(room, mtu)
         #: The host's own addresses here, each with its prefix length.

@@ -194,17 +194,26 @@ class Transport:
         if self.is_own(address):
             return 0
         route = self.routes.find(address)
-        return self.interfaces.index(route.interface) if route is not None else -1
+        return route.interface.index if route is not None else -1
 
     # --- arrival
 
-    def packet_arrives(self, packet: Packet, segment: Segment, via: int, now: int) -> None:
-        """Takes a TCP segment for one of our addresses: a connection, a TIME-WAIT, a listener or nobody has it."""
+    def segment_arrives(self, packet: Packet, segment: Segment, via: int, now: int) -> bool:
+        """Takes a segment if it belongs to a connection, whose addresses were judged when it was made.
+
+        What concerns loopback stays on loopback: a wire may bring nothing that bears its addresses.
+        """
+        connection = self.connections.get(packet.flow)
+        if connection is None or (connection.via == 0) != (via == 0):
+            return False
+        self.counters.add("TcpInSegs")
+        self._to_connection(connection, packet, segment, now)
+        return True
+
+    def stray_segment_arrives(self, packet: Packet, segment: Segment, via: int, now: int) -> None:
+        """Takes a segment for one of our addresses that no connection has: a TIME-WAIT, a listener or nobody."""
         flow = packet.flow
-        connection = self.connections.get(flow)
-        if connection is not None:
-            self._to_connection(connection, packet, segment, now)
-            return
+        self.counters.add("TcpInSegs")
         iss = -1
         packed = self.time_waits.get(flow)
         if packed is not None:
@@ -366,15 +375,7 @@ class Transport:
             connection.scheduled = False
             if self.connections.get(identity.flow) is connection:
                 self.timers.arm(connection)
-        for listener in self.listeners.values():
-            due = listener.poll_transmit(now)
-            while due is not None:
-                flow, segment = due
-                towards = self.interface_towards(flow[: (len(flow) - 4) // 2])
-                if towards >= 0:
-                    self._output(flow, segment, towards, states.SYN_RECEIVED, listener.why, now)
-                due = listener.poll_transmit(now)
-        return interface.output.popleft() if interface.output else None
+        return None
 
     # --- time
 
@@ -396,10 +397,20 @@ class Transport:
         for listener in self.listeners.values():
             if listener.requests:
                 listener.deadline_reached(now)
+                self._repeat_syn_acks(listener, now)
         flow = self.time_waits.pop_expired(now)
         while flow is not None:
             self._trace_end_of_time_wait(flow, reasons.TWO_MSL_OVER, now)
             flow = self.time_waits.pop_expired(now)
+
+    def _repeat_syn_acks(self, listener: Listener, now: int) -> None:
+        due = listener.poll_transmit(now)
+        while due is not None:
+            flow, segment = due
+            via = self.interface_towards(flow[: (len(flow) - 4) // 2])
+            if via >= 0:
+                self._output(flow, segment, via, states.SYN_RECEIVED, listener.why, now)
+            due = listener.poll_transmit(now)
 
     def _trace_end_of_time_wait(self, flow: bytes, reason: Reason, now: int) -> None:
         if self.tracer is not None:

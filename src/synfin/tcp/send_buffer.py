@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from typing import Final
 
 #: Writes are joined while the result stays below this many octets, so that a thousand small ones are one piece.
@@ -25,7 +24,7 @@ class SendBuffer:
     `start` is the number of the first octet kept (SND.UNA, but for a SYN), `end` that after the last one written.
     """
 
-    __slots__ = ("_head", "_pieces", "_pushes", "_starts", "end", "start")
+    __slots__ = ("_head", "_pieces", "_pushes", "_pushes_head", "_starts", "end", "start")
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -33,7 +32,9 @@ class SendBuffer:
         self._pieces: list[memoryview] = []
         self._starts: list[int] = []
         self._head = 0
-        self._pushes: deque[int] = deque()
+        #: Where writes ended, in order; those before the index `_pushes_head` are acknowledged.
+        self._pushes: list[int] = []
+        self._pushes_head = 0
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -64,14 +65,9 @@ class SendBuffer:
 
     def pushed(self, start: int, end: int) -> bool:
         """Whether a write ended after `start` and not after `end`."""
-        return any(start < push <= end for push in self._pushes)
-
-    def next_push(self, after: int) -> int:
-        """The first end of a write after the number `after`; 0 if there is none."""
-        for push in self._pushes:
-            if push > after:
-                return push
-        return 0
+        pushes = self._pushes
+        index = bisect_right(pushes, start, lo=self._pushes_head)
+        return index < len(pushes) and pushes[index] <= end
 
     def pieces(self, start: int, end: int) -> tuple[memoryview, ...]:
         """The octets from `start` to `end` as views, without copying."""
@@ -100,8 +96,11 @@ class SendBuffer:
             return
         self.start = number
         pushes = self._pushes
-        while pushes and pushes[0] <= number:
-            pushes.popleft()
+        pushed = bisect_right(pushes, number, lo=self._pushes_head)
+        if pushed > 64 and pushed * 2 > len(pushes):
+            del pushes[:pushed]
+            pushed = 0
+        self._pushes_head = pushed
         pieces = self._pieces
         starts = self._starts
         head = self._head
@@ -118,6 +117,7 @@ class SendBuffer:
         self._pieces.clear()
         self._starts.clear()
         self._pushes.clear()
+        self._pushes_head = 0
         self._head = 0
         self.start = self.end
 
