@@ -6,6 +6,21 @@ inside your own process, and against real kernels over a TUN device.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from synfin.socket import Server, Stack
+
+__all__ = ["Server", "Stack", "__version__"]
 
 __version__: Final = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    # Stack brings asyncio with it, which a simulation has no use for.
+    if name in ("Server", "Stack"):
+        import synfin.socket
+
+        value: object = getattr(synfin.socket, name)
+        return value
+    raise AttributeError(f"module 'synfin' has no attribute {name!r}")

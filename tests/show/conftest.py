@@ -58,7 +58,7 @@ class World:
     def listen(self, end: int = 1) -> None:
         size = len(self.addresses[0])
         flow = bytes(2 * size + 2) + self.ports[end].to_bytes(2, "big")
-        self.events.append(UserCalled(self.time, self.names[end], flow, "listen", 0))
+        self.events.append(UserCalled(self.time, self.names[end], flow, "LISTEN", 0))
         self.events.append(StateChanged(self.time, self.names[end], flow, "CLOSED", "LISTEN", reasons.PASSIVE_OPEN))
         self.states[end] = "LISTEN"
 
@@ -158,7 +158,7 @@ class World:
         """Messages 1 to 3."""
         if self.states[1] == "CLOSED":
             self.listen()
-        self.call(0, "connect")
+        self.call(0, "OPEN")
         self.carry(0, SYN, 0, "SYN-SENT", "SYN-RECEIVED", reasons.SYN_SENT, reasons.ACTIVE_OPEN, reasons.SYN_RECEIVED)
         self.carry(
             1, SYN | ACK, 0, "", "ESTABLISHED", reasons.SYN_ANSWERED, reasons.ACTIVE_OPEN, reasons.SYN_ACK_RECEIVED
@@ -169,16 +169,16 @@ class World:
 
     def exchange(self) -> None:
         """Data, and its acknowledgment."""
-        self.call(0, "send", 100)
+        self.call(0, "SEND", 100)
         self.carry(0, PSH | ACK, 100, got=reasons.IN_ORDER_DATA)
         self.carry(1, ACK, reason=reasons.ACK_DELAYED, got=reasons.ACKNOWLEDGES_NEW)
 
     def close(self) -> None:
         """Messages 4 to 7, and the end of TIME-WAIT."""
-        self.call(0, "close")
+        self.call(0, "CLOSE")
         self.carry(0, FIN | ACK, 0, "FIN-WAIT-1", "CLOSE-WAIT", reasons.FIN_SENT, got=reasons.FIN_RECEIVED)
         self.carry(1, ACK, 0, "", "FIN-WAIT-2", reasons.ACK_OF_FIN, got=reasons.ACK_OF_FIN_RECEIVED)
-        self.call(1, "close")
+        self.call(1, "CLOSE")
         self.carry(1, FIN | ACK, 0, "LAST-ACK", "TIME-WAIT", reasons.FIN_SENT, got=reasons.FIN_RECEIVED)
         self.carry(0, ACK, 0, "", "CLOSED", reasons.ACK_OF_FIN, got=reasons.ACK_OF_FIN_RECEIVED)
         self.over()

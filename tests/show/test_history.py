@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -98,15 +99,29 @@ def test_each_message_with_the_states_around_it(world: Worlds) -> None:
     assert history.message(6, repeat=1) is None
 
 
+def test_an_arrival_that_changes_the_state_says_why(world: Worlds) -> None:
+    made = world()
+    made.open()
+    packet = made.packet(0, FIN | ACK)
+    number = made.send(0, packet, "FIN-WAIT-1")
+    made.events.append(PacketDelivered(made.time, "server", number, packet))
+    made.change(1, "CLOSE-WAIT", reasons.FIN_RECEIVED)
+    made.events.append(
+        SegmentReceived(made.time, "server", made.flow(1), packet, "CLOSE-WAIT", reasons.ACKNOWLEDGES_NEW)
+    )
+    (arrival,) = History.from_events(made.events).transmissions[-1].arrivals
+    assert arrival.reason is reasons.FIN_RECEIVED
+
+
 def test_rows_without_a_segment(world: Worlds) -> None:
     history = History.from_events(whole(world).events)
     calls = [(row.endpoint.host, row.call, row.octets) for row in history.rows if isinstance(row, UserCall)]
     assert calls == [
-        ("server", "listen", 0),
-        ("client", "connect", 0),
-        ("client", "send", 100),
-        ("client", "close", 0),
-        ("server", "close", 0),
+        ("server", "LISTEN", 0),
+        ("client", "OPEN", 0),
+        ("client", "SEND", 100),
+        ("client", "CLOSE", 0),
+        ("server", "CLOSE", 0),
     ]
     listen = history.rows[0]
     assert isinstance(listen, UserCall)
@@ -364,7 +379,7 @@ def test_the_window_is_scaled_after_the_syns(world: Worlds) -> None:
 @pytest.mark.row("A12")
 def test_refused(world: Worlds) -> None:
     made = world()
-    made.call(0, "connect")
+    made.call(0, "OPEN")
     made.carry(0, SYN, 0, "SYN-SENT", "", why=reasons.ACTIVE_OPEN, got=reasons.NOBODY_HOME)
     made.carry(1, RST | ACK, 0, "", "CLOSED", reasons.RESET_NO_CONNECTION, got=reasons.REFUSED)
     history = History.from_events(made.events)
@@ -377,7 +392,7 @@ def test_refused(world: Worlds) -> None:
 def test_abort(world: Worlds) -> None:
     made = world()
     made.open()
-    made.call(0, "abort")
+    made.call(0, "ABORT")
     made.carry(0, RST | ACK, 0, "CLOSED", "CLOSED", reasons.RESET_ABORT, reasons.USER_ABORTED, reasons.RESET_RECEIVED)
     history = History.from_events(made.events)
     assert labels(history)[3:] == [""]
@@ -389,12 +404,12 @@ def test_abort(world: Worlds) -> None:
 def test_a_close_behind_data_is_the_calls_own_change(world: Worlds) -> None:
     made = world()
     made.open()
-    made.call(0, "close")
+    made.call(0, "CLOSE")
     made.change(0, "FIN-WAIT-1", reasons.USER_CLOSED)
     made.send(0, made.packet(0, PSH | ACK, 100))
     made.send(0, made.packet(0, FIN | ACK))
     history = History.from_events(made.events)
-    call = next(row for row in history.rows if isinstance(row, UserCall) and row.call == "close")
+    call = next(row for row in history.rows if isinstance(row, UserCall) and row.call == "CLOSE")
     assert call.change is not None
     assert call.change.new_state == "FIN-WAIT-1"
     assert [(sent.old_state, sent.new_state) for sent in history.transmissions[3:]] == [("FIN-WAIT-1",) * 2] * 2
@@ -575,10 +590,21 @@ def test_the_listener_goes_and_the_connection_stays(world: Worlds) -> None:
     assert path(History.from_events(made.events), left=False) == SERVER_PATH[:4]
 
 
+@pytest.mark.parametrize(("address", "is_its"), [("0.0.0.0", True), ("192.0.2.2", True), ("192.0.2.3", False)])
+def test_a_listener_at_an_address(world: Worlds, address: str, is_its: bool) -> None:
+    made = world()
+    flow = bytes(4) + ip_address(address).packed + bytes(2) + made.ports[1].to_bytes(2, "big")
+    made.events.append(StateChanged(0, "server", flow, "CLOSED", "LISTEN", reasons.PASSIVE_OPEN))
+    made.states[1] = "LISTEN"
+    made.open()
+    assert path(History.from_events(made.events), left=False) == SERVER_PATH[not is_its : 4]
+
+
 def test_a_listener_on_the_port_of_the_opener_is_not_its_own(world: Worlds) -> None:
     made = world()
     made.listen(0)
     made.states[0] = "CLOSED"
+    made.time += MILLISECOND
     made.open()
     assert path(History.from_events(made.events), left=True) == CLIENT_PATH[:3]
 

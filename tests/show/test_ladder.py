@@ -15,7 +15,7 @@ from synfin.show.history import History
 from synfin.show.ladder import render_ladder
 from synfin.show.words import LANGUAGES, Language
 from synfin.wire.ip import Packet
-from synfin.wire.tcp import ACK, FIN, PSH, SYN, URG, Options, Segment
+from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, URG, Options, Segment
 
 if TYPE_CHECKING:
     from tests.show.conftest import World
@@ -43,8 +43,8 @@ WHOLE = """\
           x = 3736019482                                                              y = 1187350921
 
                  CLOSED │                                                            │  CLOSED
-    0.000        CLOSED │                                                   listen() │ *LISTEN
-    0.000        CLOSED │ connect()                                                  │  LISTEN
+    0.000        CLOSED │                                                     LISTEN │ *LISTEN
+    0.000        CLOSED │ OPEN                                                       │  LISTEN
     0.000     *SYN-SENT │ [1] SYN seq=0 win=502 len=0                                │  LISTEN
                         │     mss=1460 sackOK TS=7/0 wscale=7                        │
    10.000      SYN-SENT ├───────────────────────────────────────────────────────────►│ *SYN-RECEIVED
@@ -53,17 +53,17 @@ WHOLE = """\
    20.000  *ESTABLISHED │◄───────────────────────────────────────────────────────────┤  SYN-RECEIVED
    20.000   ESTABLISHED │ [3] ACK seq=1 ack=1 win=64256 len=0                        │  SYN-RECEIVED
    30.000   ESTABLISHED ├───────────────────────────────────────────────────────────►│ *ESTABLISHED
-   30.000   ESTABLISHED │ send(100)                                                  │  ESTABLISHED
+   30.000   ESTABLISHED │ SEND 100 octets                                            │  ESTABLISHED
    30.000   ESTABLISHED │     PSH+ACK seq=1 ack=1 win=64256 len=100                  │  ESTABLISHED
    40.000   ESTABLISHED ├───────────────────────────────────────────────────────────►│  ESTABLISHED
    40.000   ESTABLISHED │     ACK seq=1 ack=101 win=64256 len=0                      │  ESTABLISHED
    50.000   ESTABLISHED │◄───────────────────────────────────────────────────────────┤  ESTABLISHED
-   50.000   ESTABLISHED │ close()                                                    │  ESTABLISHED
+   50.000   ESTABLISHED │ CLOSE                                                      │  ESTABLISHED
    50.000   *FIN-WAIT-1 │ [4] FIN+ACK seq=101 ack=1 win=64256 len=0                  │  ESTABLISHED
    60.000    FIN-WAIT-1 ├───────────────────────────────────────────────────────────►│ *CLOSE-WAIT
    60.000    FIN-WAIT-1 │ [5] ACK seq=1 ack=102 win=64256 len=0                      │  CLOSE-WAIT
    70.000   *FIN-WAIT-2 │◄───────────────────────────────────────────────────────────┤  CLOSE-WAIT
-   70.000    FIN-WAIT-2 │                                                    close() │  CLOSE-WAIT
+   70.000    FIN-WAIT-2 │                                                      CLOSE │  CLOSE-WAIT
    70.000    FIN-WAIT-2 │ [6] FIN+ACK seq=1 ack=102 win=64256 len=0                  │ *LAST-ACK
    80.000    *TIME-WAIT │◄───────────────────────────────────────────────────────────┤  LAST-ACK
    80.000     TIME-WAIT │ [7] ACK seq=102 ack=2 win=64256 len=0                      │  LAST-ACK
@@ -211,6 +211,17 @@ def test_duplicates_drops_and_what_never_came(world: Worlds) -> None:
     assert "┄┄┄─── seq=1 len=100 arrives again, dropped ─" in text
     assert re.search(r"│◄─+ dropped ─+┤", text)
     assert re.search(r"├─+┄┄┄ not seen to arrive ", text)
+    answer = made.packet(1, ACK)
+    number = made.send(1, answer)
+    made.call(1, "CLOSE")
+    made.arrive(0, answer, number)
+    reset = made.packet(1, RST)
+    number = made.send(1, reset)
+    made.call(1, "CLOSE")
+    made.arrive(0, reset, number)
+    text = ladder(made)
+    assert re.search(r"│◄─+ ACK ack=101 ───┄┄┄", text)
+    assert re.search(r"│◄─+ RST ───┄┄┄", text)
 
 
 def test_options_urgent_data_and_sack(world: Worlds) -> None:
@@ -230,10 +241,10 @@ def test_options_urgent_data_and_sack(world: Worlds) -> None:
 def test_what_the_ladder_leaves_out(world: Worlds) -> None:
     made = world()
     made.open()
-    made.call(1, "receive", 100)
+    made.call(1, "RECEIVE", 100)
     made.send(0, made.packet(0, ACK, options=Options(ts_val=77, ts_ecr=78)))
     text = ladder(made)
-    assert "receive" not in text
+    assert "RECEIVE 100" not in text
     assert "77" not in text
 
 
@@ -328,7 +339,7 @@ def test_hostile_calls_and_states_are_escaped(world: Worlds) -> None:
     made.carry(0, ACK, 0, "\x1b[2J" * 9)
     text = ladder(made)
     assert "\x1b" not in text
-    assert r"\x1b]0;title\x07()" in text
+    assert r"\x1b]0;title\x07" in text
     assert all(cell_len(line) <= 100 for line in text.split("\n"))
 
 

@@ -129,7 +129,8 @@ class End:
     """One host: a listener perhaps, one connection, one TIME-WAIT. It does what a host does with them.
 
     `write` hands over data as the send buffer takes it, then `then`, if set. With `reading`, what arrives is read at
-    once, at most `read_limit` octets at a time, into `received`; `ended` tells that the end of the stream was read.
+    once, at most `read_limit` octets at a time, into `received`; `ended` tells that the end of the stream was read,
+    at which `closes_at_end` closes.
     """
 
     def __init__(self, world: World, name: str, identity: Identity, parameters: TcpParameters, mss: int) -> None:
@@ -146,6 +147,7 @@ class End:
         self.closes = False
         self.reading = False
         self.read_limit = 1 << 20
+        self.closes_at_end = False
         self.received = bytearray()
         self.ended = False
         self.errors: list[OSError] = []
@@ -209,6 +211,7 @@ class End:
         except OSError as error:
             self.errors.append(error)
             self.ended = True
+        self.closes = self.closes or (self.ended and self.closes_at_end)
         if connection.state not in states.MAY_SEND:
             return
         try:
@@ -358,7 +361,7 @@ class World:
                 self._count = self.messages.index(lost[0]) + 1
                 return lost[0]
             self._count = len(self.messages)
-            arrived = self._step(NEVER)
+            arrived = self.step(NEVER)
             if arrived is not None:
                 self.flush()
                 return arrived
@@ -371,7 +374,7 @@ class World:
             self.flush()
             if self._next() > until or self._next() == NEVER:
                 break
-            self._step(until)
+            self.step(until)
         else:
             raise AssertionError("the two ends never come to rest")
         if until != NEVER:
@@ -387,7 +390,6 @@ class World:
         self.client.open()
         while (self.client.state, self.server.state) != ("ESTABLISHED", "ESTABLISHED"):
             self.message()
-        self.run_for(self.delay)
 
     def inject(self, to: str, segment: Segment) -> Segment | None:
         """Hands a segment to "client" or "server" as if it came from the network. Returns its reply, unsent."""
@@ -409,7 +411,15 @@ class World:
         deadline = min(self.client.next_deadline(), self.server.next_deadline())
         return min(deadline, self._flying[0][0]) if self._flying else deadline
 
-    def _step(self, until: int) -> Message | None:
+    def quiet(self) -> bool:
+        """Nothing is left to happen."""
+        return self._next() == NEVER
+
+    def more_now(self) -> bool:
+        """Something more happens at this very moment."""
+        return self._next() <= self.now
+
+    def step(self, until: int = NEVER) -> Message | None:
         """The next thing that happens, if before or at `until`: a message that arrives is returned."""
         time = self._next()
         if time > until or time == NEVER:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from synfin.host.addresses import text
+from synfin.tcp import states
+from synfin.tcp.connection import Connection
+from synfin.tcp.listener import Listener
+from synfin.tcp.tcb import Identity
 
 
 class ConnectionRow:
-    """A line of the table. For a listener the queues are the connections that wait and the backlog (RFC 9293 calls
-    neither anything); for all else, octets that the user has not read and that the peer has not acknowledged."""
+    """A line of the table. For a listener the queues are the connections that wait and the backlog; for all else,
+    octets that the user has not read, and octets that the peer has not acknowledged."""
 
     __slots__ = (
         "local_address",
@@ -54,3 +60,35 @@ class ConnectionRow:
 def _end(address: str, port: int) -> str:
     shown = f"[{address}]" if ":" in address else address
     return f"{shown}:{port or '*'}"
+
+
+def rows(
+    listeners: Iterable[Listener], connections: Iterable[Connection], time_waits: Iterable[bytes]
+) -> list[ConnectionRow]:
+    """A row for every listener, its requests, every connection and every TIME-WAIT (given as flows)."""
+    table = []
+    for listener in listeners:
+        waiting = len(listener.accept_queue)
+        table.append(
+            ConnectionRow(
+                states.NAMES[listener.state], waiting, listener.backlog, listener.local_address, listener.local_port
+            )
+        )
+        table += [_row(states.SYN_RECEIVED, Identity.from_flow(flow)) for flow in listener.requests]
+    for connection in connections:
+        unread = connection.receive_queue.octets
+        table.append(_row(connection.state, connection.identity, unread, len(connection.send_buffer)))
+    table += [_row(states.TIME_WAIT, Identity.from_flow(flow)) for flow in time_waits]
+    return table
+
+
+def _row(state: int, identity: Identity, receive_queue: int = 0, send_queue: int = 0) -> ConnectionRow:
+    return ConnectionRow(
+        states.NAMES[state],
+        receive_queue,
+        send_queue,
+        identity.local_address,
+        identity.local_port,
+        identity.remote_address,
+        identity.remote_port,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from synfin.events import Tracer
 from synfin.host import addresses, icmp
 from synfin.host.addresses import Network
-from synfin.host.connections import ConnectionRow
+from synfin.host.connections import ConnectionRow, rows
 from synfin.host.counters import BY_CAUSE, Counters
 from synfin.host.interface import OUTPUT_LIMIT, Interface, Routes
 from synfin.host.parameters import Parameters
@@ -69,11 +69,13 @@ class Host:
         self.interfaces.append(interface)
         return interface
 
-    def add_route(self, destination: str, interface: Interface) -> None:
-        """Sends packets for the network `destination`, such as ``0.0.0.0/0``, through `interface`."""
+    def add_route(self, destination: str, interface: Interface, gateway: str = "") -> None:
+        """Sends packets for the network `destination`, such as ``0.0.0.0/0``, through `interface`, towards the
+        neighbour `gateway` if one is named. Raises ValueError for what is no network or address."""
         word, _, length = destination.partition("/")
         address = addresses.packed(word)
-        self.routes.add(Network(address, int(length) if length else len(address) * 8), interface)
+        network = Network(address, int(length) if length else len(address) * 8)
+        self.routes.add(network, interface, addresses.packed(gateway) if gateway else b"")
 
     # --- the users' calls
 
@@ -133,7 +135,8 @@ class Host:
 
     def connections(self) -> list[ConnectionRow]:
         """What ``ss -tan`` would print: listeners, half-open requests, connections and TIME-WAITs."""
-        return self.transport.rows()
+        transport = self.transport
+        return rows(transport.listeners.values(), transport.connections.values(), transport.time_waits.flows())
 
     # --- the network's calls
 

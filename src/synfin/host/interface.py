@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from synfin.host.addresses import Network
+from synfin.host.addresses import Network, text
 
 if TYPE_CHECKING:
     from synfin.tcp.connection import Connection
@@ -48,13 +49,19 @@ class Interface:
 
 
 class Route:
-    """Packets for `network` leave through `interface`."""
+    """Packets for `network` leave through `interface`, towards the neighbour `gateway`; without one (no octets)
+    their destination is a neighbour itself."""
 
-    __slots__ = ("interface", "network")
+    __slots__ = ("gateway", "interface", "network")
 
-    def __init__(self, network: Network, interface: Interface) -> None:
+    def __init__(self, network: Network, interface: Interface, gateway: bytes = b"") -> None:
         self.network = network
         self.interface = interface
+        self.gateway = gateway
+
+    def __str__(self) -> str:
+        via = f" via {text(self.gateway)}" if self.gateway else ""
+        return f"{self.network}{via} dev {self.interface.name}"
 
 
 class Routes:
@@ -65,9 +72,16 @@ class Routes:
     def __init__(self) -> None:
         self._routes: list[Route] = []
 
-    def add(self, network: Network, interface: Interface) -> None:
-        self._routes.append(Route(network, interface))
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
+
+    def add(self, network: Network, interface: Interface, gateway: bytes = b"") -> None:
+        self._routes.append(Route(network, interface, gateway))
         self._routes.sort(key=lambda route: -route.network.length)
+
+    def remove(self, route: Route) -> None:
+        """Takes a route out. Raises ValueError if it is not there."""
+        self._routes.remove(route)
 
     def find(self, destination: bytes) -> Route | None:
         """The most specific route to `destination`, or None."""
@@ -78,4 +92,4 @@ class Routes:
 
     def is_broadcast(self, address: bytes) -> bool:
         """Whether `address` is the broadcast address of a network that is attached here."""
-        return any(route.network.is_broadcast(address) for route in self._routes)
+        return any(not route.gateway and route.network.is_broadcast(address) for route in self._routes)

@@ -8,7 +8,6 @@ from errno import EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH
 from synfin import reasons
 from synfin.events import Tracer
 from synfin.host import addresses
-from synfin.host.connections import ConnectionRow
 from synfin.host.counters import BY_REASON, BY_VERDICT, Counters
 from synfin.host.interface import OUTPUT_LIMIT, Interface, Routes
 from synfin.host.parameters import Parameters
@@ -214,15 +213,15 @@ class Transport:
         """Takes a segment for one of our addresses that no connection has: a TIME-WAIT, a listener or nobody."""
         flow = packet.flow
         self.counters.add("TcpInSegs")
-        iss = -1
-        packed = self.time_waits.get(flow)
-        if packed is not None:
-            iss = self._to_time_wait(flow, packed, packet, segment, via, now)
-            if iss < 0:
-                return
         listener = self.listeners.get((packet.destination, segment.destination_port))
         if listener is None:
             listener = self.listeners.get((bytes(len(packet.destination)), segment.destination_port))
+        iss = -1
+        packed = self.time_waits.get(flow)
+        if packed is not None:
+            iss = self._to_time_wait(flow, packed, packet, segment, via, now, listener is not None)
+            if iss < 0:
+                return
         if listener is not None:
             self._to_listener(listener, packet, segment, via, now, iss)
             return
@@ -243,8 +242,10 @@ class Transport:
             self._output(connection.identity.flow, reply, connection.via, connection.state, connection.why, now)
         self.settle(connection, now)
 
-    def _to_time_wait(self, flow: bytes, packed: bytes, packet: Packet, segment: Segment, via: int, now: int) -> int:
-        outcome = time_wait.segment_arrives(packed, segment, self.parameters.tcp, now)
+    def _to_time_wait(
+        self, flow: bytes, packed: bytes, packet: Packet, segment: Segment, via: int, now: int, listening: bool
+    ) -> int:
+        outcome = time_wait.segment_arrives(packed, segment, self.parameters.tcp, now, listening)
         if outcome.packed is not None:
             self.time_waits.put(flow, outcome.packed, outcome.verdict is reasons.TIME_WAIT_RESTARTED)
         else:
@@ -417,51 +418,6 @@ class Transport:
             event = states.TIMEOUT_2MSL
             new = states.next_state(states.TIME_WAIT, event)
             self.tracer.state_changed(now, flow, states.NAMES[states.TIME_WAIT], states.NAMES[new], reason)
-
-    # --- looking
-
-    def rows(self) -> list[ConnectionRow]:
-        """A row for every listener, request, connection and TIME-WAIT, in this order, each by age."""
-        rows = []
-        for listener in self.listeners.values():
-            rows.append(
-                ConnectionRow(
-                    states.NAMES[states.LISTEN],
-                    len(listener.accept_queue),
-                    listener.backlog,
-                    listener.local_address,
-                    listener.local_port,
-                )
-            )
-        flows = [(flow, states.SYN_RECEIVED) for listener in self.listeners.values() for flow in listener.requests]
-        for connection in self.connections.values():
-            identity = connection.identity
-            rows.append(
-                ConnectionRow(
-                    states.NAMES[connection.state],
-                    connection.receive_queue.octets,
-                    len(connection.send_buffer),
-                    identity.local_address,
-                    identity.local_port,
-                    identity.remote_address,
-                    identity.remote_port,
-                )
-            )
-        flows += [(flow, states.TIME_WAIT) for flow in self.time_waits.flows()]
-        for flow, state in flows:
-            identity = Identity.from_flow(flow)
-            rows.append(
-                ConnectionRow(
-                    states.NAMES[state],
-                    0,
-                    0,
-                    identity.local_address,
-                    identity.local_port,
-                    identity.remote_address,
-                    identity.remote_port,
-                )
-            )
-        return rows
 
 
 def path_mss(interface: Interface, address: bytes) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 from synfin import reasons
 from synfin.events import (
@@ -27,11 +27,10 @@ from synfin.events import (
 )
 from synfin.show.history_messages import number_messages
 from synfin.show.history_rows import Arrival, Endpoint, Loss, Row, StateChange, Transmission, UserCall, mirrored
+from synfin.show.history_survey import FLOW_LENGTHS, Content, Ends, Side
 from synfin.wire.ip import Packet
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import FIN, RST, SYN, Segment
-
-_Content: TypeAlias = tuple[int, int, int, int, int, int | None]
 
 # A state that changes for one of these is not changed by a segment that arrives.
 _USER: Final = frozenset(
@@ -47,17 +46,23 @@ _USER: Final = frozenset(
         reasons.CLOSED_WITH_DATA_UNREAD,
     )
 )
-_TIME: Final = frozenset(reason.name for reason in (reasons.TWO_MSL_OVER, reasons.FIN_WAIT_2_OVER, reasons.GAVE_UP))
+_TIME: Final = frozenset(
+    reason.name
+    for reason in (
+        reasons.TWO_MSL_OVER,
+        reasons.TIME_WAIT_OVERFLOW,
+        reasons.FIN_WAIT_2_OVER,
+        reasons.GAVE_UP,
+    )
+)
 _OWN: Final = _USER | _TIME
-_LISTEN: Final = "LISTEN"
-_FLOW_LENGTHS: Final = (12, 36)
 
 
 def flows(events: Iterable[Event]) -> list[bytes]:
     """One flow for each connection that exchanged a segment, in the order of their first ones."""
     found: dict[bytes, bytes] = {}
     for event in events:
-        if isinstance(event, SegmentEvent) and len(event.flow) in _FLOW_LENGTHS:
+        if isinstance(event, SegmentEvent) and len(event.flow) in FLOW_LENGTHS:
             found.setdefault(min(event.flow, mirrored(event.flow)), event.flow)
     return list(found.values())
 
@@ -68,7 +73,7 @@ def build(events: Sequence[Event], flow: bytes | None) -> tuple[Endpoint, Endpoi
         flow = next(iter(flows(events)), None)
         if flow is None:
             raise ValueError("the trace has no connection that exchanged a segment")
-    if len(flow) not in _FLOW_LENGTHS:
+    if len(flow) not in FLOW_LENGTHS:
         raise ValueError(f"a flow has 12 or 36 octets, not {len(flow)}")
     builder = _Builder(flow, events)
     for event in events:
@@ -76,7 +81,7 @@ def build(events: Sequence[Event], flow: bytes | None) -> tuple[Endpoint, Endpoi
     return builder.finish()
 
 
-def _content(segment: Segment) -> _Content:
+def _content(segment: Segment) -> Content:
     """What tells one segment from another where no number does."""
     return (
         segment.seq,
@@ -88,121 +93,12 @@ def _content(segment: Segment) -> _Content:
     )
 
 
-class _Side:
-    """What the builder knows of one end while it goes through the events."""
-
-    __slots__ = (
-        "arrival",
-        "by_content",
-        "by_number",
-        "delivered",
-        "endpoint",
-        "expected",
-        "first_time",
-        "loose",
-        "queued",
-        "state",
-    )
-
-    def __init__(self, flow: bytes) -> None:
-        self.endpoint = Endpoint(flow)
-        self.state: str | None = None
-        # Transmissions of this end: by packet, until the wire takes them; by number; by content, until they arrive.
-        self.queued: dict[int, tuple[Packet, Transmission]] = {}
-        self.by_number: dict[int, Transmission] = {}
-        self.by_content: dict[_Content, deque[Transmission]] = {}
-        # Arrivals at this end, by packet, until the host tells what became of them.
-        self.delivered: dict[int, deque[tuple[Packet, Arrival]]] = {}
-        # State changes since the last segment, which may belong to the next.
-        self.loose: list[StateChange] = []
-        # The last arrival, if what changes now may be its doing.
-        self.arrival: Arrival | None = None
-        # A segment told of this state before the event of its change came.
-        self.expected: str | None = None
-        self.first_time = -1
-
-
 class _Builder:
     def __init__(self, flow: bytes, events: Sequence[Event]) -> None:
-        self._sides = {flow: _Side(flow)}
-        self._sides.setdefault(mirrored(flow), _Side(mirrored(flow)))
+        self._ends = Ends(flow, events)
         self._rows: list[Row] = []
+        # Rows that others have taken in, by identity.
         self._folded: set[int] = set()
-        self._listeners: dict[tuple[str, bytes], _Side] = {}
-        self._survey(events)
-
-    # --- before the first row ------------------------------------------------------------------------------------
-
-    def _survey(self, events: Sequence[Event]) -> None:
-        """Find the hosts of both ends, the states they began in, and the listener that one of them may be."""
-        listening: list[StateChanged] = []
-        for event in events:
-            if not isinstance(event, ConnectionEvent):
-                continue
-            side = self._sides.get(event.flow)
-            if side is None:
-                if isinstance(event, StateChanged) and event.new == _LISTEN:
-                    listening.append(event)
-                continue
-            side.endpoint.host = side.endpoint.host or event.host
-            side.endpoint.traced = True
-            self._survey_state(side, event)
-        self._name_silent_hosts(events)
-        for change in listening:
-            self._adopt_listener(change)
-        for side in self._sides.values():
-            side.endpoint.first_state = side.state
-            side.expected = None
-
-    def _survey_state(self, side: _Side, event: ConnectionEvent) -> None:
-        if isinstance(event, StateChanged):
-            # The event of a change may come after that of its segment.
-            if side.state is None or (side.expected is not None and event.time == side.first_time):
-                side.state = event.old
-            side.expected = None
-            side.first_time = -1
-        elif isinstance(event, SegmentEvent) and side.state is None:
-            side.state = side.expected = event.state
-            side.first_time = event.time
-
-    def _name_silent_hosts(self, events: Sequence[Event]) -> None:
-        """Name the ends that told nothing after the hosts between which the wire carried their packets."""
-        silent = [side for side in self._sides.values() if not side.endpoint.host]
-        if not silent:
-            return
-        for event in events:
-            if not isinstance(event, PacketTransmitted | PacketDelivered):
-                continue
-            receiver = self._receiver(event.packet)
-            if receiver is None:
-                continue
-            if isinstance(event, PacketDelivered):
-                # The last to get it: the ones before are routers.
-                if receiver in silent:
-                    receiver.endpoint.host = event.host
-            else:
-                sender = self._peer(receiver)
-                if sender in silent and not sender.endpoint.host:
-                    sender.endpoint.host = event.host
-
-    def _adopt_listener(self, change: StateChanged) -> None:
-        for side in self._sides.values():
-            endpoint = side.endpoint
-            peer = self._peer(side).endpoint
-            if change.flow[-2:] != endpoint.flow[-2:] or (side.state or _LISTEN) != _LISTEN:
-                continue
-            if endpoint.host == change.host or (not endpoint.host and peer.host != change.host):
-                endpoint.host = change.host
-                endpoint.traced = True
-                side.state = change.old
-                self._listeners[change.host, change.flow] = side
-
-    def _peer(self, side: _Side) -> _Side:
-        return self._sides[mirrored(side.endpoint.flow)]
-
-    def _receiver(self, packet: Packet) -> _Side | None:
-        """The end that this packet goes to; None if it is not of this connection."""
-        return self._sides.get(packet.flow) if isinstance(packet.payload, Segment) else None
 
     # --- one event after another ---------------------------------------------------------------------------------
 
@@ -210,12 +106,12 @@ class _Builder:
         if isinstance(event, PacketEvent):
             self._see_packet(event)
         elif isinstance(event, ConnectionEvent):
-            side = self._sides.get(event.flow)
+            side = self._ends.sides.get(event.flow)
             if side is None:
-                side = self._listeners.get((event.host, event.flow))
+                side = self._ends.listeners.get((event.host, event.flow))
             elif event.host == side.endpoint.host:
                 # From here on, what the listener does is no longer this connection's.
-                self._listeners = {key: owner for key, owner in self._listeners.items() if owner is not side}
+                self._ends.listeners = {key: owner for key, owner in self._ends.listeners.items() if owner is not side}
             if side is None or event.host != side.endpoint.host:
                 return
             if isinstance(event, StateChanged):
@@ -227,7 +123,7 @@ class _Builder:
             elif isinstance(event, SegmentEvent):
                 self._met(side, event)
 
-    def _state_changed(self, side: _Side, event: StateChanged) -> None:
+    def _state_changed(self, side: Side, event: StateChanged) -> None:
         if side.expected is not None and event.old != side.state:
             if event.new == side.expected:
                 side.expected = None
@@ -242,41 +138,41 @@ class _Builder:
             side.loose.append(change)
         side.state = event.new
 
-    def _claim(self, side: _Side, time: int, names: frozenset[str], *, named: bool) -> str | None:
-        """Take the state changes that belong to a segment off the rows; the state before the first, if there is one.
+    def _claim(self, side: Side, time: int, names: frozenset[str], *, named: bool) -> list[StateChange]:
+        """Take the state changes that belong to a segment off the rows, and return them in reverse order.
 
         They are the last ones, made at the same time, for reasons among `names` (or not among them).
         """
-        before = None
+        claimed = []
         for change in reversed(side.loose):
             if change.time != time or (change.reason.name in names) is not named:
                 break
             self._folded.add(id(change))
-            before = change.old_state
-        return before
+            claimed.append(change)
+        return claimed
 
-    def _sent(self, side: _Side, event: SegmentSent) -> None:
+    def _sent(self, side: Side, event: SegmentSent) -> None:
         segment = event.packet.payload
         if not isinstance(segment, Segment):
             return
-        before = None
+        claimed = []
         if segment.flags & (SYN | FIN | RST):
-            before = self._claim(side, event.time, _USER, named=True)
-        old = before or side.state
+            claimed = self._claim(side, event.time, _USER, named=True)
+        old = claimed[-1].old_state if claimed else side.state
         side.expected = event.state if event.state != side.state else None
         side.state = event.state
         side.loose.clear()
         row = Transmission(
-            event.time, side.endpoint, self._peer(side).endpoint, segment, old, event.state, event.reason
+            event.time, side.endpoint, self._ends.peer(side).endpoint, segment, old, event.state, event.reason
         )
         self._add(side, row)
         side.queued[id(event.packet)] = (event.packet, row)
 
-    def _add(self, side: _Side, row: Transmission) -> None:
+    def _add(self, side: Side, row: Transmission) -> None:
         self._rows.append(row)
         side.by_content.setdefault(_content(row.segment), deque()).append(row)
 
-    def _met(self, side: _Side, event: SegmentEvent) -> None:
+    def _met(self, side: Side, event: SegmentEvent) -> None:
         segment = event.packet.payload
         if not isinstance(segment, Segment):
             return
@@ -288,10 +184,10 @@ class _Builder:
             # Without the wire's word for where one arrival ends, a later change is nobody's.
             side.arrival = None
             arrival = self._arrived(side, event.time, self._transmission(side, event.packet, 0, event.time))
-        before = self._claim(side, event.time, _OWN, named=False)
-        arrival.old_state = before or side.state
+        claimed = self._claim(side, event.time, _OWN, named=False)
+        arrival.old_state = claimed[-1].old_state if claimed else side.state
         arrival.new_state = event.state
-        arrival.reason = event.reason
+        arrival.reason = claimed[0].reason if claimed else event.reason
         arrival.dropped = isinstance(event, SegmentDropped)
         arrival.told = True
         side.expected = event.state if event.state != side.state else None
@@ -302,10 +198,10 @@ class _Builder:
 
     def _see_packet(self, event: PacketEvent) -> None:
         packet = event.packet
-        receiver = self._receiver(packet)
+        receiver = self._ends.receiver(packet)
         if receiver is None:
             return
-        sender = self._peer(receiver)
+        sender = self._ends.peer(receiver)
         if isinstance(event, PacketTransmitted):
             if event.host == sender.endpoint.host:
                 self._transmitted(sender, event)
@@ -322,7 +218,7 @@ class _Builder:
             self._rows.append(transmission.loss)
             self._forget(sender, transmission)
 
-    def _transmitted(self, sender: _Side, event: PacketTransmitted) -> None:
+    def _transmitted(self, sender: Side, event: PacketTransmitted) -> None:
         queued = sender.queued.pop(id(event.packet), None)
         if queued is not None:
             row = queued[1]
@@ -331,7 +227,7 @@ class _Builder:
         row.number = event.number
         sender.by_number[event.number] = row
 
-    def _piece(self, sender: _Side, event: PacketTransmitted) -> Transmission | None:
+    def _piece(self, sender: Side, event: PacketTransmitted) -> Transmission | None:
         """The packet as a row, if it was cut from a superpacket; the rows of the pieces replace that one."""
         segment = event.packet.payload
         if not isinstance(segment, Segment) or not segment.payload_length:
@@ -357,20 +253,20 @@ class _Builder:
         self._add(sender, row)
         return row
 
-    def _untold(self, sender: _Side, packet: Packet, time: int) -> Transmission:
+    def _untold(self, sender: Side, packet: Packet, time: int) -> Transmission:
         """A row for a segment of which its host told nothing."""
         segment = packet.payload
         if not isinstance(segment, Segment):
             raise TypeError("not a TCP packet")
         row = Transmission(
-            time, sender.endpoint, self._peer(sender).endpoint, segment, sender.state, sender.state, None
+            time, sender.endpoint, self._ends.peer(sender).endpoint, segment, sender.state, sender.state, None
         )
         self._add(sender, row)
         return row
 
-    def _transmission(self, receiver: _Side, packet: Packet, number: int, time: int) -> Transmission:
+    def _transmission(self, receiver: Side, packet: Packet, number: int, time: int) -> Transmission:
         """The transmission whose packet this is. One that was never seen is made now."""
-        sender = self._peer(receiver)
+        sender = self._ends.peer(receiver)
         segment = packet.payload
         if not isinstance(segment, Segment):
             raise TypeError("not a TCP packet")
@@ -388,14 +284,14 @@ class _Builder:
             return numbered
         return self._untold(sender, packet, time)
 
-    def _arrived(self, receiver: _Side, time: int, transmission: Transmission) -> Arrival:
+    def _arrived(self, receiver: Side, time: int, transmission: Transmission) -> Arrival:
         arrival = Arrival(time, transmission, receiver.state, receiver.state, duplicate=bool(transmission.arrivals))
         transmission.arrivals.append(arrival)
         self._rows.append(arrival)
-        self._forget(self._peer(receiver), transmission)
+        self._forget(self._ends.peer(receiver), transmission)
         return arrival
 
-    def _forget(self, sender: _Side, transmission: Transmission) -> None:
+    def _forget(self, sender: Side, transmission: Transmission) -> None:
         """It has arrived, or never will: let the next one alike be matched, but keep the last for duplicates."""
         alike = sender.by_content.get(_content(transmission.segment))
         while alike and len(alike) > 1 and (alike[0].arrivals or alike[0].loss):
@@ -406,7 +302,7 @@ class _Builder:
     def finish(self) -> tuple[Endpoint, Endpoint, list[Row]]:
         rows = self._joined([row for row in self._rows if id(row) not in self._folded])
         numbering = number_messages(rows)
-        ends = [side.endpoint for side in self._sides.values()]
+        ends = [side.endpoint for side in self._ends.sides.values()]
         left, right = ends[0], ends[-1]
         if numbering.opener is not None:
             if numbering.opener is right:

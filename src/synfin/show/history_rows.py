@@ -111,8 +111,9 @@ class Transmission:
 class Arrival:
     """A segment that reached the receiver's host.
 
-    `old_state`, `new_state`: the receiver's, before and after; None if unknown. `dropped`: nothing of it was used.
-    `told`: whether the receiver told what became of it. `duplicate`: the same transmission had arrived before.
+    `old_state`, `new_state`: the receiver's, before and after; None if unknown. `reason`: why they differ, or else
+    what the segment was good for. `dropped`: nothing of it was used. `told`: whether the receiver told what became of
+    it. `duplicate`: the same transmission had arrived before.
     """
 
     time: int

@@ -14,12 +14,11 @@ from rich.cells import cell_len
 
 from synfin.reasons import Reason
 from synfin.show.history import Arrival, Endpoint, History, Loss, Row, StateChange, Transmission, UserCall
+from synfin.show.ladder_arrows import Arrows
 from synfin.show.ladder_text import (
     CHANGED,
     DIM,
     LABEL,
-    LOST,
-    REPEATED,
     Clock,
     Piece,
     cropped,
@@ -31,17 +30,17 @@ from synfin.show.ladder_text import (
     wrapped,
 )
 from synfin.show.words import N_, Language, explain, translation
+from synfin.wire.tcp import ACK
 
 __all__ = ["MOST_CELLS", "render_ladder"]
 
 MOST_CELLS: Final = 100
 _FEWEST_CELLS: Final = 72
 _LONGEST_STATE: Final = 12
-_DRAWING: Final = frozenset("─┄►✗ ")
 _PLAIN_RAILS: Final = ("│", "│")
 
 # Calls that change nothing which the ladder shows.
-_QUIET_CALLS: Final = frozenset({"receive", "status"})
+_QUIET_CALLS: Final = frozenset({"RECEIVE", "STATUS"})
 
 # What the states are called, for languages that have words for them.
 _STATES: Final = (
@@ -107,6 +106,7 @@ class _Ladder:
         self._state_width = 1 + max((len(cropped(printable(state), _LONGEST_STATE)) for state in states), default=6)
         # Both states, a space beside each, and the rails.
         self._inner = width - self._time_width - 2 * (self._state_width + 2)
+        self._arrows = Arrows(self._inner)
         labels = [self._label(row) for row in self._rows if isinstance(row, Transmission)]
         self._label_width = max((cell_len(label) + 1 for label in labels if label), default=0)
         self._lines: list[str] = []
@@ -218,32 +218,32 @@ class _Ladder:
         self._why(sent.sender, sent.reason)
         rightwards = self._is_left(sent.sender)
         if isinstance(following, Arrival) and following.transmission is sent:
-            self._arrival(following, self._arrow(rightwards, self._notes(sent, following)), self._rails(sent))
+            self._arrival(following, self._arrows.whole(rightwards, self._notes(sent, following)), self._rails(sent))
             return True
         if isinstance(following, Loss) and following.transmission is sent:
-            self._arrow_line(sent, self._lost_arrow(rightwards, self._notes(sent)))
+            self._arrow_line(sent, self._arrows.lost(rightwards, self._notes(sent), self._gettext("lost")))
             self._why(sent.receiver, following.reason)
             return True
         if not sent.arrivals and sent.loss is None:
             if sent.receiver.traced or sent.number:
                 never = self._gettext("not seen to arrive")
-                self._arrow_line(sent, self._leaving_arrow(rightwards, self._notes(sent), never))
+                self._arrow_line(sent, self._arrows.leaving(rightwards, self._notes(sent), never))
             else:
-                self._arrow_line(sent, self._arrow(rightwards, self._notes(sent)))
+                self._arrow_line(sent, self._arrows.whole(rightwards, self._notes(sent)))
         else:
-            self._arrow_line(sent, self._leaving_arrow(rightwards, self._notes(sent), ""))
+            self._arrow_line(sent, self._arrows.leaving(rightwards, self._notes(sent), ""))
         return False
 
     def _late_arrival(self, arrival: Arrival) -> None:
         sent = arrival.transmission
         note = f"{self._short(sent)} {self._fate(arrival)}".rstrip()
-        arrow = self._coming_arrow(self._is_left(sent.sender), (note, LABEL if sent.label else ""))
+        arrow = self._arrows.coming(self._is_left(sent.sender), (note, LABEL if sent.label else ""))
         self._arrival(arrival, arrow, _PLAIN_RAILS)
 
     def _late_loss(self, loss: Loss) -> None:
         sent = loss.transmission
-        pieces, _ = self._coming((f"{self._short(sent)} ✗ {self._gettext('lost')}", LOST), LOST)
-        self._line(loss.time, self._directed(pieces, self._is_left(sent.sender)))
+        text = f"{self._short(sent)} ✗ {self._gettext('lost')}"
+        self._line(loss.time, self._arrows.coming_lost(self._is_left(sent.sender), text), states=True)
         self._why(sent.receiver, loss.reason)
 
     def _short(self, sent: Transmission) -> str:
@@ -251,8 +251,10 @@ class _Ladder:
         label = self._label(sent)
         if label:
             return label
-        number = sent.sender.relative(sent.segment.seq) if self._relative else sent.segment.seq
-        return f"seq={number} len={sent.segment.payload_length}"
+        flags, seq, *rest = (text for text, _ in segment_words(sent, self._relative)[0])
+        if sent.segment.payload_length:
+            return f"{seq} len={sent.segment.payload_length}"
+        return f"{flags} {rest[0]}" if sent.segment.flags & ACK else flags
 
     def _notes(self, sent: Transmission, arrival: Arrival | None = None) -> str:
         """What is written on the arrow."""
@@ -276,7 +278,9 @@ class _Ladder:
 
     def _without_segment(self, row: StateChange | UserCall) -> None:
         if isinstance(row, UserCall):
-            text = f"{printable(row.call)}({row.octets or ''})"
+            text = printable(row.call)
+            if row.octets:
+                text = self._gettext("{call} {octets} octets").format(call=text, octets=row.octets)
             change = row.change
         else:
             text = self._words(row.reason)
@@ -320,55 +324,6 @@ class _Ladder:
         changed = sent.old_state != sent.new_state
         left = self._is_left(sent.sender)
         return changed and left, changed and not left
-
-    # --- arrows: pieces that fill the room between the rails -----------------------------------------------------
-
-    def _directed(self, pieces: list[Piece], rightwards: bool) -> list[Piece]:
-        """Pieces drawn from left to right, turned around if they have to be."""
-        if rightwards:
-            return filled(pieces, self._inner)
-        turned = [
-            (text[::-1].replace("►", "◄") if _DRAWING.issuperset(text) else text, style)
-            for text, style in reversed(pieces)
-        ]
-        return filled(turned, self._inner, right=True)
-
-    def _shaft(self, length: int, note: str) -> list[Piece]:
-        """A line with a note in its middle, `length` cells in all."""
-        if not note:
-            return [("─" * length, "")]
-        note = cropped(note, length - 6)
-        before = (length - cell_len(note)) // 2 - 1
-        after = length - cell_len(note) - before - 2
-        return [("─" * before, ""), (f" {note} ", REPEATED), ("─" * after, "")]
-
-    def _arrow(self, rightwards: bool, note: str) -> list[Piece]:
-        return self._directed([*self._shaft(self._inner - 1, note), ("►", "")], rightwards)
-
-    def _lost_arrow(self, rightwards: bool, note: str) -> list[Piece]:
-        text = cropped(self._gettext("lost"), self._inner // 3)
-        shaft = [(drawn, style or LOST) for drawn, style in self._shaft(self._inner // 2, note)]
-        return self._directed([*shaft, (" ✗ ", LOST), (text, LOST)], rightwards)
-
-    def _leaving_arrow(self, rightwards: bool, note: str, end: str) -> list[Piece]:
-        pieces: list[Piece] = [*self._shaft(self._inner // 2, note), ("┄┄┄", "")]
-        if end:
-            pieces += [(f" {cropped(end, self._inner // 2 - 5)} ", DIM)]
-        return self._directed(pieces, rightwards)
-
-    def _coming(self, note: Piece, style: str) -> tuple[list[Piece], int]:
-        """The beginning of an arrow that left on an earlier line, its note, and the cells left for its end.
-
-        It begins in the middle, or before that if the note is long.
-        """
-        text = cropped(note[0], self._inner - 12)
-        before = max(2, min(self._inner // 2, self._inner - 10 - cell_len(text)))
-        pieces: list[Piece] = [(" " * before, ""), ("┄┄┄───", style), (f" {text} ", note[1])]
-        return pieces, self._inner - before - 8 - cell_len(text)
-
-    def _coming_arrow(self, rightwards: bool, note: Piece) -> list[Piece]:
-        pieces, rest = self._coming(note, "")
-        return self._directed([*pieces, ("─" * (rest - 1) + "►", "")], rightwards)
 
     def _arrow_line(self, sent: Transmission, arrow: list[Piece]) -> None:
         self._line(None, arrow, rails=self._rails(sent))

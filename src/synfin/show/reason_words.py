@@ -75,6 +75,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "reset-abort": N_("RST: the application aborted"),
     # congestion control
     "initial-window": N_("initial congestion window"),
+    "idle-restart": N_("idle for an RTO: cwnd begins anew"),
     "slow-start": N_("slow start: cwnd grows with every ACK"),
     "congestion-avoidance": N_("congestion avoidance: one MSS per round trip"),
     "fast-recovery": N_("fast recovery: repairs a loss without slow start"),
@@ -82,6 +83,9 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     # time
     "two-msl-over": N_("2MSL are over"),
     "time-wait-restarted": N_("the FIN came again: 2MSL begin anew"),
+    "nothing-for-time-wait": N_("TIME-WAIT has no use for it"),
+    "time-wait-overflow": N_("too many in TIME-WAIT: this one ends at once"),
+    "time-wait-reopened": N_("a new SYN: TIME-WAIT makes way for it"),
     "fin-wait-2-over": N_("the peer's FIN did not come in time"),
     "gave-up": N_("sent again too often without an answer: given up"),
     # what a wire does

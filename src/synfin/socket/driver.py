@@ -10,6 +10,7 @@ from typing import Final
 from synfin.host.host import Host
 from synfin.host.interface import Interface
 from synfin.link.link import Link
+from synfin.socket.waiting import waiter_for
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
 from synfin.tcp.timers import NEVER
@@ -32,7 +33,11 @@ class Driver:
         self.host = host
         self.interface = interface
         self.link = link
-        self.failed: Callable[[OSError], None] | None = None
+        self.failed: Callable[[Exception], None] | None = None
+        self._waiter = waiter_for(link)
+        self._waiter.readable = self._readable
+        self._waiter.writable = self._pump
+        self._waiter.failed = self._fail
         self._watchers: dict[Connection | Listener, Callable[[], None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         #: A packet that the link could not take; it goes out before any other.
@@ -57,7 +62,7 @@ class Driver:
     def start(self) -> None:
         """Begins to serve, on the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self.link.fileno(), self._readable)
+        self._waiter.start(self._loop)
         self.pump_soon()
 
     def stop(self) -> None:
@@ -68,8 +73,7 @@ class Driver:
         self._loop = None
         if self._idle is not None:
             self._idle.set()
-        loop.remove_reader(self.link.fileno())
-        loop.remove_writer(self.link.fileno())
+        self._waiter.stop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -84,10 +88,11 @@ class Driver:
             self._loop.call_soon(self._pump)
 
     async def wait_until_idle(self) -> None:
-        """Waits until no connection is left but those in TIME-WAIT."""
+        """Waits until no connection is left but those in TIME-WAIT, and what they sent is on its way."""
         self._idle = asyncio.Event()
         self.pump_soon()
         await self._idle.wait()
+        await self._waiter.flushed()
 
     # --- the link
 
@@ -114,12 +119,7 @@ class Driver:
         if self._loop is not None:
             self._readable()
 
-    def _writable(self) -> None:
-        if self._loop is not None:
-            self._loop.remove_writer(self.link.fileno())
-        self._pump()
-
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, error: Exception) -> None:
         self.stop()
         if self.failed is not None:
             self.failed(error)
@@ -160,8 +160,7 @@ class Driver:
         while packet is not None:
             if not send(packet):
                 self._held = packet
-                if self._loop is not None:
-                    self._loop.add_writer(self.link.fileno(), self._writable)
+                self._waiter.want_writable()
                 return
             self._held = None
             packet = host.poll_transmit(interface, now)

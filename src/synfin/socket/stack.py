@@ -12,12 +12,15 @@ from synfin.events import Sink, Tracer
 from synfin.host.connections import ConnectionRow
 from synfin.host.host import Host
 from synfin.host.parameters import Parameters
+from synfin.link.channel import AsyncChannel, Receive, Send
 from synfin.link.link import Link
 from synfin.socket.driver import Driver
 from synfin.socket.server import Server
 from synfin.socket.transport import ConnectionTransport
 from synfin.tcp.connection import Connection
 
+#: RFC 8200 §5, in octets.
+MINIMUM_MTU_IPV6 = 1280
 #: asyncio's default limit of a StreamReader's buffer, in octets.
 STREAM_LIMIT = 1 << 16
 #: How long closing waits for connections to end in order, in seconds.
@@ -51,15 +54,40 @@ class Stack:
         if 4 in versions:
             self.host.add_route("0.0.0.0/0", interface)
         if 16 in versions:
+            if link.mtu < MINIMUM_MTU_IPV6:
+                raise ValueError(f"IPv6 takes an MTU of {MINIMUM_MTU_IPV6} octets or more, not {link.mtu}")
             self.host.add_route("::/0", interface)
         self._driver = Driver(self.host, interface, link)
         self._driver.failed = self._stop
         self._transports: weakref.WeakSet[ConnectionTransport] = weakref.WeakSet()
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._serving = False
-        self._when_closed: list[Callable[[OSError | None], None]] = []
+        self._when_closed: list[Callable[[Exception | None], None]] = []
         #: The error of the link that ended the stack, if one did.
-        self.error: OSError | None = None
+        self.error: Exception | None = None
+
+    @classmethod
+    def over(
+        cls,
+        send: Send,
+        receive: Receive,
+        addresses: Sequence[str],
+        *,
+        mtu: int = 1500,
+        name: str = "synfin",
+        parameters: Parameters | None = None,
+        sink: Sink | None = None,
+        secret: bytes | None = None,
+    ) -> Stack:
+        """A stack whose IP packets are carried by two coroutine functions: ``await send(packet)`` for each one that
+        goes out, ``await receive()`` for the next that comes in. No root, no device.
+
+        They may be those of a datagram socket, of a queue, of a tunnel. What either raises ends the stack with that
+        error, and whoever waits on the stack gets it. `mtu` is the largest packet in octets that the channel takes
+        (1280 or more for IPv6). For captures and faults, wrap a `synfin.link.channel.AsyncChannel` instead.
+        """
+        channel = AsyncChannel(send, receive, mtu)
+        return cls(channel, addresses, name=name, parameters=parameters, sink=sink, secret=secret)
 
     async def __aenter__(self) -> Stack:
         self.start()
@@ -75,7 +103,7 @@ class Stack:
         self._driver.start()
         self._serving = True
 
-    def when_closed(self, call: Callable[[OSError | None], None]) -> None:
+    def when_closed(self, call: Callable[[Exception | None], None]) -> None:
         """Calls `call` when the stack no longer serves, with the link's error, or None if `aclose` ended it."""
         self._when_closed.append(call)
 
@@ -96,7 +124,7 @@ class Stack:
                 pass
         self._stop(None)
 
-    def _stop(self, error: OSError | None) -> None:
+    def _stop(self, error: Exception | None) -> None:
         if not self._serving:
             return
         self._serving = False

@@ -236,7 +236,7 @@ class ConnectionTransport(asyncio.Transport):
         driver.host.abort(self._connection, driver.now())
         self._lose(None)
 
-    def _lose(self, error: OSError | None) -> None:
+    def _lose(self, error: Exception | None) -> None:
         """The user and the connection part: the protocol is told, the host gets the connection back."""
         if self._lost:
             return
@@ -250,7 +250,7 @@ class ConnectionTransport(asyncio.Transport):
         self._unsent_octets = 0
         self._loop.call_soon(self._protocol.connection_lost, error)
 
-    def stack_closed(self, error: OSError | None) -> None:
+    def stack_closed(self, error: Exception | None) -> None:
         """The stack stops serving: whoever waits on this connection must learn it."""
         error = error or os_error(ECONNABORTED)
         if not self.connected.done():

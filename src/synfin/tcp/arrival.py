@@ -68,7 +68,6 @@ def _other_states(tcb: Tcb, arrival: Arrival, now: int) -> None:
 
 def _check_sequence_number(tcb: Tcb, arrival: Arrival, now: int) -> bool:
     segment = arrival.segment
-    tcb.last_received = now
     if tcb.timestamps and segment.options.ts_val is not None and not segment.flags & RST:
         # RFC 7323 §5.3, R1
         ts_val = segment.options.ts_val
@@ -85,6 +84,7 @@ def _check_sequence_number(tcb: Tcb, arrival: Arrival, now: int) -> bool:
             note_duplicate(tcb, arrival.seq, arrival.end)
         _answer_unacceptable(tcb, arrival, now)
         return False
+    tcb.last_received = now
     if tcb.timestamps and segment.options.ts_val is not None and arrival.seq <= tcb.last_ack_sent:
         # RFC 7323 §4.3 (2), §5.3 R3
         if tcb.ts_recent_at < 0 or not before(segment.options.ts_val, tcb.ts_recent):

@@ -79,7 +79,7 @@ def from_connection(tcb: Tcb, now: int) -> bytes:
         tcb.rcv_wnd,
         tcb.ts_recent,
         tcb.ts_offset & MASK,
-        min(tcb.rcv_wnd >> tcb.rcv_wscale, 65535),
+        min((tcb.rcv_wnd + (1 << tcb.rcv_wscale) - 1) >> tcb.rcv_wscale, 65535),
         tcb.timestamps,
     )
 
@@ -106,8 +106,10 @@ class Outcome:
         self.iss = -1
 
 
-def segment_arrives(packed: bytes, segment: Segment, parameters: TcpParameters, now: int) -> Outcome:
-    """SEGMENT ARRIVES in TIME-WAIT (RFC 9293 §3.10.7.4)."""
+def segment_arrives(
+    packed: bytes, segment: Segment, parameters: TcpParameters, now: int, listening: bool = True
+) -> Outcome:
+    """SEGMENT ARRIVES in TIME-WAIT (RFC 9293 §3.10.7.4). `listening` says that a SYN would find a listener."""
     tw = TimeWait(packed)
     flags = segment.flags
     rcv_nxt = tw.rcv_nxt
@@ -119,7 +121,7 @@ def segment_arrives(packed: bytes, segment: Segment, parameters: TcpParameters, 
         and now - tw.ts_recent_at < TS_RECENT_LIFE
         and not flags & RST
     )
-    if flags & (SYN | ACK | RST) == SYN and not old:
+    if listening and flags & (SYN | ACK | RST) == SYN and not old:
         # RFC 9293 §3.6.1 (MAY-2), RFC 6191 §2: a SYN with a later timestamp, or beyond all numbers received.
         newer = ts_val is not None and before(tw.ts_recent, ts_val)
         if newer or seq > rcv_nxt:
