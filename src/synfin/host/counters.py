@@ -52,6 +52,7 @@ BY_REASON: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         reasons.CHALLENGE_ACK: ("TcpExtTCPChallengeACK",),
         reasons.ACK_DELAYED: ("TcpExtDelayedACKs",),
         reasons.WINDOW_PROBE: ("TcpExtTCPWinProbe",),
+        reasons.KEEP_ALIVE_PROBE: ("TcpExtTCPKeepAlive",),
         reasons.RESET_NO_CONNECTION: ("TcpOutRsts",),
         reasons.RESET_ABORT: ("TcpOutRsts",),
         reasons.DATA_AFTER_CLOSE: ("TcpOutRsts",),

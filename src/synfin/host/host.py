@@ -129,6 +129,11 @@ class Host:
         connection.abort(now)
         self.transport.settle(connection, now)
 
+    def set_keepalive(self, connection: Connection, on: bool, now: int) -> None:
+        """Switches keep-alive on or off; see `Connection.set_keepalive`."""
+        connection.set_keepalive(on, now)
+        self.transport.settle(connection, now)
+
     def close_listener(self, listener: Listener, now: int) -> None:
         """Ends listening; connections that nobody accepted are reset."""
         self.transport.close_listener(listener, now)

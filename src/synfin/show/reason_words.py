@@ -71,6 +71,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "retransmission-timeout": N_("no ACK within the RTO: sent again"),
     "fast-retransmit": N_("three duplicate ACKs: sent again at once"),
     "partial-acknowledgment": N_("partial ACK: the next missing segment again"),
+    "keep-alive-probe": N_("long silence: are you still there?"),
     "reset-no-connection": N_("RST: there is no such connection"),
     "reset-abort": N_("RST: the application aborted"),
     # congestion control
@@ -88,6 +89,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "time-wait-reopened": N_("a new SYN: TIME-WAIT makes way for it"),
     "fin-wait-2-over": N_("the peer's FIN did not come in time"),
     "gave-up": N_("sent again too often without an answer: given up"),
+    "keep-alive-unanswered": N_("no keep-alive probe was answered"),
     # what a wire does
     "lost-by-chance": N_("lost by chance"),
     "lost-by-request": N_("lost on request"),

@@ -197,7 +197,7 @@ def _check_ack(tcb: Tcb, arrival: Arrival, now: int) -> bool:
         if tcb.state == states.SYN_RECEIVED:
             tcb.change_state(states.RCV_ACK_OF_SYN, now, reasons.ACK_OF_SYN_RECEIVED)
         process_acknowledgment(tcb, segment, arrival.seq, ack, now)
-        established(tcb, segment, arrival.seq, ack)
+        established(tcb, segment, arrival.seq, ack, now)
         tcb.verdict = reasons.ACK_OF_SYN_RECEIVED
     elif ack > tcb.snd_nxt:
         tcb.verdict = reasons.ACK_NOT_ACCEPTABLE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synfin.tcp import readiness, states, timers
+from synfin.tcp import keepalive, readiness, states, timers
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.tcb import Tcb
 from synfin.wire.tcp import SYN, Segment
@@ -29,7 +29,7 @@ class Arrival:
         return self.seq + self.segment.length
 
 
-def established(tcb: Tcb, segment: Segment, seq: int, ack: int) -> None:
+def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> None:
     """The handshake is complete: take the peer's window and start to measure."""
     # RFC 7323 §2.2: the window of a segment with SYN is never scaled.
     tcb.snd_wnd = segment.wnd if segment.flags & SYN else segment.wnd << tcb.snd_wscale
@@ -41,6 +41,8 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int) -> None:
     tcb.congestion.established(tcb)
     tcb.acknowledging.established(tcb.advertised_mss, tcb.rcv_wnd)
     tcb.rcv_space_from = tcb.rcv_nxt
+    tcb.last_received = now
+    keepalive.restart(tcb, now)
     tcb.wake |= readiness.POLLOUT
 
 

@@ -6,7 +6,7 @@ from errno import ENOTCONN, EPIPE
 
 from synfin import reasons
 from synfin.events import Tracer
-from synfin.tcp import arrival, output, readiness, states, timeouts
+from synfin.tcp import arrival, keepalive, output, readiness, states, timeouts
 from synfin.tcp.arriving import start_fin_wait_2_timer
 from synfin.tcp.congestion import CongestionControl
 from synfin.tcp.ending import end
@@ -201,6 +201,13 @@ class Connection(Tcb):
         end(self, states.ABORT, 0, now, reason)
         self.receive_queue.clear()
         self.reset_pending = tells_peer
+
+    def set_keepalive(self, on: bool, now: int) -> None:
+        """Switches keep-alive on or off (SO_KEEPALIVE; RFC 9293 §3.8.4), with the values of ``tcp_keepalive_*``.
+
+        While it is on, `keepalive` has the connection's own values, in nanoseconds.
+        """
+        keepalive.switch(self, on, now)
 
     def status(self) -> Status:
         """STATUS (RFC 9293 §3.10.6)."""

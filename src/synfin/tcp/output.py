@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import states, timers
+from synfin.tcp import keepalive, states, timers
 from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.segments import make_reset, make_segment, make_syn
 from synfin.tcp.sent import SentRange
@@ -38,6 +38,10 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
         if segment is not None:
             return segment
         _arm_persist(tcb, now)
+    if tcb.keepalive is not None:
+        segment = keepalive.probe(tcb, now)
+        if segment is not None:
+            return segment
     if tcb.ack_now:
         tcb.why = tcb.why_ack
         return make_segment(tcb, tcb.snd_nxt, 0, now)

@@ -25,6 +25,9 @@ class TcpParameters:
         "tcp_dsack",
         "tcp_fin_timeout",
         "tcp_invalid_ratelimit",
+        "tcp_keepalive_intvl",
+        "tcp_keepalive_probes",
+        "tcp_keepalive_time",
         "tcp_max_syn_backlog",
         "tcp_max_tw_buckets",
         "tcp_min_snd_mss",
@@ -60,6 +63,12 @@ class TcpParameters:
         self.tcp_orphan_retries = 0
         #: Seconds that a connection closed by its user may stay in FIN-WAIT-2.
         self.tcp_fin_timeout = 60
+        #: Seconds of silence before the first keep-alive probe of a connection that has keep-alive switched on.
+        self.tcp_keepalive_time = 7200
+        #: Seconds between keep-alive probes.
+        self.tcp_keepalive_intvl = 75
+        #: Unanswered keep-alive probes before the connection ends.
+        self.tcp_keepalive_probes = 9
         #: Seconds of TIME-WAIT (2 MSL of RFC 9293 §3.4.2).
         self.tcp_timewait_len = 60
         #: The most TIME-WAIT values that a host keeps.

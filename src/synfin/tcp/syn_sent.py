@@ -49,7 +49,7 @@ def segment_arrives(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.verdict = reasons.SYN_ACK_RECEIVED
         process_acknowledgment(tcb, segment, arrival.seq, arrival.ack, now)
         tcb.change_state(states.RCV_SYN_ACK, now, reasons.SYN_ACK_RECEIVED)
-        established(tcb, segment, arrival.seq, arrival.ack)
+        established(tcb, segment, arrival.seq, arrival.ack, now)
         tcb.ack_now = True
         tcb.why_ack = reasons.SYN_ACK_ANSWERED
         if segment.length > 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from synfin import reasons
 from synfin.events import Tracer
 from synfin.reasons import Reason
@@ -17,6 +19,9 @@ from synfin.tcp.sent import SentRecord
 from synfin.tcp.timers import NAMES as TIMER_NAMES
 from synfin.tcp.timers import Timers
 from synfin.wire.sequence import wrap
+
+if TYPE_CHECKING:
+    from synfin.tcp.keepalive import KeepAlive
 
 #: RFC 9293 §3.7.1 (MUST-15): assumed of a peer that sends no MSS option.
 DEFAULT_MSS_IPV4 = 536
@@ -91,6 +96,7 @@ class Tcb:
         "irs",
         "iss",
         "keep_retransmission_timer",
+        "keepalive",
         "last_ack_sent",
         "last_received",
         "last_sent",
@@ -254,6 +260,8 @@ class Tcb:
         #: Window probes sent since the peer was last heard.
         self.probes = 0
         self.probe_now = False
+        #: Keep-alive's settings while it is switched on.
+        self.keepalive: KeepAlive | None = None
 
         # --- Acknowledging
         self.acknowledging = Acknowledging(parameters)

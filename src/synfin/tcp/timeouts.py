@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 
 from synfin import reasons
-from synfin.tcp import states, timers
+from synfin.tcp import keepalive, states, timers
 from synfin.tcp.ending import end
 from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND
@@ -34,6 +34,8 @@ def deadline_reached(tcb: Tcb, now: int) -> None:
             tcb.why_ack = reasons.ACK_DELAYED
         elif timer == timers.FIN_WAIT_2:
             end(tcb, states.TIMEOUT_FIN_WAIT_2, 0, now, reasons.FIN_WAIT_2_OVER)
+        elif timer == timers.KEEPALIVE:
+            keepalive.deadline_reached(tcb, now)
 
 
 def _retransmission(tcb: Tcb, now: int) -> None:

@@ -14,9 +14,10 @@ RETRANSMISSION: Final = 0
 PERSIST: Final = 1
 DELAYED_ACK: Final = 2
 FIN_WAIT_2: Final = 3
-COUNT: Final = 4
+KEEPALIVE: Final = 4
+COUNT: Final = 5
 
-NAMES: Final = ("retransmission", "persist", "delayed ACK", "FIN-WAIT-2")
+NAMES: Final = ("retransmission", "persist", "delayed ACK", "FIN-WAIT-2", "keep-alive")
 
 
 class Timers:
