@@ -75,9 +75,12 @@ class Routes:
     def __iter__(self) -> Iterator[Route]:
         return iter(self._routes)
 
-    def add(self, network: Network, interface: Interface, gateway: bytes = b"") -> None:
-        self._routes.append(Route(network, interface, gateway))
+    def add(self, network: Network, interface: Interface, gateway: bytes = b"") -> Route:
+        """Adds a route. Of two to one network the older is taken."""
+        route = Route(network, interface, gateway)
+        self._routes.append(route)
         self._routes.sort(key=lambda route: -route.network.length)
+        return route
 
     def remove(self, route: Route) -> None:
         """Takes a route out. Raises ValueError if it is not there."""

@@ -305,8 +305,10 @@ class Transport:
             self._forget(connection, now)
         elif state == states.TIME_WAIT:
             self._enter_time_wait(connection, now)
-        else:
+        elif connection.wants_to_send():
             self.schedule(connection)
+        else:
+            self.timers.arm(connection)
         if connection.wake and not connection.changed:
             connection.changed = True
             self.changed.append(connection)

@@ -257,6 +257,17 @@ class Connection(Tcb):
         """The next segment to send, or None; `room` is the largest, in octets, that the link takes."""
         return output.poll_transmit(self, now, room)
 
+    def wants_to_send(self) -> bool:
+        """Whether `poll_transmit` may have something. False is certain, True is a guess."""
+        return (
+            self.ack_now
+            or self.send_buffer.end + self.fin_queued > self.snd_nxt
+            or self.sent.lost > 0
+            or self.probe_now
+            or self.reset_pending
+            or (self.keepalive is not None and self.keepalive.due)
+        )
+
     # --- time's calls
 
     def deadline_reached(self, now: int) -> None:
