@@ -39,6 +39,7 @@ SIMULTANEOUS_SYN: Final = Reason("simultaneous-syn", "RFC 9293 §3.5")
 ACK_OF_SYN_RECEIVED: Final = Reason("ack-of-syn-received", "RFC 9293 §3.10.7.4")
 WRONG_ACK_OF_SYN: Final = Reason("wrong-ack-of-syn", "RFC 9293 §3.10.7.3")
 SYN_REPEATED: Final = Reason("syn-repeated", "RFC 9293 §3.8.1")
+SYN_COOKIE: Final = Reason("syn-cookie", "RFC 4987 §3.6")
 SYN_QUEUE_FULL: Final = Reason("syn-queue-full", "RFC 4987 §1")
 ACCEPT_QUEUE_FULL: Final = Reason("accept-queue-full", "RFC 9293 §3.9.1.1")
 

@@ -273,6 +273,9 @@ class Run:
                 if not self.closed[who] and end.state not in ("SYN-SENT", "SYN-RECEIVED"):
                     self.closed[who] = True
                     end.close()
+                if self.hard and not end.tcb.orphaned:
+                    # A reset may have been lost: FIN-WAIT-2 ends only for one that its user has let go.
+                    end.release()
             world.flush()
             self.check()
             if world.quiet():

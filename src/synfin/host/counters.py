@@ -50,6 +50,7 @@ BY_REASON: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         reasons.FAST_RETRANSMIT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
         reasons.PARTIAL_ACKNOWLEDGMENT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
         reasons.CHALLENGE_ACK: ("TcpExtTCPChallengeACK",),
+        reasons.SYN_COOKIE: ("TcpExtSyncookiesSent",),
         reasons.ACK_DELAYED: ("TcpExtDelayedACKs",),
         reasons.WINDOW_PROBE: ("TcpExtTCPWinProbe",),
         reasons.KEEP_ALIVE_PROBE: ("TcpExtTCPKeepAlive",),

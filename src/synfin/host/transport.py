@@ -22,6 +22,7 @@ from synfin.tcp.errors import os_error
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
 from synfin.tcp.recovery import NewReno
+from synfin.tcp.syn_cookies import SynCookies
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6, Identity
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.tcp import SYN, Segment
@@ -41,6 +42,7 @@ class Transport:
     __slots__ = (
         "changed",
         "connections",
+        "cookies",
         "counters",
         "interfaces",
         "listeners",
@@ -68,6 +70,7 @@ class Transport:
         self.counters = counters
         self.tracer = tracer
         self.numbers = InitialSequenceNumbers(secret)
+        self.cookies = SynCookies(secret)
         self.ports = EphemeralPorts(secret)
         self.connections: dict[bytes, Connection] = {}
         self.listeners: dict[tuple[bytes, int], Listener] = {}
@@ -94,7 +97,7 @@ class Transport:
         elif self._listening(address, port):
             raise os_error(EADDRINUSE)
         backlog = min(max(backlog, 0), self.parameters.somaxconn)
-        listener = Listener(address, port, backlog, self.parameters.tcp, self.numbers, self.tracer)
+        listener = Listener(address, port, backlog, self.parameters.tcp, self.numbers, self.tracer, self.cookies)
         self.listeners[address, port] = listener
         if self.tracer is not None:
             flow = Identity(address, port, unspecified, 0).flow

@@ -28,6 +28,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "ack-of-syn-received": N_("ACK of our SYN received: the connection is open"),
     "wrong-ack-of-syn": N_("acknowledges a SYN that was never sent"),
     "syn-repeated": N_("the same SYN again"),
+    "syn-cookie": N_("the SYN queue is full: the number itself remembers the SYN"),
     "syn-queue-full": N_("the SYN queue is full"),
     "accept-queue-full": N_("the accept queue is full"),
     # what a segment was good for

@@ -49,6 +49,7 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
             if tcb.tracer is not None:
                 tcb.trace_window(now)
         if window > 0 and len(tcb.sent) == 0:
+            tcb.probe_backoff = 0
             tcb.stop_timer(timers.PERSIST, now)
 
 
@@ -67,6 +68,7 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
         tcb.fin_acknowledged = True
     _measure(tcb, segment, acknowledged.rtt_from, now)
     tcb.retransmissions = 0
+    tcb.probe_backoff = 0
     tcb.first_retransmission = -1
     tcb.keep_retransmission_timer = False
     if tcb.cwnd:

@@ -9,68 +9,16 @@ from synfin import reasons
 from synfin.events import Tracer
 from synfin.reasons import Reason
 from synfin.tcp import closed, readiness, states
-from synfin.tcp.clock import timestamp
-from synfin.tcp.congestion import congestion_control
 from synfin.tcp.connection import Connection
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.parameters import MILLISECOND, TcpParameters
-from synfin.tcp.recovery import NewReno
+from synfin.tcp.request import Request
 from synfin.tcp.round_trip import INITIAL_RTO
-from synfin.tcp.tcb import (
-    DEFAULT_MSS_IPV4,
-    DEFAULT_MSS_IPV6,
-    MAX_WINDOW_SHIFT,
-    Identity,
-    window_shift,
-)
+from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, timestamp_with_options
+from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
-from synfin.wire.sequence import before, unwrap, wrap
+from synfin.wire.sequence import MASK, before, unwrap, wrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
-from synfin.wire.tcp_options import Options
-
-
-class Request:
-    """A half-open connection: what a SYN told, and what our SYN,ACK said. Times in nanoseconds."""
-
-    __slots__ = (
-        "answered_at",
-        "deadline",
-        "flow",
-        "irs",
-        "iss",
-        "path_mss",
-        "peer_mss",
-        "peer_wscale",
-        "rcv_wnd",
-        "retransmissions",
-        "sack_permitted",
-        "timestamps",
-        "transmissions",
-        "ts_offset",
-        "ts_recent",
-        "ts_recent_at",
-    )
-
-    def __init__(self, flow: bytes, irs: int, iss: int, path_mss: int, ts_offset: int, now: int) -> None:
-        self.flow = flow
-        self.irs = irs
-        self.iss = iss
-        self.path_mss = path_mss
-        self.peer_mss = DEFAULT_MSS_IPV4 if len(flow) == 12 else DEFAULT_MSS_IPV6
-        #: The peer's shift, or -1 when windows are not scaled.
-        self.peer_wscale = -1
-        self.rcv_wnd = 0
-        self.sack_permitted = False
-        self.timestamps = False
-        self.ts_offset = ts_offset
-        self.ts_recent = 0
-        self.ts_recent_at = now
-        #: Time-outs so far, each of which sent the SYN,ACK again.
-        self.retransmissions = 0
-        self.transmissions = 0
-        self.deadline = now + INITIAL_RTO
-        #: When a segment that was no use was last answered.
-        self.answered_at = -1
 
 
 class Listener:
@@ -86,6 +34,8 @@ class Listener:
         "_due",
         "accept_queue",
         "backlog",
+        "cookies",
+        "cookies_until",
         "local_address",
         "local_port",
         "numbers",
@@ -107,6 +57,7 @@ class Listener:
         parameters: TcpParameters,
         numbers: InitialSequenceNumbers,
         tracer: Tracer | None = None,
+        cookies: SynCookies | None = None,
     ) -> None:
         self.local_address = local_address
         self.local_port = local_port
@@ -114,6 +65,10 @@ class Listener:
         self.parameters = parameters
         self.numbers = numbers
         self.tracer = tracer
+        #: Makes SYN cookies where ``tcp_syncookies`` asks for them; None: never.
+        self.cookies = cookies
+        #: Cookies are taken until then: as long as the last one that was sent lives.
+        self.cookies_until = -1
         self.state = states.next_state(states.CLOSED, states.PASSIVE_OPEN)
         self.requests: dict[bytes, Request] = {}
         self.accept_queue: deque[Connection] = deque()
@@ -163,6 +118,10 @@ class Listener:
         request = self.requests.get(flow)
         if request is not None:
             return self._request_segment(request, segment, now)
+        if segment.flags & (SYN | ACK | RST) == ACK and now < self.cookies_until:
+            request = self._remembered(flow, segment, path_mss, now)
+            if request is not None:
+                return self._complete(request, segment, now)
         return self._listen_segment(flow, segment, path_mss, now, iss), None
 
     def _listen_segment(self, flow: bytes, segment: Segment, path_mss: int, now: int, iss: int) -> Segment | None:
@@ -182,40 +141,53 @@ class Listener:
             self.overflows += 1
             self.verdict = reasons.ACCEPT_QUEUE_FULL
             return None
+        identity = Identity.from_flow(flow)
+        offset = self.numbers.timestamp_offset(identity)
         if len(self.requests) >= max(self.backlog, 1) or len(self.requests) >= self.parameters.tcp_max_syn_backlog:
+            if self.cookies is not None and self.parameters.tcp_syncookies and iss < 0:
+                return self._send_cookie(
+                    self.cookies, Request(flow, segment.seq, 0, path_mss, offset, now), segment, now
+                )
             self.overflows += 1
             self.verdict = reasons.SYN_QUEUE_FULL
             return None
-        identity = Identity.from_flow(flow)
         if iss < 0:
             iss = self.numbers.iss(identity, now)
-        offset = self.numbers.timestamp_offset(identity)
         request = Request(flow, segment.seq, iss, path_mss, offset, now)
-        self._learn(request, segment.options)
+        request.learn(segment.options, self.parameters)
         self.requests[flow] = request
         heappush(self._deadlines, (request.deadline, flow))
         self.verdict = reasons.SYN_RECEIVED
-        if self.tracer is not None:
-            self.tracer.state_changed(
-                now,
-                flow,
-                states.NAMES[self.state],
-                states.NAMES[states.next_state(self.state, states.RCV_SYN)],
-                reasons.SYN_RECEIVED,
-            )
+        self._trace_request(flow, reasons.SYN_RECEIVED, now)
         self.why = reasons.SYN_ANSWERED
-        return self._syn_ack(request, now)
+        return request.syn_ack(self.parameters, now)
 
-    def _learn(self, request: Request, options: Options) -> None:
-        parameters = self.parameters
-        if options.mss is not None:
-            request.peer_mss = options.mss
-        if options.window_scale is not None and parameters.tcp_window_scaling:
-            request.peer_wscale = min(options.window_scale, MAX_WINDOW_SHIFT)
-        request.sack_permitted = options.sack_permitted and parameters.tcp_sack != 0
-        if options.ts_val is not None and parameters.tcp_timestamps:
-            request.timestamps = True
-            request.ts_recent = options.ts_val
+    def _send_cookie(self, cookies: SynCookies, request: Request, segment: Segment, now: int) -> Segment:
+        """Answers a SYN for which there is no room, and keeps nothing (RFC 4987 §3.6)."""
+        self.cookies_until = now + LIFE * TICK
+        self.verdict = self.why = reasons.SYN_COOKIE
+        request.learn(segment.options, self.parameters)
+        request.iss = cookies.make(request, now)
+        ts_val = -1
+        if request.timestamps:
+            ts_val = timestamp_with_options(request, now)
+        else:
+            # Nothing would bring them back.
+            request.peer_wscale = -1
+            request.sack_permitted = False
+        return request.syn_ack(self.parameters, now, ts_val)
+
+    def _remembered(self, flow: bytes, segment: Segment, path_mss: int, now: int) -> Request | None:
+        """The request whose cookie the peer acknowledges, if it does."""
+        if self.cookies is None:
+            return None
+        irs = (segment.seq - 1) & MASK
+        iss = (segment.ack - 1) & MASK
+        mss = self.cookies.check(flow, irs, iss, now)
+        if mss < 0:
+            return None
+        offset = self.numbers.timestamp_offset(Identity.from_flow(flow))
+        return restored(flow, irs, iss, mss, segment.options, path_mss, offset, now, self.parameters)
 
     def _request_segment(
         self, request: Request, segment: Segment, now: int
@@ -230,26 +202,26 @@ class Listener:
         if seq == request.irs and flags & (SYN | ACK | RST) == SYN:
             # The SYN again: our SYN,ACK was lost, or is still on its way.
             self.verdict = reasons.SYN_REPEATED
-            if not self._may_answer(request, now):
+            if not request.may_answer(self.parameters, now):
                 return None, None
             self.why = reasons.SYN_ANSWERED
-            return self._syn_ack(request, now), None
+            return request.syn_ack(self.parameters, now), None
         last = seq + max(segment.length, 1) - 1
         inside = rcv_nxt <= seq < rcv_nxt + request.rcv_wnd or rcv_nxt <= last < rcv_nxt + request.rcv_wnd
         if not inside or (old and not flags & RST):
             self.verdict = reasons.OLD_TIMESTAMP if inside else reasons.OUTSIDE_WINDOW
-            if flags & RST or not self._may_answer(request, now):
+            if flags & RST or not request.may_answer(self.parameters, now):
                 return None, None
             self.why = reasons.ACK_OF_UNACCEPTABLE
-            return self._acknowledge(request, now), None
+            return request.acknowledgment(self.parameters, now), None
         # Second, check the RST bit (with RFC 5961 §3.2).
         if flags & RST:
             if seq != rcv_nxt:
                 self.verdict = reasons.RESET_NOT_EXACT
-                if not self._may_answer(request, now):
+                if not request.may_answer(self.parameters, now):
                     return None, None
                 self.why = reasons.CHALLENGE_ACK
-                return self._acknowledge(request, now), None
+                return request.acknowledgment(self.parameters, now), None
             self.verdict = reasons.RESET_RECEIVED
             self._forget(request, states.RCV_RST, reasons.RESET_RECEIVED, now)
             return None, None
@@ -266,54 +238,22 @@ class Listener:
             self.verdict = reasons.ACK_NOT_ACCEPTABLE
             self.why = reasons.RESET_NO_CONNECTION
             return closed.segment_arrives(segment), None
-        if len(self.accept_queue) > self.backlog:
-            self.overflows += 1
-            self.verdict = reasons.ACCEPT_QUEUE_FULL
-            if self.parameters.tcp_abort_on_overflow:
-                self._forget(request, states.ABORT, reasons.ACCEPT_QUEUE_FULL, now)
-                self.why = reasons.RESET_ABORT
-                return closed.segment_arrives(segment), None
-            return None, None
         return self._complete(request, segment, now)
 
     def _complete(self, request: Request, segment: Segment, now: int) -> tuple[Segment | None, Connection | None]:
         """The request becomes a connection in SYN-RECEIVED, which takes the segment like any other."""
-        parameters = self.parameters
-        connection = Connection(
-            Identity.from_flow(request.flow),
-            parameters,
-            request.iss,
-            request.path_mss,
-            congestion_control(parameters.tcp_congestion_control),
-            NewReno(request.iss),
-            request.ts_offset,
-            self.tracer,
-        )
-        connection.passive = True
-        connection.state = states.SYN_RECEIVED
-        connection.snd_nxt = request.iss + 1
-        connection.sent.append(request.iss, request.iss + 1, 0, request.deadline - INITIAL_RTO, 0)
-        if request.transmissions > 1:
-            connection.sent.mark_all_lost()
-            lost = connection.sent.first_lost()
-            if lost is not None:
-                connection.sent.retransmit(lost, 1, 0, lost.sent_at, 0)
-        connection.syn_transmissions = request.transmissions
-        connection.irs = request.irs
-        connection.rcv_nxt = request.irs + 1
-        connection.rcv_up = connection.rcv_nxt
-        connection.last_ack_sent = connection.rcv_nxt
-        connection.rcv_adv = connection.rcv_nxt + request.rcv_wnd
-        connection.peer_mss = request.peer_mss
-        if request.peer_wscale >= 0:
-            connection.snd_wscale = request.peer_wscale
-            connection.rcv_wscale = window_shift(parameters)
-        connection.sack_permitted = request.sack_permitted
-        connection.timestamps = request.timestamps
-        connection.ts_recent = request.ts_recent
-        connection.ts_recent_at = request.ts_recent_at if request.timestamps else -1
-        connection.update_mss()
-        del self.requests[request.flow]
+        if len(self.accept_queue) > self.backlog:
+            self.overflows += 1
+            self.verdict = reasons.ACCEPT_QUEUE_FULL
+            if self.parameters.tcp_abort_on_overflow:
+                if request.flow in self.requests:
+                    self._forget(request, states.ABORT, reasons.ACCEPT_QUEUE_FULL, now)
+                self.why = reasons.RESET_ABORT
+                return closed.segment_arrives(segment), None
+            return None, None
+        connection = request.connection(self.parameters, self.tracer)
+        if self.requests.pop(request.flow, None) is None:
+            self._trace_request(request.flow, reasons.SYN_COOKIE, now)
         reply = connection.segment_arrives(segment, now)
         self.verdict = connection.verdict
         self.why = connection.why
@@ -323,46 +263,17 @@ class Listener:
         self.wake |= readiness.POLLIN
         return reply, connection
 
+    def _trace_request(self, flow: bytes, reason: Reason, now: int) -> None:
+        if self.tracer is not None:
+            new = states.next_state(self.state, states.RCV_SYN)
+            self.tracer.state_changed(now, flow, states.NAMES[self.state], states.NAMES[new], reason)
+
     def _forget(self, request: Request, event: str, reason: Reason, now: int) -> None:
         del self.requests[request.flow]
         if self.tracer is not None:
             old = states.SYN_RECEIVED
             new = states.next_state(old, event)
             self.tracer.state_changed(now, request.flow, states.NAMES[old], states.NAMES[new], reason)
-
-    def _may_answer(self, request: Request, now: int) -> bool:
-        limit = self.parameters.tcp_invalid_ratelimit * MILLISECOND
-        if request.answered_at >= 0 and now - request.answered_at < limit:
-            return False
-        request.answered_at = now
-        return True
-
-    def _syn_ack(self, request: Request, now: int) -> Segment:
-        parameters = self.parameters
-        request.transmissions += 1
-        mss = request.path_mss
-        space = min(parameters.tcp_rmem[1] // 2, 65535)
-        request.rcv_wnd = space - space % mss if space > mss else space
-        options = Options(
-            mss=mss,
-            window_scale=window_shift(parameters) if request.peer_wscale >= 0 else None,
-            sack_permitted=request.sack_permitted,
-            ts_val=timestamp(now, request.ts_offset) if request.timestamps else None,
-            ts_ecr=request.ts_recent if request.timestamps else None,
-        )
-        return self._segment(request, wrap(request.iss), SYN | ACK, request.rcv_wnd, options)
-
-    def _acknowledge(self, request: Request, now: int) -> Segment:
-        options = Options(
-            ts_val=timestamp(now, request.ts_offset) if request.timestamps else None,
-            ts_ecr=request.ts_recent if request.timestamps else None,
-        )
-        shift = window_shift(self.parameters) if request.peer_wscale >= 0 else 0
-        return self._segment(request, wrap(request.iss + 1), ACK, request.rcv_wnd >> shift, options)
-
-    def _segment(self, request: Request, seq: int, flags: int, window: int, options: Options) -> Segment:
-        identity = Identity.from_flow(request.flow)
-        return Segment(identity.local_port, identity.remote_port, seq, wrap(request.irs + 1), flags, window, options)
 
     # --- time's calls
 
@@ -398,5 +309,5 @@ class Listener:
             request = self.requests.get(flow)
             if request is not None:
                 self.why = reasons.RETRANSMISSION_TIMEOUT
-                return flow, self._syn_ack(request, now)
+                return flow, request.syn_ack(self.parameters, now)
         return None

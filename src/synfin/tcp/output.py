@@ -232,7 +232,7 @@ def _arm_persist(tcb: Tcb, now: int) -> None:
 def probe_interval(tcb: Tcb) -> int:
     """RFC 9293 §3.8.6.1 (SHLD-29, SHLD-30): the first probe after one RTO, then twice as long each time."""
     most = tcb.parameters.tcp_rto_max_ms * MILLISECOND
-    return min(tcb.round_trip.rto << min(tcb.probes, 20), most)
+    return min(tcb.round_trip.rto << min(tcb.probe_backoff, 20), most)
 
 
 def _probe(tcb: Tcb, now: int) -> Segment:

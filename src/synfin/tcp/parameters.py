@@ -42,6 +42,7 @@ class TcpParameters:
         "tcp_syn_linear_timeouts",
         "tcp_syn_retries",
         "tcp_synack_retries",
+        "tcp_syncookies",
         "tcp_timestamps",
         "tcp_timewait_len",
         "tcp_window_scaling",
@@ -75,6 +76,8 @@ class TcpParameters:
         self.tcp_max_tw_buckets = 65536
         #: The most requests (half-open connections) of one listener.
         self.tcp_max_syn_backlog = 1024
+        #: 1: answer with SYN cookies when the queue of requests is full (RFC 4987).
+        self.tcp_syncookies = 1
         #: 1: reset a client whose last ACK finds the accept queue full, instead of ignoring that ACK.
         self.tcp_abort_on_overflow = 0
         #: 1: offer and accept timestamps (RFC 7323).

@@ -34,6 +34,11 @@ def _keep(piece: Piece) -> Piece:
     return piece
 
 
+def _cost(piece: Piece) -> int:
+    """The most that `_keep(piece)`, whole or in two parts, will be charged beside the second part's overhead."""
+    return max(_charge(piece), len(piece) + PIECE_OVERHEAD) if len(piece) >= COPY_BELOW else len(piece) + PIECE_OVERHEAD
+
+
 class Block:
     """Contiguous octets from `start` to `end` that wait for a gap to be filled."""
 
@@ -64,6 +69,11 @@ class Reassembly:
     def __len__(self) -> int:
         return len(self._blocks)
 
+    @property
+    def end(self) -> int:
+        """The number after the last octet kept, 0 if nothing is."""
+        return self._blocks[-1].end if self._blocks else 0
+
     def insert(self, start: int, pieces: tuple[Piece, ...], length: int, limit: int) -> bool:
         """Keeps the octets `start` to `start + length` as far as they are new; False if `limit` forbids it.
 
@@ -71,13 +81,11 @@ class Reassembly:
         a receiver may do so (RFC 2018 §8).
         """
         end = start + length
-        if not self._make_room(start, length + PIECE_OVERHEAD, limit):
+        low, high = self._touched(start, end)
+        needed = sum(_cost(piece) for piece in pieces) + (high - low) * PIECE_OVERHEAD
+        if not self._make_room(start, needed, limit):
             return False
-        # The blocks that overlap or touch start:end.
-        low = bisect_left(self._starts, start)
-        if low > 0 and self._blocks[low - 1].end >= start:
-            low -= 1
-        high = bisect_right(self._starts, end)
+        low, high = self._touched(start, end)
         touched = self._blocks[low:high]
         merged = self._merge(touched, start, end, pieces)
         self._blocks[low:high] = [merged]
@@ -90,6 +98,13 @@ class Reassembly:
         self.recent.insert(0, merged)
         del self.recent[4:]
         return True
+
+    def _touched(self, start: int, end: int) -> tuple[int, int]:
+        """The indices of the blocks that overlap or touch `start` to `end`: from the first to before the second."""
+        low = bisect_left(self._starts, start)
+        if low > 0 and self._blocks[low - 1].end >= start:
+            low -= 1
+        return low, bisect_right(self._starts, end)
 
     def _merge(self, touched: list[Block], start: int, end: int, pieces: tuple[Piece, ...]) -> Block:
         """One block from the new octets and the old blocks that they touch. Old octets win over new ones."""

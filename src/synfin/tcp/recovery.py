@@ -144,5 +144,6 @@ class NewReno(LossRecovery):
         """Believes the first segment at SND.UNA lost, unless it was sent again and that may still arrive."""
         first = tcb.sent.first()
         if first is not None:
-            size = first.segment_size or first.end - first.start
-            tcb.sent.mark_lost(tcb.snd_una, min(tcb.snd_una + size, first.end))
+            stop = tcb.snd_una + first.segment_size
+            # A FIN rides on the last segment, beyond its data.
+            tcb.sent.mark_lost(tcb.snd_una, first.end if first.end - stop <= 1 else stop)

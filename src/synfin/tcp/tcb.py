@@ -108,6 +108,7 @@ class Tcb:
         "passive",
         "path_mss",
         "peer_mss",
+        "probe_backoff",
         "probe_now",
         "probes",
         "rcv_adv",
@@ -259,6 +260,8 @@ class Tcb:
         self.keep_retransmission_timer = False
         #: Window probes sent since the peer was last heard.
         self.probes = 0
+        #: Window probes sent since the window was last open: how often their interval has doubled.
+        self.probe_backoff = 0
         self.probe_now = False
         #: Keep-alive's settings while it is switched on.
         self.keepalive: KeepAlive | None = None

@@ -119,7 +119,7 @@ def _out_of_order(
     elif not tcb.reassembly.insert(first, pieces, length, tcb.rcv_buf):
         tcb.verdict = reasons.REASSEMBLY_FULL
     elif arrival.segment.flags & FIN and first + length == arrival.start + arrival.segment.payload_length:
-        tcb.fin_sequence = first + length
+        _note_fin(tcb, first + length)
     # RFC 5681 §4.2: an immediate duplicate ACK, one for each such segment.
     arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)
     tcb.why = reasons.ACK_OUT_OF_ORDER
@@ -137,7 +137,7 @@ def check_fin(tcb: Tcb, arrival: Arrival, now: int) -> None:
     if not in_order and tcb.fin_sequence != tcb.rcv_nxt:
         if segment.flags & FIN and segment.payload_length == 0 and arrival.end - 1 > tcb.rcv_nxt:
             # A bare FIN ahead of data still missing.
-            tcb.fin_sequence = arrival.end - 1
+            _note_fin(tcb, arrival.end - 1)
             tcb.verdict = reasons.OUT_OF_ORDER_DATA
             arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)
             tcb.why = reasons.ACK_OUT_OF_ORDER
@@ -158,3 +158,9 @@ def check_fin(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.change_state(states.RCV_FIN, now, reasons.FIN_RECEIVED)
         if tcb.state == states.TIME_WAIT:
             tcb.timers.stop_all()
+
+
+def _note_fin(tcb: Tcb, number: int) -> None:
+    """A FIN with that number waits for the data before it; one that lies before data kept already is nonsense."""
+    if number >= tcb.reassembly.end:
+        tcb.fin_sequence = number

@@ -71,9 +71,11 @@ def _gives_up(tcb: Tcb, now: int) -> bool:
         return tcb.retransmissions >= parameters.tcp_synack_retries
     if tcb.retransmissions == 0:
         return False
-    if tcb.snd_wnd == 0 and now - tcb.last_received < parameters.tcp_rto_max_ms * MILLISECOND:
-        # RFC 9293 §3.8.6 (SHLD-17): the peer lives but has shrunk its window to nothing.
-        return False
+    if tcb.snd_wnd == 0 and not tcb.orphaned:
+        # RFC 9293 §3.8.6 (SHLD-17): the peer has shrunk its window to nothing, and what is sent again serves as the
+        # probe. As Linux does, it may be silent for twice the longest RTO.
+        patience = 2 * parameters.tcp_rto_max_ms * MILLISECOND
+        return now - tcb.last_received > patience and now - tcb.first_retransmission > patience
     retries = parameters.tcp_retries2
     if tcb.orphaned:
         retries = parameters.tcp_orphan_retries or ORPHAN_RETRIES
@@ -90,5 +92,6 @@ def _persist(tcb: Tcb, now: int) -> None:
         end(tcb, states.GIVE_UP, ETIMEDOUT, now, reasons.GAVE_UP)
         return
     tcb.probes += 1
+    tcb.probe_backoff += 1
     tcb.probe_now = True
     tcb.start_timer(timers.PERSIST, now + probe_interval(tcb), now)

@@ -1,0 +1,154 @@
+"""A passive SYN-RECEIVED: the small value that stands for a connection until its handshake is over."""
+
+from __future__ import annotations
+
+from synfin.events import Tracer
+from synfin.tcp import states
+from synfin.tcp.clock import timestamp
+from synfin.tcp.congestion import congestion_control
+from synfin.tcp.connection import Connection
+from synfin.tcp.parameters import MILLISECOND, TcpParameters
+from synfin.tcp.recovery import NewReno
+from synfin.tcp.round_trip import INITIAL_RTO
+from synfin.tcp.tcb import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6, MAX_WINDOW_SHIFT, Identity, window_shift
+from synfin.wire.sequence import wrap
+from synfin.wire.tcp import ACK, SYN, Segment
+from synfin.wire.tcp_options import NO_OPTIONS, Options, timestamp_options
+
+
+class Request:
+    """A half-open connection: what a SYN told, and what our SYN,ACK said. Times in nanoseconds."""
+
+    __slots__ = (
+        "answered_at",
+        "deadline",
+        "flow",
+        "irs",
+        "iss",
+        "path_mss",
+        "peer_mss",
+        "peer_wscale",
+        "rcv_wnd",
+        "retransmissions",
+        "sack_permitted",
+        "timestamps",
+        "transmissions",
+        "ts_offset",
+        "ts_recent",
+        "ts_recent_at",
+    )
+
+    def __init__(self, flow: bytes, irs: int, iss: int, path_mss: int, ts_offset: int, now: int) -> None:
+        self.flow = flow
+        self.irs = irs
+        self.iss = iss
+        self.path_mss = path_mss
+        self.peer_mss = DEFAULT_MSS_IPV4 if len(flow) == 12 else DEFAULT_MSS_IPV6
+        #: The peer's shift, or -1 when windows are not scaled.
+        self.peer_wscale = -1
+        self.rcv_wnd = 0
+        self.sack_permitted = False
+        self.timestamps = False
+        self.ts_offset = ts_offset
+        self.ts_recent = 0
+        self.ts_recent_at = now
+        #: Time-outs so far, each of which sent the SYN,ACK again.
+        self.retransmissions = 0
+        self.transmissions = 0
+        self.deadline = now + INITIAL_RTO
+        #: When a segment that was no use was last answered.
+        self.answered_at = -1
+
+    def learn(self, options: Options, parameters: TcpParameters) -> None:
+        """What the options of the peer's SYN say (RFC 9293 §3.7.1, RFC 7323 §2.2, §3.2, RFC 2018 §2)."""
+        if options.mss is not None:
+            self.peer_mss = options.mss
+        if options.window_scale is not None and parameters.tcp_window_scaling:
+            # RFC 7323 §2.3: a shift above 14 is used as 14.
+            self.peer_wscale = min(options.window_scale, MAX_WINDOW_SHIFT)
+        self.sack_permitted = options.sack_permitted and parameters.tcp_sack != 0
+        if options.ts_val is not None and parameters.tcp_timestamps:
+            self.timestamps = True
+            self.ts_recent = options.ts_val
+
+    def may_answer(self, parameters: TcpParameters, now: int) -> bool:
+        """Whether a segment that is no use may be answered now (``tcp_invalid_ratelimit``)."""
+        limit = parameters.tcp_invalid_ratelimit * MILLISECOND
+        if self.answered_at >= 0 and now - self.answered_at < limit:
+            return False
+        self.answered_at = now
+        return True
+
+    # --- its segments
+
+    def syn_ack(self, parameters: TcpParameters, now: int, ts_val: int = -1) -> Segment:
+        """Our SYN,ACK; `ts_val`, if not negative, takes the place of the clock's timestamp."""
+        self.transmissions += 1
+        self.rcv_wnd = initial_window(self.path_mss, parameters)
+        if ts_val < 0:
+            ts_val = timestamp(now, self.ts_offset)
+        options = Options(
+            mss=self.path_mss,
+            window_scale=window_shift(parameters) if self.peer_wscale >= 0 else None,
+            sack_permitted=self.sack_permitted,
+            ts_val=ts_val if self.timestamps else None,
+            ts_ecr=self.ts_recent if self.timestamps else None,
+        )
+        return self._segment(self.iss, SYN | ACK, self.rcv_wnd, options)
+
+    def acknowledgment(self, parameters: TcpParameters, now: int) -> Segment:
+        """<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>"""
+        options = timestamp_options(timestamp(now, self.ts_offset), self.ts_recent) if self.timestamps else NO_OPTIONS
+        shift = window_shift(parameters) if self.peer_wscale >= 0 else 0
+        return self._segment(self.iss + 1, ACK, self.rcv_wnd >> shift, options)
+
+    def _segment(self, seq: int, flags: int, window: int, options: Options) -> Segment:
+        identity = Identity.from_flow(self.flow)
+        return Segment(identity.local_port, identity.remote_port, wrap(seq), wrap(self.irs + 1), flags, window, options)
+
+    # --- what becomes of it
+
+    def connection(self, parameters: TcpParameters, tracer: Tracer | None) -> Connection:
+        """The connection in SYN-RECEIVED that takes the request's place, as if it had sent the SYN,ACK."""
+        connection = Connection(
+            Identity.from_flow(self.flow),
+            parameters,
+            self.iss,
+            self.path_mss,
+            congestion_control(parameters.tcp_congestion_control),
+            NewReno(self.iss),
+            self.ts_offset,
+            tracer,
+        )
+        connection.passive = True
+        connection.state = states.SYN_RECEIVED
+        connection.snd_nxt = self.iss + 1
+        connection.sent.append(self.iss, self.iss + 1, 0, self.deadline - INITIAL_RTO, 0)
+        if self.transmissions != 1:
+            # Karn's rule: which SYN,ACK was answered is not known (and of a cookie, not even when it was sent).
+            connection.sent.mark_all_lost()
+            lost = connection.sent.first_lost()
+            if lost is not None:
+                connection.sent.retransmit(lost, 1, 0, lost.sent_at, 0)
+        connection.syn_transmissions = self.transmissions
+        connection.irs = self.irs
+        connection.rcv_nxt = self.irs + 1
+        connection.rcv_up = connection.rcv_nxt
+        connection.last_ack_sent = connection.rcv_nxt
+        connection.rcv_adv = connection.rcv_nxt + self.rcv_wnd
+        connection.peer_mss = self.peer_mss
+        if self.peer_wscale >= 0:
+            connection.snd_wscale = self.peer_wscale
+            connection.rcv_wscale = window_shift(parameters)
+        connection.sack_permitted = self.sack_permitted
+        connection.timestamps = self.timestamps
+        connection.ts_recent = self.ts_recent
+        connection.ts_recent_at = self.ts_recent_at if self.timestamps else -1
+        connection.update_mss()
+        return connection
+
+
+def initial_window(mss: int, parameters: TcpParameters) -> int:
+    """The window of a SYN,ACK, which is never scaled (RFC 7323 §2.2): full segments, as many as fit."""
+    space = min(parameters.tcp_rmem[1] // 2, 65535)
+    return space - space % mss if space > mss else space

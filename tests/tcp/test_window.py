@@ -1,0 +1,298 @@
+"""Flow control: silly windows, a window that closes and opens, probes, a buffer that grows (rows B4, B7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from synfin.tcp import timers
+from synfin.tcp.parameters import TcpParameters
+from synfin.wire.tcp import ACK, Segment
+from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, by_server, data, everything
+
+
+def buffers(octets: int) -> TcpParameters:
+    parameters = TcpParameters()
+    parameters.tcp_rmem = (octets, octets, octets)
+    return parameters
+
+
+def filled(octets: int = 20_000) -> World:
+    """A server that reads nothing, and a client that has filled its window."""
+    w = World(server=buffers(octets))
+    w.connect()
+    w.client.write(bytes(range(250)) * 400)
+    while w.client.tcb.snd_wnd:
+        w.message()
+    return w
+
+
+@pytest.mark.row("B4")
+def test_a_slow_reader_closes_the_window() -> None:
+    w = filled()
+    assert w.client.tcb.snd_wnd == 0
+    assert w.server.tcb.rcv_wnd == 0
+    # Half the buffer is window; the SYN,ACK offered full segments of it, and the 1240 octets left are not worth one.
+    assert w.server.tcb.receive_queue.octets == 6 * 1460
+    assert w.client.tcb.timers.running(timers.PERSIST)
+    assert not w.client.tcb.timers.running(timers.RETRANSMISSION)
+
+
+@pytest.mark.row("B4")
+def test_probes_at_the_rto_and_the_window_opens_again() -> None:
+    w = filled()
+    start = w.now
+    w.run_for(20 * SECOND)
+    probes = [m for m in w.messages if m.sender == "client" and m.time > start]
+    # An octet that the peer has already: it answers with its window.
+    assert {m.segment.seq for m in probes} == {(w.client.tcb.snd_una - 1) & 0xFFFFFFFF}
+    assert all(m.segment.payload_length == 0 for m in probes)
+    last_data = w.times(by_client(data))[-1]
+    first = probes[0].time / SECOND - last_data
+    assert 0.2 < first < 0.3
+    w.server.receive(5000)
+    w.server.reading = True
+    w.run_for(5 * SECOND)
+    assert len(w.server.received) == 100_000 - 5000
+    assert bytes(w.server.received) == (bytes(range(250)) * 400)[5000:]
+
+
+@pytest.mark.row("B4")
+def test_the_interval_between_answered_probes_doubles() -> None:
+    # RFC 9293 §3.8.6.1 (SHLD-30); Linux keeps the back-off (icsk_backoff) apart from the count of unanswered probes.
+    w = filled()
+    start = w.now
+    w.run_for(60 * SECOND)
+    times = [m.time for m in w.messages if m.sender == "client" and m.time > start]
+    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    rto = w.client.tcb.round_trip.rto
+    assert gaps == pytest.approx([rto * 2**n for n in range(1, len(gaps) + 1)], rel=0.01)
+
+
+@pytest.mark.row("B4")
+def test_probing_goes_on_for_ever_while_the_peer_answers() -> None:
+    # RFC 9293 §3.8.6.1 (MUST-37)
+    w = filled()
+    w.run_for(20_000 * SECOND)
+    assert w.states() == ("ESTABLISHED", "ESTABLISHED")
+    w.server.reading = True
+    w.run_for(200 * SECOND)
+    assert len(w.server.received) == 100_000
+
+
+@pytest.mark.row("B4")
+def test_unanswered_probes_double_and_end_in_a_timeout() -> None:
+    w = filled()
+    start = w.now
+    w.lose(everything, count=100_000)
+    w.run()
+    times = [m.time for m in w.messages if m.sender == "client" and m.time > start]
+    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    rto = w.client.tcb.round_trip.rto
+    assert gaps == [min(rto * 2**n, 120 * SECOND) for n in range(1, len(times))]
+    assert len(times) == 15, "tcp_retries2"
+    assert w.client.state == "CLOSED"
+    with pytest.raises(TimeoutError):
+        w.client.receive()
+
+
+@pytest.mark.row("B4")
+def test_a_lost_window_update_is_found_by_the_next_probe() -> None:
+    w = filled()
+    w.lose(by_server(bare_ack))
+    assert len(w.server.receive()) == 8760
+    w.flush()
+    assert w.messages[-1].lost
+    w.server.reading = True
+    w.run_for(10 * SECOND)
+    assert len(w.server.received) == 100_000 - 8760
+
+
+@pytest.mark.row("B4")
+def test_the_reader_opens_the_window_in_large_steps() -> None:
+    """Receiver's silly-window avoidance: RFC 9293 §3.8.6.2.2."""
+    w = filled()
+    since = len(w.messages)
+    w.server.receive(100)
+    w.run_for(MS)
+    w.server.receive(119)
+    w.run_for(MS)
+    # 10,000 - 8760 + 219 octets free: less than a segment, and than half the buffer.
+    assert [m for m in w.messages[since:] if m.sender == "server"] == []
+    w.server.receive(1)
+    w.flush()
+    assert [m.segment.wnd for m in w.messages[since:] if m.sender == "server"] == [1460]
+
+
+@pytest.mark.row("B4")
+@pytest.mark.parametrize("octets", [4096, 10_000, 70_000, 300_000])
+def test_the_right_edge_never_moves_left_by_more_than_the_rounding(octets: int) -> None:
+    # RFC 9293 §3.8.6 (SHLD-14)
+    w = World(server=buffers(octets))
+    w.connect()
+    w.client.write(bytes(200_000))
+    edge = 0
+    seen = 0
+    for step in range(3000):
+        if step % 3 == 0:
+            try:
+                w.server.receive(777)
+            except BlockingIOError:
+                pass
+        w.run_for(3 * MS)
+        for message in w.messages[seen:]:
+            if message.sender == "server" and not message.segment.flags & 2:
+                segment = message.segment
+                new = ((segment.ack - w.server.tcb.irs) & 0xFFFFFFFF) + (segment.wnd << w.server.tcb.rcv_wscale)
+                assert new > edge - (1 << w.server.tcb.rcv_wscale)
+                edge = max(edge, new)
+        seen = len(w.messages)
+        assert w.server.tcb.receive_queue.octets <= octets // 2 + 127
+    assert edge > 100_000
+
+
+@pytest.mark.row("B4")
+def test_the_sender_waits_rather_than_fill_a_silly_window() -> None:
+    """Sender's silly-window avoidance: RFC 9293 §3.8.6.2.1, by hand: a segment, or half the largest window."""
+    w = World()
+    w.connect()
+    tcb = w.client.tcb
+    seq, una = tcb.rcv_nxt & 0xFFFFFFFF, tcb.snd_una & 0xFFFFFFFF
+
+    def window(field: int) -> list[int]:
+        w.inject("client", Segment(80, 49152, seq, una, ACK, field, w.messages[1].segment.options))
+        sizes = []
+        while (segment := tcb.poll_transmit(w.now, 1500)) is not None:
+            sizes.append(segment.payload_length)
+        return sizes
+
+    assert tcb.max_snd_wnd == 64240
+    assert window(0) == []
+    tcb.send(bytes(10_000), w.now)
+    assert tcb.poll_transmit(w.now, 1500) is None
+    assert window(5) == [], "640 octets, with 10,000 to send: not worth a segment"
+    assert tcb.timers.running(timers.PERSIST)
+    assert window(12) == [1448], "1536 octets: one full segment, the rest waits"
+
+
+def test_the_override_timer_sends_into_a_silly_window() -> None:
+    w = World()
+    w.connect()
+    tcb = w.client.tcb
+    seq, una = tcb.rcv_nxt & 0xFFFFFFFF, tcb.snd_una & 0xFFFFFFFF
+    w.inject("client", Segment(80, 49152, seq, una, ACK, 5, w.messages[1].segment.options))
+    tcb.send(bytes(10_000), w.now)
+    assert tcb.poll_transmit(w.now, 1500) is None
+    deadline = tcb.next_deadline()
+    assert 200 * MS <= deadline - w.now <= 240 * MS
+    tcb.deadline_reached(deadline)
+    segment = tcb.poll_transmit(deadline, 1500)
+    assert segment is not None
+    assert segment.payload_length == 640
+    assert tcb.poll_transmit(deadline, 1500) is None
+
+
+def test_half_of_the_largest_window_is_worth_sending() -> None:
+    w = World(server=buffers(2000))
+    w.connect()
+    w.client.write(bytes(5000))
+    w.server.reading = True
+    w.run_for(10 * SECOND)
+    # The window is never a full segment: 1000 octets of it go at once.
+    assert len(w.server.received) == 5000
+    assert max(m.segment.payload_length for m in w.messages) == 1000
+    assert w.now > 0
+    assert len([m for m in w.messages if data(m)]) <= 6
+
+
+@pytest.mark.row("B4")
+def test_the_window_is_a_promise_about_octets_not_read() -> None:
+    w = World(server=buffers(20_000))
+    w.connect()
+    w.client.write(bytes(6000))
+    w.run_for(SECOND)
+    last = [m.segment for m in w.messages if m.sender == "server"][-1]
+    assert w.server.tcb.rcv_wnd == w.server.tcb.rcv_adv - w.server.tcb.rcv_nxt
+    assert abs((last.wnd << w.server.tcb.rcv_wscale) - 4000) <= 1460
+
+
+@pytest.mark.row("B4")
+def test_the_receive_buffer_grows_with_what_is_read() -> None:
+    w = World(room=65_000, delay=50 * MS)
+    w.connect()
+    assert w.server.tcb.rcv_buf == 131_072
+    w.client.write(bytes(3_000_000))
+    w.server.reading = True
+    w.run_for(10 * SECOND)
+    assert len(w.server.received) == 3_000_000
+    assert 500_000 < w.server.tcb.rcv_buf <= 6_291_456
+    assert w.client.tcb.max_snd_wnd > 250_000
+
+
+@pytest.mark.parametrize("how", ["locked", "tcp_moderate_rcvbuf = 0", "nobody reads"])
+def test_the_receive_buffer_that_does_not_grow(how: str) -> None:
+    parameters = TcpParameters()
+    parameters.tcp_moderate_rcvbuf = 0 if how.startswith("tcp") else 1
+    w = World(server=parameters, room=65_000, delay=50 * MS)
+    w.connect()
+    w.server.tcb.rcv_buf_locked = how == "locked"
+    w.client.write(bytes(1_000_000))
+    w.server.reading = how != "nobody reads"
+    w.run_for(10 * SECOND)
+    assert w.server.tcb.rcv_buf == 131_072
+    assert w.client.tcb.max_snd_wnd <= 65_536
+
+
+@pytest.mark.row("B4", "B8")
+def test_a_peer_that_shrinks_its_window_to_nothing() -> None:
+    """RFC 9293 §3.8.6 (SHLD-17): what was sent is sent again, at the RTO, for as long as the peer answers."""
+    w = World()
+    w.connect()
+    tcb = w.client.tcb
+    tcb.send(bytes(1000), w.now)
+    assert tcb.poll_transmit(w.now, 1500) is not None
+    seq, una = tcb.rcv_nxt & 0xFFFFFFFF, tcb.snd_una & 0xFFFFFFFF
+    now = w.now
+    sent = 0
+    answer = Segment(80, 49152, seq, una, ACK, 0, w.messages[1].segment.options)
+    tcb.segment_arrives(answer, now)
+    while now < 4000 * SECOND:
+        now = tcb.next_deadline()
+        tcb.deadline_reached(now)
+        while (segment := tcb.poll_transmit(now, 1500)) is not None:
+            assert segment.payload_length == 1000
+            sent += 1
+        tcb.segment_arrives(answer, now + MS)
+        assert tcb.error == 0
+    assert sent > 30
+
+
+@pytest.mark.parametrize(("delay", "unanswered"), [(0, 0), (MS, 1)])
+def test_a_shrunk_window_survives_a_lost_answer(delay: int, unanswered: int) -> None:
+    w = World()
+    w.connect()
+    tcb = w.client.tcb
+    tcb.send(bytes(1000), w.now)
+    assert tcb.poll_transmit(w.now, 1500) is not None
+    answer = Segment(80, 49152, tcb.rcv_nxt & 0xFFFFFFFF, tcb.snd_una & 0xFFFFFFFF, ACK, 0, w.messages[1].segment.options)
+    tcb.segment_arrives(answer, w.now)
+    for round_of_probes in range(60):
+        now = tcb.next_deadline()
+        tcb.deadline_reached(now)
+        assert tcb.error == 0
+        assert tcb.poll_transmit(now, 1500) is not None
+        if round_of_probes % 5 or not unanswered:
+            tcb.segment_arrives(answer, now + delay)
+
+
+def test_a_fin_waits_for_room_and_is_probed_for() -> None:
+    w = filled(4000)
+    w.client.outbox = b""
+    queued = len(w.client.tcb.send_buffer)
+    w.client.close()
+    w.run_for(30 * SECOND)
+    assert w.client.state == "FIN-WAIT-1"
+    assert queued > 0
+    w.server.reading = True
+    w.run_for(300 * SECOND)
+    assert w.server.ended
+    assert w.states() == ("FIN-WAIT-2", "CLOSE-WAIT")
