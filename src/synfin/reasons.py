@@ -87,6 +87,7 @@ RETRANSMISSION_TIMEOUT: Final = Reason("retransmission-timeout", "RFC 6298 §5.4
 FAST_RETRANSMIT: Final = Reason("fast-retransmit", "RFC 5681 §3.2")
 PARTIAL_ACKNOWLEDGMENT: Final = Reason("partial-acknowledgment", "RFC 6582 §3.2")
 KEEP_ALIVE_PROBE: Final = Reason("keep-alive-probe", "RFC 9293 §3.8.4")
+PATH_MTU_REDUCED: Final = Reason("path-mtu-reduced", "RFC 8201 §5.4")
 RESET_NO_CONNECTION: Final = Reason("reset-no-connection", "RFC 9293 §3.10.7.1")
 RESET_ABORT: Final = Reason("reset-abort", "RFC 9293 §3.10.5")
 
@@ -106,12 +107,16 @@ TIME_WAIT_OVERFLOW: Final = Reason("time-wait-overflow", "RFC 9293 §3.6.1")
 TIME_WAIT_REOPENED: Final = Reason("time-wait-reopened", "RFC 9293 §3.6.1")
 FIN_WAIT_2_OVER: Final = Reason("fin-wait-2-over", "RFC 9293 §3.6.1")
 GAVE_UP: Final = Reason("gave-up", "RFC 9293 §3.8.3")
+UNREACHABLE: Final = Reason("unreachable", "RFC 9293 §3.9.2.2")
 KEEP_ALIVE_UNANSWERED: Final = Reason("keep-alive-unanswered", "RFC 9293 §3.8.4")
 
 # --- what a wire does --------------------------------------------------------------------------------------------
 LOST_BY_CHANCE: Final = Reason("lost-by-chance", "")
 LOST_BY_REQUEST: Final = Reason("lost-by-request", "")
 QUEUE_FULL: Final = Reason("queue-full", "")
+LOST_IN_BURST: Final = Reason("lost-in-burst", "")
+PARTITIONED: Final = Reason("partitioned", "")
+DROPPED_BY_QUEUE: Final = Reason("dropped-by-queue", "RFC 7567 §4.2")
 
 
 #: Verdicts that mean: nothing of the segment was used.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.tcp.world import CLIENT, MS, SECOND, World, make_connection, syn, syn_ack
 
 from synfin import reasons
 from synfin.tcp.clock import TS_RECENT_LIFE
@@ -10,7 +11,6 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import TcpParameters
 from synfin.wire.sequence import HALF, MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, URG, Options, Segment
-from tests.tcp.world import CLIENT, MS, SECOND, World, make_connection, syn, syn_ack
 
 IRS = 500_000
 
@@ -27,7 +27,9 @@ def established(options: Options | None = None, parameters: TcpParameters | None
     return c
 
 
-def segment(c: Connection, offset: int = 0, flags: int = ACK, payload: bytes = b"", ack: int = 0, **more: int) -> Segment:
+def segment(
+    c: Connection, offset: int = 0, flags: int = ACK, payload: bytes = b"", ack: int = 0, **more: int
+) -> Segment:
     """A segment `offset` from RCV.NXT that acknowledges SND.UNA + `ack`."""
     return Segment(
         80,
@@ -268,7 +270,7 @@ def test_every_segment_carries_the_clock_and_the_echo() -> None:
 
 
 def test_the_urgent_pointer_is_told() -> None:
-    from synfin.tcp.readiness import POLLIN, POLLPRI  # noqa: PLC0415
+    from synfin.tcp.readiness import POLLIN, POLLPRI
 
     c = established()
     assert c.segment_arrives(segment(c, flags=ACK | URG, payload=b"ab!d", up=3), 0) is None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from tests.tcp.world import CLIENT, MS, SECOND, World, bare_ack, by_client, by_server, data, make_connection
 
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.parameters import TcpParameters
 from synfin.wire.tcp import ACK, Segment
-from tests.tcp.world import CLIENT, MS, SECOND, World, bare_ack, by_client, by_server, data, make_connection
 
 
 def quiet_server() -> World:
@@ -43,7 +45,7 @@ def test_then_every_second_full_segment() -> None:
     w.run_for(SECOND)
     acks = [m for m in w.messages[since:] if m.sender == "server"]
     sizes = [m.segment.ack for m in acks]
-    steps = [(b - a) & 0xFFFFFFFF for a, b in zip(sizes, sizes[1:], strict=False)]
+    steps = [(b - a) & 0xFFFFFFFF for a, b in itertools.pairwise(sizes)]
     assert len(acks) == 5
     assert steps == [2 * 1448] * 4
 

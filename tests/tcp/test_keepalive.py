@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from errno import ETIMEDOUT
-from random import Random
 
 import pytest
 
 from synfin import reasons
 from synfin.events import Event, SegmentSent
-from synfin.link.faults import RandomLoss
 from synfin.sim import Network, Node
 from synfin.tcp.connection import Connection
 from synfin.tcp.timers import KEEPALIVE
@@ -26,7 +24,7 @@ class World:
         self.network = Network(1, self.events.append)
         self.client = self.network.host("client")
         self.server = self.network.host("server")
-        self.wire = self.network.wire(self.client, "10.0.0.1/24", self.server, "10.0.0.2/24", delay=SECOND // 100)
+        self.network.wire(self.client, "10.0.0.1/24", self.server, "10.0.0.2/24", delay=SECOND // 100)
         listener = self.server.listen("10.0.0.2", 80)
         self.connection = self.client.connect("10.0.0.2", 80)
         self.network.run(SECOND)
@@ -46,7 +44,7 @@ class World:
 
     def kill_server(self) -> None:
         """The server's machine dies: it neither sends nor hears anything more."""
-        self.wire.lose(RandomLoss(1, Random(1)))
+        self.network.apply("lose 100%")
 
 
 @pytest.mark.row("D1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.tcp.world import CLIENT, MS, SECOND, World, by_server, make_connection, syn, syn_ack
 
 from synfin.tcp import closed, states, time_wait
 from synfin.tcp.isn import InitialSequenceNumbers
@@ -11,7 +12,6 @@ from synfin.tcp.readiness import POLLERR, POLLHUP, POLLIN, POLLOUT
 from synfin.tcp.tcb import Identity
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, RST, SYN, Options, Segment
-from tests.tcp.world import CLIENT, MS, SECOND, World, by_server, make_connection, syn, syn_ack
 
 
 @pytest.mark.row("A1", "A2", "A3", "A4", "B6", "E6")
@@ -276,7 +276,11 @@ def test_what_syn_sent_ignores() -> None:
     assert c.poll_transmit(0, 1500) is not None
     good = (c.iss + 1) & MASK
     # A RST without an ACK, an ACK without a SYN, nothing at all: RFC 9293 §3.10.7.3, second and fifth.
-    for segment in (Segment(80, 49152, 5, 0, RST, 0), Segment(80, 49152, 5, good, ACK, 0), Segment(80, 49152, 5, 0, 0, 0)):
+    for segment in (
+        Segment(80, 49152, 5, 0, RST, 0),
+        Segment(80, 49152, 5, good, ACK, 0),
+        Segment(80, 49152, 5, 0, 0, 0),
+    ):
         assert c.segment_arrives(segment, 0) is None
         assert c.poll_transmit(0, 1500) is None
         assert states.NAMES[c.state] == "SYN-SENT"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -75,7 +76,7 @@ def check(reassembly: Reassembly, present: set[int]) -> None:
     assert {number for start, end in ranges for number in range(start, end)} == present
     assert all(start < end for start, end in ranges)
     # Disjoint, never adjacent, in order.
-    assert all(one[1] < other[0] for one, other in zip(ranges, ranges[1:], strict=False))
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(ranges))
     assert len(reassembly) == len(ranges)
     assert reassembly.charge == sum(block.charge for block in reassembly._blocks)
     assert (reassembly.charge == 0) == (not ranges)

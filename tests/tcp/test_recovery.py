@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.tcp.test_acceptance import established
+from tests.tcp.world import MS, SECOND, World, by_client, data
 
 from synfin.tcp.connection import Connection
 from synfin.tcp.recovery import NewReno
 from synfin.wire.tcp import ACK, Segment
-from tests.tcp.test_acceptance import established
-from tests.tcp.world import MS, SECOND, World, by_client, data
 
 MSS = 1460
 
@@ -98,7 +98,8 @@ def test_fast_retransmit_on_the_third_duplicate() -> None:
     assert poll(c, 103 * MS) == [1]
     assert isinstance(c.recovery, NewReno)
     assert c.recovery.in_recovery()
-    # Each further duplicate inflates; new data go when the window has room: in flight 13, window 6.5 + 3 + n, and only full segments go.
+    # Each further duplicate inflates; new data go when the window has room for a full segment: 13 are in flight, the
+    # window is 6.5 + 3 + n.
     sent = []
     for n in range(1, 10):
         ack(c, 1, (103 + n) * MS)
@@ -109,7 +110,7 @@ def test_fast_retransmit_on_the_third_duplicate() -> None:
     # A full acknowledgment: RFC 6582 §3.2, step 3, option 1.
     ack(c, 14, 200 * MS)
     assert not c.recovery.in_recovery()
-    assert c.cwnd == min(flight // 2, 6 * MSS + MSS)
+    assert c.cwnd == min(flight // 2, 5 * MSS + MSS)
 
 
 @pytest.mark.row("B5")
@@ -161,6 +162,24 @@ def test_a_timeout_halves_ssthresh_once_and_begins_with_one_segment() -> None:
     ack(c, 10, now + 3 * MS)
     assert not c.recovery.in_recovery()
     assert c.cwnd > 5 * MSS
+
+
+def test_a_second_timeout_of_the_same_recovery_keeps_ssthresh() -> None:
+    c = sending()
+    now = c.next_deadline()
+    c.deadline_reached(now)
+    assert poll(c, now) == [0]
+    ack(c, 3, now + MS)
+    assert poll(c, now + MS) == [3, 4, 5, 6]
+    now = c.next_deadline()
+    c.deadline_reached(now)
+    assert (c.ssthresh, c.cwnd) == (5 * MSS, MSS)
+    # Once all of it is acknowledged, a loss is a new one.
+    ack(c, 10, now + MS)
+    flight = len(poll(c, now + MS))
+    assert flight == c.cwnd // MSS
+    c.deadline_reached(c.next_deadline())
+    assert c.ssthresh == max(flight * MSS // 2, 2 * MSS)
 
 
 def test_duplicates_after_a_timeout_do_not_start_fast_retransmit() -> None:

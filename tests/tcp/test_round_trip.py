@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.tcp.world import MS, SECOND, World, by_client, data, everything
 
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.round_trip import RoundTrip, time_for_retransmissions
-from tests.tcp.world import MS, SECOND, World, by_client, data, everything
 
 
 @pytest.mark.row("B3")
@@ -79,7 +79,7 @@ def test_it_stays_sane(measurements: list[int]) -> None:
         r.measured(each)
         assert r.srtt >= 1
         assert r.rttvar >= 0
-        assert r.srtt <= max(max(measurements), 1)
+        assert r.srtt <= max(*measurements, 1)
         assert 200 * MS <= r.rto <= 120 * SECOND
     assert r.min_rtt == max(min(measurements), 1)
 
@@ -151,7 +151,7 @@ def test_a_nonsense_echo_measures_nothing() -> None:
     options = w.messages[1].segment.options
     assert options.ts_val is not None
     assert options.ts_ecr is not None
-    from synfin.wire.tcp import ACK, Options, Segment  # noqa: PLC0415
+    from synfin.wire.tcp import ACK, Options, Segment
 
     for echo in (0, (options.ts_ecr + 100_000) & 0xFFFFFFFF, (options.ts_ecr - 700_000) & 0xFFFFFFFF):
         w2 = World()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from synfin.wire.tcp import ACK, FIN, PSH, Segment
 from tests.tcp.test_acceptance import established
 from tests.tcp.world import MS, SECOND, World, by_client, by_server, data
+
+from synfin.wire.tcp import ACK, FIN, PSH, Segment
 
 MSS = 1460
 
 
 def poll_all(c: object, now: int, room: int) -> list[Segment]:
-    from synfin.tcp.connection import Connection  # noqa: PLC0415
+    from synfin.tcp.connection import Connection
 
     assert isinstance(c, Connection)
     segments = []
@@ -72,9 +72,7 @@ def test_the_octets_are_the_users_own() -> None:
     st.sampled_from([1500, 4000, 65_000]),
     st.sampled_from([1500, 4000, 65_000]),
 )
-def test_an_ack_cuts_it_at_any_octet_and_the_rest_is_sent_again(
-    cut: int, fin: int, room: int, room_again: int
-) -> None:
+def test_an_ack_cuts_it_at_any_octet_and_the_rest_is_sent_again(cut: int, fin: int, room: int, room_again: int) -> None:
     c = established()
     octets = bytes(n % 251 for n in range(14_000))
     c.send(octets, 0)

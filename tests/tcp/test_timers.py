@@ -9,7 +9,9 @@ from synfin.tcp import timers
 from synfin.tcp.timers import NEVER, Timers
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["start", "stop", "expired", "all"]), st.integers(0, timers.COUNT - 1), st.integers(0, 20))
+    st.tuples(
+        st.sampled_from(["start", "stop", "expired", "all"]), st.integers(0, timers.COUNT - 1), st.integers(0, 20)
+    )
 )
 
 

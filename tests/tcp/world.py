@@ -219,7 +219,8 @@ class End:
                 self.outbox = self.outbox[connection.send(self.outbox, self.world.now) :]
         except BlockingIOError:
             return
-        if self.closes:
+        # CLOSE in SYN-SENT would end the open (RFC 9293 §3.10.4).
+        if self.closes and connection.state != states.SYN_SENT:
             connection.close(self.world.now)
 
     # --- the host

@@ -13,7 +13,10 @@ LOOPBACK_IPV6: Final = bytes(15) + b"\1"
 
 
 def packed(text: str) -> bytes:
-    """The octets of an address written as text. Raises ValueError if it is none."""
+    """The octets of an address written as text. Raises ValueError if it is none, or bears a scope (RFC 4007), of
+    which a host here has none."""
+    if "%" in text:
+        raise ValueError(f"{text} bears a scope, and hosts here have none")
     return ip_address(text).packed
 
 

@@ -27,6 +27,18 @@ BY_CAUSE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
+#: The same for packets of IPv6, which Linux counts apart.
+BY_CAUSE_IPV6: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        **BY_CAUSE,
+        errors.IP_HEADER: ("Ip6InHdrErrors",),
+        errors.IP_TRUNCATED: ("Ip6InTruncatedPkts",),
+        errors.ICMP_HEADER: ("Icmp6InErrors",),
+        errors.ICMP_CHECKSUM: ("Icmp6InErrors", "Icmp6InCsumErrors"),
+        errors.ICMP_QUOTE: ("Icmp6InErrors",),
+    }
+)
+
 #: What a verdict on an arriving segment adds to.
 BY_VERDICT: Final[Mapping[Reason, str]] = MappingProxyType(
     {
@@ -45,10 +57,11 @@ BY_VERDICT: Final[Mapping[Reason, str]] = MappingProxyType(
 #: What the reason of an outgoing segment adds to.
 BY_REASON: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
     {
-        reasons.RETRANSMISSION_TIMEOUT: ("TcpRetransSegs", "TcpExtTCPLostRetransmit"),
+        reasons.RETRANSMISSION_TIMEOUT: ("TcpRetransSegs", "TcpExtTCPTimeouts"),
         reasons.SYN_REPEATED: ("TcpRetransSegs", "TcpExtTCPSynRetrans"),
         reasons.FAST_RETRANSMIT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
         reasons.PARTIAL_ACKNOWLEDGMENT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
+        reasons.PATH_MTU_REDUCED: ("TcpRetransSegs",),
         reasons.CHALLENGE_ACK: ("TcpExtTCPChallengeACK",),
         reasons.SYN_COOKIE: ("TcpExtSyncookiesSent",),
         reasons.ACK_DELAYED: ("TcpExtDelayedACKs",),

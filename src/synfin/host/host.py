@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from synfin.events import Tracer
-from synfin.host import addresses, icmp
+from synfin.host import addresses, icmp, opening
 from synfin.host.addresses import Network
 from synfin.host.connections import ConnectionRow, rows
-from synfin.host.counters import BY_CAUSE, Counters
+from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, Counters
 from synfin.host.interface import OUTPUT_LIMIT, Interface, Routes
 from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
@@ -57,14 +57,16 @@ class Host:
         ValueError for an address that makes no sense.
         """
         interface = Interface(name, len(self.interfaces), mtu, room)
+        networks = []
         for entry in own:
             word, _, length = entry.partition("/")
             address = addresses.packed(word)
             if not addresses.is_unicast(address):
                 raise ValueError(f"{word} is no address for a host")
             bits = int(length) if length else len(address) * 8
-            network = Network(address, bits)
+            networks.append(Network(address, bits))
             interface.addresses.append((address, bits))
+        for network in networks:
             self.routes.add(network, interface)
         self.interfaces.append(interface)
         return interface
@@ -84,7 +86,7 @@ class Host:
 
         Raises OSError with EADDRINUSE or EADDRNOTAVAIL.
         """
-        return self.transport.listen(addresses.packed(address), port, backlog, now)
+        return opening.listen(self.transport, addresses.packed(address), port, backlog, now)
 
     def connect(self, address: str, port: int, now: int, local: tuple[str, int] | None = None) -> Connection:
         """Opens a connection to `address` and `port`, from `local` if given (port 0: any that is free).
@@ -92,10 +94,10 @@ class Host:
         Raises OSError with ENETUNREACH or EADDRNOTAVAIL. Whether the peer answers is seen later.
         """
         if local is None:
-            return self.transport.connect(addresses.packed(address), port, now)
+            return opening.connect(self.transport, addresses.packed(address), port, now)
         own = addresses.packed(local[0])
         chosen = None if addresses.is_unspecified(own) else own
-        return self.transport.connect(addresses.packed(address), port, now, chosen, local[1])
+        return opening.connect(self.transport, addresses.packed(address), port, now, chosen, local[1])
 
     def accept(self, listener: Listener) -> Connection:
         """Takes a complete connection from the accept queue. Raises BlockingIOError if there is none."""
@@ -136,7 +138,7 @@ class Host:
 
     def close_listener(self, listener: Listener, now: int) -> None:
         """Ends listening; connections that nobody accepted are reset."""
-        self.transport.close_listener(listener, now)
+        opening.close_listener(self.transport, listener, now)
 
     def connections(self) -> list[ConnectionRow]:
         """What ``ss -tan`` would print: listeners, half-open requests, connections and TIME-WAITs."""
@@ -157,8 +159,9 @@ class Host:
         try:
             packet = parse_packet(octets, checksum_verified=checksum_verified, segment_size=segment_size)
         except WireError as error:
-            self.counters.add("IpInReceives")
-            for name in BY_CAUSE.get(error.cause, ()):
+            version_6 = len(octets) > 0 and octets[0] >> 4 == 6
+            self.counters.add("Ip6InReceives" if version_6 else "IpInReceives")
+            for name in (BY_CAUSE_IPV6 if version_6 else BY_CAUSE)[error.cause]:
                 self.counters.add(name)
             return
         self.packet_arrives(packet, interface, now)
@@ -166,35 +169,43 @@ class Host:
     def packet_arrives(self, packet: Packet, interface: Interface, now: int) -> None:
         """Takes a packet that is well formed."""
         counters = self.counters
-        counters.add("IpInReceives")
+        version = "Ip" if len(packet.source) == 4 else "Ip6"
+        counters.add(version + "InReceives")
         payload = packet.payload
         if isinstance(payload, Segment) and self.transport.segment_arrives(packet, payload, interface.index, now):
             return
         loopback = interface.index == 0
         source = packet.source
         # RFC 9293 §3.9.2.3 (MUST-57, MUST-63): from and to single hosts only; RFC 1122 §3.2.1.3: no loopback
-        # address on a wire.
+        # address on a wire, and nothing that claims to come from this host itself.
         if (
             not addresses.is_unicast(source)
             or self.routes.is_broadcast(source)
             or not self.transport.is_own(packet.destination)
-            or (not loopback and (addresses.is_loopback(source) or addresses.is_loopback(packet.destination)))
+            or (not loopback and (self.transport.is_own(source) or addresses.is_loopback(packet.destination)))
         ):
-            counters.add("IpInAddrErrors")
+            counters.add(version + "InAddrErrors")
             return
         if packet.is_fragment:
             # Nothing is put together yet: a bounded table of fragments belongs here.
-            counters.add("IpReasmFails")
+            counters.add(version + "ReasmFails")
             return
         if isinstance(payload, Segment):
             self.transport.stray_segment_arrives(packet, payload, self._reply_index(source, interface), now)
         elif isinstance(payload, IcmpMessage):
-            counters.add("IpInDelivers")
-            answer = icmp.packet_arrives(packet, payload, self.parameters.ip_default_ttl, counters)
-            if answer is not None and len(interface.output) < OUTPUT_LIMIT:
-                interface.output.append(answer)
+            counters.add(version + "InDelivers")
+            answer = icmp.packet_arrives(packet, payload, self.parameters.ip_default_ttl, self.transport, counters, now)
+            if answer is not None:
+                self._answer(answer, interface)
         else:
-            counters.add("IpInUnknownProtos")
+            counters.add(version + "InUnknownProtos")
+
+    def _answer(self, answer: Packet, interface: Interface) -> None:
+        if len(interface.output) >= OUTPUT_LIMIT:
+            self.counters.add("IpOutDiscards")
+            return
+        self.counters.add("IcmpOutMsgs" if answer.version == 4 else "Icmp6OutMsgs")
+        interface.output.append(answer)
 
     def _reply_index(self, source: bytes, interface: Interface) -> int:
         """Where answers to `source` leave: by the routes; through `interface` where these say nothing."""

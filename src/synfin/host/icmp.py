@@ -1,23 +1,105 @@
-"""ICMP of a host: it answers echo requests (RFC 792; RFC 4443 §4)."""
+"""ICMP of a host: echo requests answered, errors handed to the connections that they concern (RFC 792, RFC 4443)."""
 
 from __future__ import annotations
 
-from synfin.host.counters import Counters
+import errno
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, Counters
+from synfin.host.transport import Transport
 from synfin.wire import icmp
-from synfin.wire.ip import PROTOCOL_ICMP, Packet
+from synfin.wire.errors import WireError
+from synfin.wire.ip import PROTOCOL_ICMP, PROTOCOL_TCP, Packet
+
+#: What destination unreachable means to a user, by its code: Linux's errnos.
+_UNREACHABLE_IPV4: Final[Mapping[int, int]] = MappingProxyType(
+    {
+        icmp.NETWORK_UNREACHABLE: errno.ENETUNREACH,
+        icmp.HOST_UNREACHABLE: errno.EHOSTUNREACH,
+        icmp.PROTOCOL_UNREACHABLE: errno.ENOPROTOOPT,
+        icmp.PORT_UNREACHABLE: errno.ECONNREFUSED,
+        icmp.SOURCE_ROUTE_FAILED: errno.EOPNOTSUPP,
+        icmp.NETWORK_UNKNOWN: errno.ENETUNREACH,
+        icmp.HOST_UNKNOWN: errno.EHOSTDOWN,
+        icmp.SOURCE_HOST_ISOLATED: errno.ENONET,
+        icmp.NETWORK_PROHIBITED: errno.ENETUNREACH,
+        icmp.HOST_PROHIBITED: errno.EHOSTUNREACH,
+        icmp.NETWORK_UNREACHABLE_FOR_SERVICE: errno.ENETUNREACH,
+        icmp.HOST_UNREACHABLE_FOR_SERVICE: errno.EHOSTUNREACH,
+        icmp.COMMUNICATION_PROHIBITED: errno.EHOSTUNREACH,
+        icmp.HOST_PRECEDENCE_VIOLATION: errno.EHOSTUNREACH,
+        icmp.PRECEDENCE_CUTOFF: errno.EHOSTUNREACH,
+    }
+)
+_UNREACHABLE_IPV6: Final[Mapping[int, int]] = MappingProxyType(
+    {
+        icmp.V6_NO_ROUTE: errno.ENETUNREACH,
+        icmp.V6_PROHIBITED: errno.EACCES,
+        icmp.V6_BEYOND_SCOPE: errno.EHOSTUNREACH,
+        icmp.V6_ADDRESS_UNREACHABLE: errno.EHOSTUNREACH,
+        icmp.V6_PORT_UNREACHABLE: errno.ECONNREFUSED,
+        icmp.V6_SOURCE_POLICY_FAILED: errno.EACCES,
+        icmp.V6_ROUTE_REJECTED: errno.EACCES,
+    }
+)
 
 
-def packet_arrives(packet: Packet, message: icmp.IcmpMessage, ttl: int, counters: Counters) -> Packet | None:
-    """The answer to an ICMP message for this host, if it wants one."""
+def packet_arrives(
+    packet: Packet, message: icmp.IcmpMessage, ttl: int, transport: Transport, counters: Counters, now: int
+) -> Packet | None:
+    """Takes an ICMP message for this host. Returns the answer, if it wants one."""
     version_4 = packet.protocol == PROTOCOL_ICMP
     prefix = "Icmp" if version_4 else "Icmp6"
     counters.add(f"{prefix}InMsgs")
     request, reply = (icmp.ECHO_REQUEST, icmp.ECHO_REPLY) if version_4 else (icmp.V6_ECHO_REQUEST, icmp.V6_ECHO_REPLY)
     if message.type != request:
+        _error_arrives(packet, message, transport, counters, now)
         return None
     counters.add(f"{prefix}InEchos")
-    counters.add(f"{prefix}OutMsgs")
     answer = icmp.IcmpMessage(reply, 0, message.parameter, message.body)
     return Packet(
         packet.destination, packet.source, packet.protocol, answer, ttl=ttl, traffic_class=packet.traffic_class
     )
+
+
+def _error_arrives(
+    packet: Packet, message: icmp.IcmpMessage, transport: Transport, counters: Counters, now: int
+) -> None:
+    """RFC 9293 §3.9.2.2 (MUST-54): an error acts on the connection that it quotes; source quench on none (MUST-55)."""
+    version = packet.version
+    too_big = _reports_mtu(message, version)
+    error = _errno(message, version)
+    if error == 0 and not too_big:
+        return
+    try:
+        quoted = icmp.parse_quoted(message.body, version)
+    except WireError as wrong:
+        for name in (BY_CAUSE if version == 4 else BY_CAUSE_IPV6)[wrong.cause]:
+            counters.add(name)
+        return
+    # It must be about something that this host sent.
+    if quoted.protocol != PROTOCOL_TCP or not transport.is_own(quoted.source):
+        return
+    if too_big:
+        transport.packet_too_big(quoted.reverse_flow, quoted.seq, quoted.destination, message.mtu, now)
+    else:
+        transport.unreachable(quoted.reverse_flow, quoted.seq, error, now)
+
+
+def _reports_mtu(message: icmp.IcmpMessage, version: int) -> bool:
+    if version == 4:
+        return message.type == icmp.DESTINATION_UNREACHABLE and message.code == icmp.FRAGMENTATION_NEEDED
+    return message.type == icmp.V6_PACKET_TOO_BIG
+
+
+def _errno(message: icmp.IcmpMessage, version: int) -> int:
+    """The errno that an ICMP error stands for, 0 for a message that is none."""
+    if version == 4:
+        if message.type == icmp.DESTINATION_UNREACHABLE:
+            return _UNREACHABLE_IPV4.get(message.code, 0)
+        return {icmp.TIME_EXCEEDED: errno.EHOSTUNREACH, icmp.PARAMETER_PROBLEM: errno.EPROTO}.get(message.type, 0)
+    if message.type == icmp.V6_DESTINATION_UNREACHABLE:
+        return _UNREACHABLE_IPV6.get(message.code, 0)
+    return {icmp.V6_TIME_EXCEEDED: errno.EHOSTUNREACH, icmp.V6_PARAMETER_PROBLEM: errno.EPROTO}.get(message.type, 0)

@@ -76,7 +76,15 @@ def error(about: Packet, kind: int, code: int, source: bytes, ttl: int, paramete
         protocol = PROTOCOL_ICMPV6
         traffic_class = 0
     message = IcmpMessage(kind, code, parameter, quoted)
-    return Packet(source, about.source, protocol, message, ttl=ttl, traffic_class=traffic_class, dont_fragment=False)
+    return Packet(
+        source,
+        about.source,
+        protocol,
+        message,
+        ttl=ttl,
+        traffic_class=traffic_class,
+        dont_fragment=about.version == 6,
+    )
 
 
 class RateLimit:

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
+from synfin.tcp.congestion import available
 from synfin.tcp.parameters import TcpParameters
 
 Value = int | str | tuple[int, ...]
 
 _TCP_PREFIX: Final = "net.ipv4."
 #: The names of the host's own parameters, as sysctl(8) spells them.
-_HOST_NAMES: Final[dict[str, str]] = {
-    "net.ipv4.ip_default_ttl": "ip_default_ttl",
-    "net.ipv4.ip_local_port_range": "ip_local_port_range",
-    "net.core.somaxconn": "somaxconn",
-}
+_HOST_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "net.ipv4.ip_default_ttl": "ip_default_ttl",
+        "net.ipv4.ip_local_port_range": "ip_local_port_range",
+        "net.core.somaxconn": "somaxconn",
+    }
+)
+
+
+#: The least and the greatest value of each number, for those that Linux bounds too.
+_BOUNDS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
+    {
+        "ip_default_ttl": (1, 255),
+        "ip_local_port_range": (1, 65535),
+        "somaxconn": (0, 65535),
+        "tcp_syn_retries": (1, 127),
+        "tcp_synack_retries": (0, 255),
+        "tcp_syn_linear_timeouts": (0, 127),
+        "tcp_retries1": (0, 255),
+        "tcp_min_snd_mss": (48, 65535),
+        "tcp_rmem": (1, (1 << 31) - 1),
+        "tcp_wmem": (1, (1 << 31) - 1),
+        "tcp_rto_min_us": (1, 120_000_000),
+        "tcp_rto_max_ms": (1000, 120_000),
+    }
+)
+_ANY_NUMBER: Final = (0, (1 << 31) - 1)
 
 
 class Parameters:
@@ -51,8 +76,9 @@ class Parameters:
         value: Value = text.strip()
         if not isinstance(old, str):
             numbers = tuple(int(word) for word in text.split())
-            if any(number < 0 for number in numbers):
-                raise ValueError(f"{name} takes no negative number")
+            least, most = _BOUNDS.get(attribute, _ANY_NUMBER)
+            if not all(least <= number <= most for number in numbers):
+                raise ValueError(f"{name} takes numbers from {least} to {most}")
             if isinstance(old, tuple):
                 if len(numbers) != len(old) or list(numbers) != sorted(numbers):
                     raise ValueError(f"{name} takes {len(old)} numbers in ascending order")
@@ -61,6 +87,8 @@ class Parameters:
                 value = numbers[0]
             else:
                 raise ValueError(f"{name} takes one number")
+        elif attribute == "tcp_congestion_control" and value not in available():
+            raise ValueError(f"{name} takes one of {', '.join(available())}")
         setattr(owner, attribute, value)
 
     def _find(self, name: str) -> tuple[TcpParameters | Parameters, str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from synfin.tcp.timers import NEVER
 
 if TYPE_CHECKING:
     from synfin.tcp.connection import Connection
+
+
+#: A heap of fewer entries is not worth sweeping.
+SWEEP_ABOVE = 64
 
 
 class TimerQueue:
@@ -30,6 +34,15 @@ class TimerQueue:
         if deadline < connection.armed:
             connection.armed = deadline
             heappush(self._heap, (deadline, connection.identity.flow))
+            if len(self._heap) > SWEEP_ABOVE and len(self._heap) > 2 * len(self._connections):
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Leaves only live entries, where dead ones wait behind them that never come up."""
+        self._heap = [
+            (connection.armed, flow) for flow, connection in self._connections.items() if connection.armed != NEVER
+        ]
+        heapify(self._heap)
 
     def next_deadline(self) -> int:
         """The earliest time at which a connection is to be looked at; NEVER if none is."""

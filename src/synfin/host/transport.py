@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-from errno import EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH
-
 from synfin import reasons
-from synfin.events import Tracer
 from synfin.host import addresses
-from synfin.host.counters import BY_REASON, BY_VERDICT, Counters
-from synfin.host.interface import OUTPUT_LIMIT, Interface, Routes
-from synfin.host.parameters import Parameters
-from synfin.host.ports import EphemeralPorts
-from synfin.host.time_waits import TimeWaits
-from synfin.host.timer_queue import TimerQueue
+from synfin.host.counters import BY_REASON, BY_VERDICT
+from synfin.host.interface import OUTPUT_LIMIT, Interface
+from synfin.host.tables import Tables, headers
 from synfin.reasons import Reason
-from synfin.tcp import closed, states, time_wait
-from synfin.tcp.congestion import congestion_control
+from synfin.tcp import closed, path, states, time_wait
 from synfin.tcp.connection import Connection
-from synfin.tcp.errors import os_error
-from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
-from synfin.tcp.recovery import NewReno
-from synfin.tcp.syn_cookies import SynCookies
-from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6, Identity
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.tcp import SYN, Segment
 
@@ -32,171 +19,11 @@ IP_HEADER_IPV4 = 20
 IP_HEADER_IPV6 = 40
 
 
-class Transport:
-    """The tables of TCP, keyed by octets cut from the packet, and the lists that a driver works off.
+class Transport(Tables):
+    """TCP of one host, as its driver works it: what arrives finds its way through the tables, and what is to be
+    sent waits at the interfaces."""
 
-    `changed` holds connections and listeners whose readiness may have changed, for the driver to look at. What is
-    to be sent waits at the interfaces.
-    """
-
-    __slots__ = (
-        "changed",
-        "connections",
-        "cookies",
-        "counters",
-        "interfaces",
-        "listeners",
-        "numbers",
-        "parameters",
-        "ports",
-        "routes",
-        "time_waits",
-        "timers",
-        "tracer",
-    )
-
-    def __init__(
-        self,
-        parameters: Parameters,
-        interfaces: list[Interface],
-        routes: Routes,
-        counters: Counters,
-        secret: bytes,
-        tracer: Tracer | None,
-    ) -> None:
-        self.parameters = parameters
-        self.interfaces = interfaces
-        self.routes = routes
-        self.counters = counters
-        self.tracer = tracer
-        self.numbers = InitialSequenceNumbers(secret)
-        self.cookies = SynCookies(secret)
-        self.ports = EphemeralPorts(secret)
-        self.connections: dict[bytes, Connection] = {}
-        self.listeners: dict[tuple[bytes, int], Listener] = {}
-        self.time_waits = TimeWaits()
-        self.timers = TimerQueue(self.connections)
-        self.changed: deque[Connection | Listener] = deque()
-
-    # --- opening
-
-    def listen(self, address: bytes, port: int, backlog: int, now: int) -> Listener:
-        """A passive open at `address` (octets; the unspecified address for all of that version) and `port`.
-
-        Raises OSError: EADDRINUSE if the port has a listener there, EADDRNOTAVAIL if the address is not ours.
-        """
-        unspecified = bytes(len(address))
-        if address != unspecified and not self.is_own(address):
-            raise os_error(EADDRNOTAVAIL)
-        if port == 0:
-            parameters = self.parameters
-            first, last = parameters.ip_local_port_range
-            port = self.ports.choose(address, first, last, lambda port: not self._listening(address, port))
-            if port < 0:
-                raise os_error(EADDRINUSE)
-        elif self._listening(address, port):
-            raise os_error(EADDRINUSE)
-        backlog = min(max(backlog, 0), self.parameters.somaxconn)
-        listener = Listener(address, port, backlog, self.parameters.tcp, self.numbers, self.tracer, self.cookies)
-        self.listeners[address, port] = listener
-        if self.tracer is not None:
-            flow = Identity(address, port, unspecified, 0).flow
-            self.tracer.user_called(now, flow, "LISTEN")
-            self.tracer.state_changed(
-                now, flow, states.NAMES[states.CLOSED], states.NAMES[listener.state], reasons.PASSIVE_OPEN
-            )
-        return listener
-
-    def _listening(self, address: bytes, port: int) -> bool:
-        """Whether a listener at `address` and `port` would stand in another's way."""
-        if address == bytes(len(address)):
-            return any(other_port == port and len(other) == len(address) for other, other_port in self.listeners)
-        return (address, port) in self.listeners or (bytes(len(address)), port) in self.listeners
-
-    def connect(
-        self, address: bytes, port: int, now: int, local_address: bytes | None = None, local_port: int = 0
-    ) -> Connection:
-        """An active open towards `address` (octets) and `port`; the SYN goes out with the next poll.
-
-        Raises OSError: ENETUNREACH without a route or towards what is no host's address (RFC 9293 §3.9.1.1,
-        MUST-46), EADDRNOTAVAIL when the local end is not ours, is taken, or no port is left.
-        """
-        if addresses.is_unspecified(address):
-            # As Linux has it: the unspecified address is this host.
-            address = addresses.LOOPBACK_IPV4 if len(address) == 4 else addresses.LOOPBACK_IPV6
-        if not addresses.is_unicast(address) or self.routes.is_broadcast(address):
-            raise os_error(ENETUNREACH)
-        via = self.interface_towards(address)
-        if via < 0:
-            raise os_error(ENETUNREACH)
-        interface = self.interfaces[via]
-        if local_address is None:
-            # RFC 9293 §3.9.1.1 (MUST-44): the network layer chooses.
-            local_address = address if self.is_own(address) else interface.address_of_version(len(address))
-            if local_address is None:
-                raise os_error(ENETUNREACH)
-        elif not self.is_own(local_address) or len(local_address) != len(address):
-            raise os_error(EADDRNOTAVAIL)
-        identity = self._local_end(local_address, local_port, address, port)
-        parameters = self.parameters.tcp
-        iss = self.numbers.iss(identity, now)
-        connection = Connection(
-            identity,
-            parameters,
-            iss,
-            path_mss(interface, address),
-            congestion_control(parameters.tcp_congestion_control),
-            NewReno(iss),
-            self.numbers.timestamp_offset(identity),
-            self.tracer,
-        )
-        connection.via = via
-        self.connections[identity.flow] = connection
-        self.counters.add("TcpActiveOpens")
-        connection.open(now)
-        self.schedule(connection)
-        return connection
-
-    def _local_end(self, address: bytes, port: int, remote_address: bytes, remote_port: int) -> Identity:
-        def free(candidate: int) -> bool:
-            flow = Identity(address, candidate, remote_address, remote_port).flow
-            return (
-                flow not in self.connections and flow not in self.time_waits and not self._listening(address, candidate)
-            )
-
-        if port == 0:
-            first, last = self.parameters.ip_local_port_range
-            destination = address + remote_address + remote_port.to_bytes(2, "big")
-            port = self.ports.choose(destination, first, last, free)
-            if port < 0:
-                raise os_error(EADDRNOTAVAIL)
-        else:
-            flow = Identity(address, port, remote_address, remote_port).flow
-            if flow in self.connections or flow in self.time_waits:
-                raise os_error(EADDRNOTAVAIL)
-        return Identity(address, port, remote_address, remote_port)
-
-    def close_listener(self, listener: Listener, now: int) -> None:
-        """Ends listening. Connections that nobody accepted are reset, as Linux does."""
-        self.listeners.pop((listener.local_address, listener.local_port), None)
-        for connection in listener.close():
-            connection.orphaned = True
-            connection.abort(now)
-            self.settle(connection, now)
-
-    # --- where things are
-
-    def is_own(self, address: bytes) -> bool:
-        return addresses.is_loopback(address) or any(
-            address == own for interface in self.interfaces for own, _ in interface.addresses
-        )
-
-    def interface_towards(self, address: bytes) -> int:
-        """The index of the interface through which packets for `address` leave; 0, loopback, for our own."""
-        if self.is_own(address):
-            return 0
-        route = self.routes.find(address)
-        return route.interface.index if route is not None else -1
+    __slots__ = ()
 
     # --- arrival
 
@@ -216,9 +43,7 @@ class Transport:
         """Takes a segment for one of our addresses that no connection has: a TIME-WAIT, a listener or nobody."""
         flow = packet.flow
         self.counters.add("TcpInSegs")
-        listener = self.listeners.get((packet.destination, segment.destination_port))
-        if listener is None:
-            listener = self.listeners.get((bytes(len(packet.destination)), segment.destination_port))
+        listener = self.find_listener(packet.destination, segment.destination_port)
         iss = -1
         packed = self.time_waits.get(flow)
         if packed is not None:
@@ -265,7 +90,7 @@ class Transport:
         if segment.flags & SYN and not addresses.is_unicast(packet.source):
             return
         flow = packet.flow
-        mss = path_mss(self.interfaces[via], packet.source)
+        mss = self.path_mss(self.interfaces[via], packet.source, now)
         reply, connection = listener.segment_arrives(flow, segment, mss, now, iss)
         if connection is not None:
             connection.via = via
@@ -292,6 +117,29 @@ class Transport:
                 self.tracer.segment_dropped(now, flow, packet, states.NAMES[state], verdict)
             else:
                 self.tracer.segment_received(now, flow, packet, states.NAMES[state], verdict)
+
+    # --- what the network reports
+
+    def unreachable(self, flow: bytes, seq: int, error: int, now: int) -> None:
+        """An ICMP error, as an errno, quotes a segment of `flow` with the number `seq`."""
+        connection = self.connections.get(flow)
+        if connection is None:
+            return
+        if path.unreachable(connection, seq, error, now):
+            self.settle(connection, now)
+        else:
+            self.counters.add("TcpExtOutOfWindowIcmps")
+
+    def packet_too_big(self, flow: bytes, seq: int, destination: bytes, mtu: int, now: int) -> None:
+        """A router could not forward a segment of `flow`: its next hop takes `mtu` octets (0: it does not say)."""
+        connection = self.connections.get(flow)
+        if connection is None or not path.in_flight(connection, seq):
+            # RFC 5927 §7: only who sees what is in flight is believed.
+            self.counters.add("TcpExtOutOfWindowIcmps")
+            return
+        believed = self.path_mtus.report(destination, mtu, self.interfaces[connection.via].mtu, now)
+        if path.packet_too_big(connection, seq, believed - headers(destination), now):
+            self.settle(connection, now)
 
     # --- sending
 
@@ -423,11 +271,6 @@ class Transport:
             event = states.TIMEOUT_2MSL
             new = states.next_state(states.TIME_WAIT, event)
             self.tracer.state_changed(now, flow, states.NAMES[states.TIME_WAIT], states.NAMES[new], reason)
-
-
-def path_mss(interface: Interface, address: bytes) -> int:
-    """The MSS that the interface's MTU allows towards `address` (RFC 9293 §3.7.1)."""
-    return interface.mtu - (HEADERS_IPV4 if len(address) == 4 else HEADERS_IPV6)
 
 
 def _segment_room(interface: Interface, address: bytes) -> int:

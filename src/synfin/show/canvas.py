@@ -133,6 +133,19 @@ class Canvas:
         finally:
             self._group = outside
 
+    @contextmanager
+    def clipped(self, at: Point, width: float, height: float) -> Iterator[None]:
+        """What is drawn inside shows only within this rectangle."""
+        outside = self._group
+        x, y, w, h = (_number(value) for value in (*at, width, height))
+        self._group = SubElement(
+            outside, "svg", {"x": x, "y": y, "width": w, "height": h, "viewBox": f"{x} {y} {w} {h}"}
+        )
+        try:
+            yield
+        finally:
+            self._group = outside
+
     # --- shapes --------------------------------------------------------------------------------------------------
 
     def line(self, points: Iterable[Point], color: str, width: float = 1.5, dash: str = "") -> None:
@@ -211,7 +224,7 @@ class Canvas:
         if angle:
             attributes["transform"] = f"rotate({angle:.2f} {attributes['x']} {attributes['y']})"
         if halo:
-            attributes |= {"stroke": PAPER, "stroke_width": "5", "stroke_linejoin": "round", "paint_order": "stroke"}
+            attributes |= {"stroke": PAPER, "stroke_width": "4", "stroke_linejoin": "round", "paint_order": "stroke"}
         if len(runs) == 1 and runs[0].bold:
             attributes["font_weight"] = "bold"
         element = self._add("text", **attributes)

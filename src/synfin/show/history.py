@@ -7,6 +7,7 @@ and a user's call are rows too.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from synfin.show.history_rows import (
     Transmission,
     UserCall,
 )
+from synfin.show.words import language
 
 if TYPE_CHECKING:
     from synfin.events import Event
@@ -54,6 +56,12 @@ class History:
         Events of other connections are passed over. Raises ValueError if there is nothing of the connection.
         """
         return cls(*build(events, flow))
+
+    def _repr_svg_(self) -> str:
+        """The ladder, which a notebook shows by itself, in the language of the environment."""
+        from synfin.show.ladder_svg import render_ladder_svg
+
+        return render_ladder_svg(self, language=language(None, os.environ))
 
     @property
     def transmissions(self) -> list[Transmission]:

@@ -19,9 +19,11 @@ from synfin.show.ladder_text import (
     CHANGED,
     DIM,
     LABEL,
+    QUIET_CALLS,
     Clock,
     Piece,
     cropped,
+    end_name,
     filled,
     painted,
     printable,
@@ -29,7 +31,8 @@ from synfin.show.ladder_text import (
     words,
     wrapped,
 )
-from synfin.show.words import N_, Language, explain, translation
+from synfin.show.state_words import STATE_COLORS
+from synfin.show.words import Language, explain, translation
 from synfin.wire.tcp import ACK
 
 __all__ = ["MOST_CELLS", "render_ladder"]
@@ -38,24 +41,6 @@ MOST_CELLS: Final = 100
 _FEWEST_CELLS: Final = 72
 _LONGEST_STATE: Final = 12
 _PLAIN_RAILS: Final = ("│", "│")
-
-# Calls that change nothing which the ladder shows.
-_QUIET_CALLS: Final = frozenset({"RECEIVE", "STATUS"})
-
-# What the states are called, for languages that have words for them.
-_STATES: Final = (
-    N_("CLOSED"),
-    N_("LISTEN"),
-    N_("SYN-SENT"),
-    N_("SYN-RECEIVED"),
-    N_("ESTABLISHED"),
-    N_("FIN-WAIT-1"),
-    N_("FIN-WAIT-2"),
-    N_("CLOSE-WAIT"),
-    N_("CLOSING"),
-    N_("LAST-ACK"),
-    N_("TIME-WAIT"),
-)
 
 
 def render_ladder(
@@ -97,7 +82,7 @@ class _Ladder:
         self._width = width
         self._color = color
         self._explained = explained
-        self._rows = [row for row in history.rows if not (isinstance(row, UserCall) and row.call in _QUIET_CALLS)]
+        self._rows = [row for row in history.rows if not (isinstance(row, UserCall) and row.call in QUIET_CALLS)]
         self._clock = Clock([row.time for row in self._rows])
         self._time_width = self._clock.width + 1 if times else 0
         self._left_state = history.left.first_state
@@ -150,8 +135,8 @@ class _Ladder:
         return self._lines
 
     def _header(self) -> None:
-        left = self._heading(self._history.left, N_("client"), "x")
-        right = self._heading(self._history.right, N_("server"), "y")
+        left = self._heading(self._history.left, "x")
+        right = self._heading(self._history.right, "y")
         unit = self._gettext("s") if self._clock.seconds else self._gettext("ms")
         for at, (mine, other) in enumerate(zip(left, right, strict=True)):
             time = " " * (self._time_width - 1 - cell_len(unit)) + unit if self._time_width and not at else ""
@@ -167,17 +152,9 @@ class _Ladder:
                 self._put([(" " * (self._width - cell_len(other)), ""), (other, style)])
         self._put([])
 
-    def _heading(self, endpoint: Endpoint, role: str, letter: str) -> list[str]:
+    def _heading(self, endpoint: Endpoint, letter: str) -> list[str]:
         """Three lines: who it is, where, and its initial sequence number."""
-        name = printable(endpoint.host)
-        told_apart = self._history.left.opened != self._history.right.opened
-        part = self._gettext(role) if told_apart else ""
-        if not name:
-            name = part or self._gettext("peer")
-        elif part and name == role:
-            name = part
-        elif part:
-            name = self._gettext("{name} ({role})").format(name=name, role=part)
+        name = end_name(self._history, endpoint, self._gettext)
         number = endpoint.initial_numbers[0] if endpoint.initial_numbers else None
         return [name, endpoint.name, f"{letter} = {'?' if number is None else number}"]
 
@@ -194,7 +171,7 @@ class _Ladder:
         for line in wrapped([(note, "") for note in notes], self._width, gap=3):
             self._put(line)
         shown = self._states_shown()
-        legend = [f"{state} {gettext(state)}" for state in _STATES if state in shown and gettext(state) != state]
+        legend = [f"{state} {gettext(state)}" for state in STATE_COLORS if state in shown and gettext(state) != state]
         if legend:
             for line in wrapped([(text, DIM) for text in legend], self._width, gap=2):
                 self._put(line)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 from rich.cells import cell_len, set_cell_size
 
-from synfin.show.history_rows import Endpoint, Transmission
+from synfin.show.history import Endpoint, History, Transmission
+from synfin.show.reason_words import N_
 from synfin.wire.tcp import ACK, RST, SYN, URG, flag_names
 
 # A text and the name of its style; "" is none.
@@ -21,6 +22,10 @@ REPEATED: Final = "repeated"
 
 _COLORS: Final = {CHANGED: "1;32", DIM: "2", LABEL: "1;36", LOST: "1;31", REPEATED: "33"}
 _TIME_WIDTH: Final = 12
+
+
+# Calls that change nothing which the ladder shows.
+QUIET_CALLS: Final = frozenset({"RECEIVE", "STATUS"})
 
 
 def painted(pieces: Iterable[Piece], color: bool) -> str:
@@ -89,6 +94,18 @@ def _fitting(text: str, width: int) -> int:
 def words(text: str) -> list[Piece]:
     """The words of a sentence, as pieces."""
     return [(word, DIM) for word in text.split()]
+
+
+def end_name(history: History, endpoint: Endpoint, gettext: Callable[[str], str]) -> str:
+    """What an end is called: its host's name, and its part if the two ends' parts differ."""
+    role = N_("client") if endpoint is history.left else N_("server")
+    part = gettext(role) if history.left.opened != history.right.opened else ""
+    name = printable(endpoint.host)
+    if not name:
+        return part or gettext("peer")
+    if part and name == role:
+        return part
+    return gettext("{name} ({role})").format(name=name, role=part) if part else name
 
 
 class Clock:

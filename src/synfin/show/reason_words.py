@@ -73,6 +73,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "fast-retransmit": N_("three duplicate ACKs: sent again at once"),
     "partial-acknowledgment": N_("partial ACK: the next missing segment again"),
     "keep-alive-probe": N_("long silence: are you still there?"),
+    "path-mtu-reduced": N_("too big for the path: sent again in smaller segments"),
     "reset-no-connection": N_("RST: there is no such connection"),
     "reset-abort": N_("RST: the application aborted"),
     # congestion control
@@ -90,9 +91,13 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "time-wait-reopened": N_("a new SYN: TIME-WAIT makes way for it"),
     "fin-wait-2-over": N_("the peer's FIN did not come in time"),
     "gave-up": N_("sent again too often without an answer: given up"),
+    "unreachable": N_("the network reports that the peer cannot be reached"),
     "keep-alive-unanswered": N_("no keep-alive probe was answered"),
     # what a wire does
     "lost-by-chance": N_("lost by chance"),
     "lost-by-request": N_("lost on request"),
     "queue-full": N_("the queue at the wire is full"),
+    "lost-in-burst": N_("lost in a burst of losses"),
+    "partitioned": N_("the network is partitioned"),
+    "dropped-by-queue": N_("dropped by the queue, to warn of congestion"),
 }

@@ -197,7 +197,9 @@ class Connection(Tcb):
         if self.state == states.CLOSED:
             return
         # RFC 9293 §3.10.5: no RST from SYN-SENT, where the peer knows of nothing, nor when both FINs are sent.
-        tells_peer = self.state not in (states.SYN_SENT, states.CLOSING, states.LAST_ACK, states.TIME_WAIT)
+        tells_peer = self.state not in (states.SYN_SENT, states.TIME_WAIT)
+        if self.state in (states.CLOSING, states.LAST_ACK):
+            tells_peer = not self.fin_sent
         end(self, states.ABORT, 0, now, reason)
         self.receive_queue.clear()
         self.reset_pending = tells_peer

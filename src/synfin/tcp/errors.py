@@ -17,12 +17,17 @@ _MESSAGES: Final[Mapping[int, str]] = MappingProxyType(
         errno.ECONNABORTED: "Software caused connection abort",
         errno.ECONNREFUSED: "Connection refused",
         errno.ECONNRESET: "Connection reset by peer",
+        errno.EHOSTDOWN: "Host is down",
         errno.EHOSTUNREACH: "No route to host",
         errno.EINVAL: "Invalid argument",
         errno.EISCONN: "Transport endpoint is already connected",
         errno.ENETUNREACH: "Network is unreachable",
+        errno.ENONET: "Machine is not on the network",
+        errno.ENOPROTOOPT: "Protocol not available",
         errno.ENOTCONN: "Transport endpoint is not connected",
+        errno.EOPNOTSUPP: "Operation not supported",
         errno.EPIPE: "Broken pipe",
+        errno.EPROTO: "Protocol error",
         errno.ETIMEDOUT: "Connection timed out",
     }
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from synfin import reasons
 from synfin.events import Tracer
@@ -19,6 +19,9 @@ from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK, before, unwrap, wrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
+
+#: A heap of fewer deadlines is not worth sweeping.
+SWEEP_ABOVE = 64
 
 
 class Listener:
@@ -156,7 +159,7 @@ class Listener:
         request = Request(flow, segment.seq, iss, path_mss, offset, now)
         request.learn(segment.options, self.parameters)
         self.requests[flow] = request
-        heappush(self._deadlines, (request.deadline, flow))
+        self._arm(request)
         self.verdict = reasons.SYN_RECEIVED
         self._trace_request(flow, reasons.SYN_RECEIVED, now)
         self.why = reasons.SYN_ANSWERED
@@ -198,16 +201,18 @@ class Listener:
         seq = unwrap(segment.seq, rcv_nxt)
         options = segment.options
         # First, check sequence number (and RFC 7323 §5.3).
-        old = request.timestamps and options.ts_val is not None and before(options.ts_val, request.ts_recent)
+        old = request.ts_recent is not None and options.ts_val is not None and before(options.ts_val, request.ts_recent)
         if seq == request.irs and flags & (SYN | ACK | RST) == SYN:
             # The SYN again: our SYN,ACK was lost, or is still on its way.
             self.verdict = reasons.SYN_REPEATED
             if not request.may_answer(self.parameters, now):
                 return None, None
             self.why = reasons.SYN_ANSWERED
+            request.sent_at = -1
             return request.syn_ack(self.parameters, now), None
+        rcv_wnd = request.rcv_wnd(self.parameters)
         last = seq + max(segment.length, 1) - 1
-        inside = rcv_nxt <= seq < rcv_nxt + request.rcv_wnd or rcv_nxt <= last < rcv_nxt + request.rcv_wnd
+        inside = rcv_nxt <= seq < rcv_nxt + rcv_wnd or rcv_nxt <= last < rcv_nxt + rcv_wnd
         if not inside or (old and not flags & RST):
             self.verdict = reasons.OLD_TIMESTAMP if inside else reasons.OUTSIDE_WINDOW
             if flags & RST or not request.may_answer(self.parameters, now):
@@ -251,7 +256,7 @@ class Listener:
                 self.why = reasons.RESET_ABORT
                 return closed.segment_arrives(segment), None
             return None, None
-        connection = request.connection(self.parameters, self.tracer)
+        connection = request.connection(self.parameters, self.tracer, now)
         if self.requests.pop(request.flow, None) is None:
             self._trace_request(request.flow, reasons.SYN_COOKIE, now)
         reply = connection.segment_arrives(segment, now)
@@ -299,8 +304,16 @@ class Listener:
             request.retransmissions += 1
             rto = min(INITIAL_RTO << request.retransmissions, self.parameters.tcp_rto_max_ms * MILLISECOND)
             request.deadline = now + rto
-            heappush(self._deadlines, (request.deadline, flow))
+            self._arm(request)
             self._due.append(flow)
+
+    def _arm(self, request: Request) -> None:
+        deadlines = self._deadlines
+        heappush(deadlines, (request.deadline, request.flow))
+        if len(deadlines) > SWEEP_ABOVE and len(deadlines) > 2 * len(self.requests):
+            # Those of requests that are gone wait behind one that lives.
+            self._deadlines = [(waiting.deadline, flow) for flow, waiting in self.requests.items()]
+            heapify(self._deadlines)
 
     def poll_transmit(self, now: int) -> tuple[bytes, Segment] | None:
         """The next SYN,ACK that is due again, with the flow to which it belongs; None if there is none."""
@@ -309,5 +322,6 @@ class Listener:
             request = self.requests.get(flow)
             if request is not None:
                 self.why = reasons.RETRANSMISSION_TIMEOUT
+                request.sent_at = -1
                 return flow, request.syn_ack(self.parameters, now)
         return None

@@ -14,8 +14,9 @@ SECOND: Final = 1_000_000_000
 class TcpParameters:
     """The ``net.ipv4.tcp_*`` parameters that this stack has.
 
-    Each name and unit is Linux's, save two that Linux has only as constants: `tcp_timewait_len` (seconds,
-    TCP_TIMEWAIT_LEN, 60) and `tcp_delack_min` (milliseconds, TCP_DELACK_MIN, 40).
+    Each name and unit is Linux's, save three that Linux has only as constants or as its nature: `tcp_timewait_len`
+    (seconds, TCP_TIMEWAIT_LEN, 60), `tcp_delack_min` (milliseconds, TCP_DELACK_MIN, 40) and
+    `tcp_icmp_ends_connecting`.
     """
 
     __slots__ = (
@@ -24,6 +25,7 @@ class TcpParameters:
         "tcp_delack_min",
         "tcp_dsack",
         "tcp_fin_timeout",
+        "tcp_icmp_ends_connecting",
         "tcp_invalid_ratelimit",
         "tcp_keepalive_intvl",
         "tcp_keepalive_probes",
@@ -94,6 +96,8 @@ class TcpParameters:
         self.tcp_wmem = (4096, 16384, 4194304)
         #: 1: let the receive buffer grow with what the user reads in a round trip, up to tcp_rmem[2].
         self.tcp_moderate_rcvbuf = 1
+        #: 1: an ICMP error ends an attempt to connect, as Linux has it; 0: it goes on (RFC 9293 §3.9.2.2, MUST-56).
+        self.tcp_icmp_ends_connecting = 1
         #: Milliseconds between two answers to unacceptable segments of one connection; 0: answer each.
         self.tcp_invalid_ratelimit = 500
         #: The least RTO beyond SRTT, in microseconds.

@@ -97,7 +97,10 @@ class Reassembly:
             self.recent.remove(merged)
         self.recent.insert(0, merged)
         del self.recent[4:]
-        return True
+        # What was cut to fit between old blocks may have cost a little more than was expected.
+        while self.charge > limit:
+            self._discard(len(self._blocks) - 1)
+        return merged in self._blocks[low : low + 1]
 
     def _touched(self, start: int, end: int) -> tuple[int, int]:
         """The indices of the blocks that overlap or touch `start` to `end`: from the first to before the second."""

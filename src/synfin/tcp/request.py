@@ -28,14 +28,12 @@ class Request:
         "path_mss",
         "peer_mss",
         "peer_wscale",
-        "rcv_wnd",
+        "rcv_wscale",
         "retransmissions",
         "sack_permitted",
-        "timestamps",
-        "transmissions",
+        "sent_at",
         "ts_offset",
         "ts_recent",
-        "ts_recent_at",
     )
 
     def __init__(self, flow: bytes, irs: int, iss: int, path_mss: int, ts_offset: int, now: int) -> None:
@@ -46,16 +44,17 @@ class Request:
         self.peer_mss = DEFAULT_MSS_IPV4 if len(flow) == 12 else DEFAULT_MSS_IPV6
         #: The peer's shift, or -1 when windows are not scaled.
         self.peer_wscale = -1
-        self.rcv_wnd = 0
+        #: The shift that our SYN,ACK offered, 0 for none.
+        self.rcv_wscale = 0
         self.sack_permitted = False
-        self.timestamps = False
         self.ts_offset = ts_offset
-        self.ts_recent = 0
-        self.ts_recent_at = now
+        #: TS.Recent (RFC 7323 §4.3), or None without timestamps.
+        self.ts_recent: int | None = None
         #: Time-outs so far, each of which sent the SYN,ACK again.
         self.retransmissions = 0
-        self.transmissions = 0
         self.deadline = now + INITIAL_RTO
+        #: When the SYN,ACK was sent; -1 once it was sent again, so that nobody knows which was answered.
+        self.sent_at = now
         #: When a segment that was no use was last answered.
         self.answered_at = -1
 
@@ -68,8 +67,12 @@ class Request:
             self.peer_wscale = min(options.window_scale, MAX_WINDOW_SHIFT)
         self.sack_permitted = options.sack_permitted and parameters.tcp_sack != 0
         if options.ts_val is not None and parameters.tcp_timestamps:
-            self.timestamps = True
             self.ts_recent = options.ts_val
+
+    @property
+    def timestamps(self) -> bool:
+        """Whether timestamps were agreed on (RFC 7323 §3.2)."""
+        return self.ts_recent is not None
 
     def may_answer(self, parameters: TcpParameters, now: int) -> bool:
         """Whether a segment that is no use may be answered now (``tcp_invalid_ratelimit``)."""
@@ -79,28 +82,34 @@ class Request:
         self.answered_at = now
         return True
 
+    def rcv_wnd(self, parameters: TcpParameters) -> int:
+        """The window that our SYN,ACK offers, never scaled (RFC 7323 §2.2): full segments, as many as fit."""
+        mss = self.path_mss
+        space = min(parameters.tcp_rmem[1] // 2, 65535)
+        return space - space % mss if space > mss else space
+
     # --- its segments
 
     def syn_ack(self, parameters: TcpParameters, now: int, ts_val: int = -1) -> Segment:
         """Our SYN,ACK; `ts_val`, if not negative, takes the place of the clock's timestamp."""
-        self.transmissions += 1
-        self.rcv_wnd = initial_window(self.path_mss, parameters)
+        self.rcv_wscale = window_shift(parameters) if self.peer_wscale >= 0 else 0
         if ts_val < 0:
             ts_val = timestamp(now, self.ts_offset)
         options = Options(
             mss=self.path_mss,
-            window_scale=window_shift(parameters) if self.peer_wscale >= 0 else None,
+            window_scale=self.rcv_wscale if self.peer_wscale >= 0 else None,
             sack_permitted=self.sack_permitted,
-            ts_val=ts_val if self.timestamps else None,
-            ts_ecr=self.ts_recent if self.timestamps else None,
+            ts_val=ts_val if self.ts_recent is not None else None,
+            ts_ecr=self.ts_recent,
         )
-        return self._segment(self.iss, SYN | ACK, self.rcv_wnd, options)
+        return self._segment(self.iss, SYN | ACK, self.rcv_wnd(parameters), options)
 
     def acknowledgment(self, parameters: TcpParameters, now: int) -> Segment:
         """<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>"""
-        options = timestamp_options(timestamp(now, self.ts_offset), self.ts_recent) if self.timestamps else NO_OPTIONS
-        shift = window_shift(parameters) if self.peer_wscale >= 0 else 0
-        return self._segment(self.iss + 1, ACK, self.rcv_wnd >> shift, options)
+        options = NO_OPTIONS
+        if self.ts_recent is not None:
+            options = timestamp_options(timestamp(now, self.ts_offset), self.ts_recent)
+        return self._segment(self.iss + 1, ACK, self.rcv_wnd(parameters) >> self.rcv_wscale, options)
 
     def _segment(self, seq: int, flags: int, window: int, options: Options) -> Segment:
         identity = Identity.from_flow(self.flow)
@@ -108,7 +117,7 @@ class Request:
 
     # --- what becomes of it
 
-    def connection(self, parameters: TcpParameters, tracer: Tracer | None) -> Connection:
+    def connection(self, parameters: TcpParameters, tracer: Tracer | None, now: int) -> Connection:
         """The connection in SYN-RECEIVED that takes the request's place, as if it had sent the SYN,ACK."""
         connection = Connection(
             Identity.from_flow(self.flow),
@@ -123,32 +132,27 @@ class Request:
         connection.passive = True
         connection.state = states.SYN_RECEIVED
         connection.snd_nxt = self.iss + 1
-        connection.sent.append(self.iss, self.iss + 1, 0, self.deadline - INITIAL_RTO, 0)
-        if self.transmissions != 1:
+        connection.sent.append(self.iss, self.iss + 1, 0, self.sent_at, 0)
+        if self.sent_at < 0:
             # Karn's rule: which SYN,ACK was answered is not known (and of a cookie, not even when it was sent).
             connection.sent.mark_all_lost()
             lost = connection.sent.first_lost()
             if lost is not None:
                 connection.sent.retransmit(lost, 1, 0, lost.sent_at, 0)
-        connection.syn_transmissions = self.transmissions
+        connection.syn_transmissions = 1 + self.retransmissions
         connection.irs = self.irs
         connection.rcv_nxt = self.irs + 1
         connection.rcv_up = connection.rcv_nxt
         connection.last_ack_sent = connection.rcv_nxt
-        connection.rcv_adv = connection.rcv_nxt + self.rcv_wnd
+        connection.rcv_adv = connection.rcv_nxt + self.rcv_wnd(parameters)
         connection.peer_mss = self.peer_mss
         if self.peer_wscale >= 0:
             connection.snd_wscale = self.peer_wscale
-            connection.rcv_wscale = window_shift(parameters)
+            connection.rcv_wscale = self.rcv_wscale
         connection.sack_permitted = self.sack_permitted
-        connection.timestamps = self.timestamps
-        connection.ts_recent = self.ts_recent
-        connection.ts_recent_at = self.ts_recent_at if self.timestamps else -1
+        connection.timestamps = self.ts_recent is not None
+        if self.ts_recent is not None:
+            connection.ts_recent = self.ts_recent
+            connection.ts_recent_at = now
         connection.update_mss()
         return connection
-
-
-def initial_window(mss: int, parameters: TcpParameters) -> int:
-    """The window of a SYN,ACK, which is never scaled (RFC 7323 §2.2): full segments, as many as fit."""
-    space = min(parameters.tcp_rmem[1] // 2, 65535)
-    return space - space % mss if space > mss else space

@@ -12,7 +12,8 @@ from typing import Final
 
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import SECOND, TcpParameters
-from synfin.tcp.request import Request, initial_window
+from synfin.tcp.request import Request
+from synfin.tcp.tcb import window_shift
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp_options import Options
 
@@ -92,12 +93,12 @@ def restored(
     """The request of which nothing was kept but the cookie `iss`, from the `options` of the ACK that brought it."""
     request = Request(flow, irs, iss, path_mss, offset, now)
     request.peer_mss = mss
-    request.rcv_wnd = initial_window(path_mss, parameters)
+    request.sent_at = -1
     if options.ts_val is not None and options.ts_ecr is not None and parameters.tcp_timestamps:
-        request.timestamps = True
         request.ts_recent = options.ts_val
         bits = options.ts_ecr & ((1 << _OPTION_BITS) - 1)
         shift = bits & _NO_WINDOW_SCALE
         request.peer_wscale = shift if shift != _NO_WINDOW_SCALE and parameters.tcp_window_scaling else -1
+        request.rcv_wscale = window_shift(parameters) if request.peer_wscale >= 0 else 0
         request.sack_permitted = bits & _SACK_BIT != 0 and parameters.tcp_sack != 0
     return request

@@ -66,6 +66,8 @@ def segment_arrives(tcb: Tcb, arrival: Arrival, now: int) -> None:
         # The SYN goes out again, now with an ACK. Text that came with the peer's SYN is not acknowledged and
         # will come again, once the connection is ESTABLISHED.
         tcb.sent.mark_all_lost()
+        tcb.retransmissions = 0
+        tcb.first_retransmission = -1
         tcb.why_lost = reasons.SIMULTANEOUS_SYN
 
 

@@ -138,6 +138,7 @@ class Tcb:
         "snd_wl2",
         "snd_wnd",
         "snd_wscale",
+        "soft_error",
         "ssthresh",
         "state",
         "syn_transmissions",
@@ -176,6 +177,8 @@ class Tcb:
         self.orphaned = False
         #: The errno that ended the connection, 0 if none did.
         self.error = 0
+        #: An errno that the network reported and that may pass (RFC 9293 §3.9.1.8), 0 if none.
+        self.soft_error = 0
         #: Bits of `readiness` on which something happened since the host looked.
         self.wake = 0
 

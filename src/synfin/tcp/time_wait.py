@@ -130,7 +130,7 @@ def segment_arrives(
             return outcome
     # First, check sequence number.
     length = segment.length
-    if flags & FIN and seq + length == rcv_nxt and not old:
+    if flags & (FIN | RST) == FIN and seq + length == rcv_nxt and not old:
         # The only thing that can arrive is the peer's FIN again: acknowledge it, and 2 MSL start anew.
         tw.expiry = now + parameters.tcp_timewait_len * SECOND
         return Outcome(

@@ -42,7 +42,7 @@ def _retransmission(tcb: Tcb, now: int) -> None:
     if len(tcb.sent) == 0:
         return
     if _gives_up(tcb, now):
-        end(tcb, states.GIVE_UP, ETIMEDOUT, now, reasons.GAVE_UP)
+        end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reasons.GAVE_UP)
         return
     tcb.retransmissions += 1
     if tcb.first_retransmission < 0:
@@ -89,7 +89,7 @@ def _persist(tcb: Tcb, now: int) -> None:
     if tcb.orphaned:
         retries = tcb.parameters.tcp_orphan_retries or ORPHAN_RETRIES
     if tcb.probes >= retries:
-        end(tcb, states.GIVE_UP, ETIMEDOUT, now, reasons.GAVE_UP)
+        end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reasons.GAVE_UP)
         return
     tcb.probes += 1
     tcb.probe_backoff += 1

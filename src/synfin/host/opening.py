@@ -1,0 +1,131 @@
+"""Opening connections and listeners on a host, passive and active (RFC 9293 §3.10.1)."""
+
+from __future__ import annotations
+
+from errno import EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH
+
+from synfin import reasons
+from synfin.host import addresses
+from synfin.host.transport import Transport
+from synfin.tcp import states
+from synfin.tcp.congestion import congestion_control
+from synfin.tcp.connection import Connection
+from synfin.tcp.errors import os_error
+from synfin.tcp.listener import Listener
+from synfin.tcp.recovery import NewReno
+from synfin.tcp.tcb import Identity
+
+
+def check_port(port: int) -> None:
+    """Raises OverflowError, as the standard socket does, if `port` does not fit 16 bits."""
+    if not 0 <= port <= 65535:
+        raise OverflowError("port must be 0-65535.")
+
+
+def listen(transport: Transport, address: bytes, port: int, backlog: int, now: int) -> Listener:
+    """A passive open at `address` (octets; the unspecified address for all of that version) and `port`.
+
+    Raises OSError: EADDRINUSE if the port has a listener there, EADDRNOTAVAIL if the address is not ours.
+    """
+    check_port(port)
+    unspecified = bytes(len(address))
+    if address != unspecified and not transport.is_own(address):
+        raise os_error(EADDRNOTAVAIL)
+    if port == 0:
+        parameters = transport.parameters
+        first, last = parameters.ip_local_port_range
+        port = transport.ports.choose(address, first, last, lambda port: not transport.listening(address, port))
+        if port < 0:
+            raise os_error(EADDRINUSE)
+    elif transport.listening(address, port):
+        raise os_error(EADDRINUSE)
+    backlog = min(max(backlog, 0), transport.parameters.somaxconn)
+    listener = Listener(
+        address, port, backlog, transport.parameters.tcp, transport.numbers, transport.tracer, transport.cookies
+    )
+    transport.listeners[address, port] = listener
+    if transport.tracer is not None:
+        flow = Identity(address, port, unspecified, 0).flow
+        transport.tracer.user_called(now, flow, "LISTEN")
+        transport.tracer.state_changed(
+            now, flow, states.NAMES[states.CLOSED], states.NAMES[listener.state], reasons.PASSIVE_OPEN
+        )
+    return listener
+
+
+def connect(
+    transport: Transport, address: bytes, port: int, now: int, local_address: bytes | None = None, local_port: int = 0
+) -> Connection:
+    """An active open towards `address` (octets) and `port`; the SYN goes out with the next poll.
+
+    Raises OSError: ENETUNREACH without a route or towards what is no host's address (RFC 9293 §3.9.1.1,
+    MUST-46), EADDRNOTAVAIL when the local end is not ours, is taken, or no port is left.
+    """
+    check_port(port)
+    check_port(local_port)
+    if addresses.is_unspecified(address):
+        # As Linux has it: the unspecified address is this host.
+        address = addresses.LOOPBACK_IPV4 if len(address) == 4 else addresses.LOOPBACK_IPV6
+    if not addresses.is_unicast(address) or transport.routes.is_broadcast(address):
+        raise os_error(ENETUNREACH)
+    via = transport.interface_towards(address)
+    if via < 0:
+        raise os_error(ENETUNREACH)
+    interface = transport.interfaces[via]
+    if local_address is None:
+        # RFC 9293 §3.9.1.1 (MUST-44): the network layer chooses.
+        local_address = address if transport.is_own(address) else interface.address_of_version(len(address))
+        if local_address is None:
+            raise os_error(ENETUNREACH)
+    elif not transport.is_own(local_address) or len(local_address) != len(address):
+        raise os_error(EADDRNOTAVAIL)
+    identity = _local_end(transport, local_address, local_port, address, port)
+    parameters = transport.parameters.tcp
+    iss = transport.numbers.iss(identity, now)
+    connection = Connection(
+        identity,
+        parameters,
+        iss,
+        transport.path_mss(interface, address, now),
+        congestion_control(parameters.tcp_congestion_control),
+        NewReno(iss),
+        transport.numbers.timestamp_offset(identity),
+        transport.tracer,
+    )
+    connection.via = via
+    transport.connections[identity.flow] = connection
+    transport.counters.add("TcpActiveOpens")
+    connection.open(now)
+    transport.schedule(connection)
+    return connection
+
+
+def _local_end(transport: Transport, address: bytes, port: int, remote_address: bytes, remote_port: int) -> Identity:
+    def free(candidate: int) -> bool:
+        flow = Identity(address, candidate, remote_address, remote_port).flow
+        return (
+            flow not in transport.connections
+            and flow not in transport.time_waits
+            and not transport.listening(address, candidate)
+        )
+
+    if port == 0:
+        first, last = transport.parameters.ip_local_port_range
+        destination = address + remote_address + remote_port.to_bytes(2, "big")
+        port = transport.ports.choose(destination, first, last, free)
+        if port < 0:
+            raise os_error(EADDRNOTAVAIL)
+    else:
+        flow = Identity(address, port, remote_address, remote_port).flow
+        if flow in transport.connections or flow in transport.time_waits:
+            raise os_error(EADDRNOTAVAIL)
+    return Identity(address, port, remote_address, remote_port)
+
+
+def close_listener(transport: Transport, listener: Listener, now: int) -> None:
+    """Ends listening. Connections that nobody accepted are reset, as Linux does."""
+    transport.listeners.pop((listener.local_address, listener.local_port), None)
+    for connection in listener.close():
+        connection.orphaned = True
+        connection.abort(now)
+        transport.settle(connection, now)

@@ -1,0 +1,117 @@
+"""Parameters under the names that sysctl(8) knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from synfin.host.parameters import Parameters
+from synfin.tcp.parameters import TcpParameters
+
+# Linux has these as constants only (`TcpParameters` says so).
+OUR_OWN = {"net.ipv4.tcp_timewait_len", "net.ipv4.tcp_delack_min"}
+# Sizes that Linux works out from the machine's memory when it boots.
+OF_THE_MACHINE = {
+    "net.ipv4.tcp_max_tw_buckets",
+    "net.ipv4.tcp_max_syn_backlog",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+    "net.ipv4.tcp_congestion_control",
+}
+
+
+def test_names() -> None:
+    names = Parameters().names()
+    assert names == sorted(names)
+    assert "net.ipv4.tcp_syn_retries" in names
+    assert {"net.ipv4.ip_default_ttl", "net.ipv4.ip_local_port_range", "net.core.somaxconn"} <= set(names)
+    assert len(names) == len(TcpParameters.__slots__) + 3
+
+
+def test_each_can_be_read_and_written_back() -> None:
+    parameters = Parameters()
+    for name in parameters.names():
+        value = parameters.get(name)
+        text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        parameters.set(name, f"  {text}\n")
+        assert parameters.get(name) == value
+        assert type(parameters.get(name)) is type(value)
+
+
+def test_set_reaches_what_connections_read() -> None:
+    parameters = Parameters()
+    parameters.set("net.ipv4.tcp_syn_retries", "2")
+    parameters.set("net.ipv4.tcp_rmem", "4096 8192\t16384")
+    parameters.set("net.ipv4.ip_local_port_range", "1024 65535")
+    assert parameters.tcp.tcp_syn_retries == 2
+    assert parameters.tcp.tcp_rmem == (4096, 8192, 16384)
+    assert parameters.ip_local_port_range == (1024, 65535)
+    # Another host has its own.
+    assert Parameters().tcp.tcp_syn_retries == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("net.ipv4.tcp_syn_retries", "many"),
+        ("net.ipv4.tcp_syn_retries", "1.5"),
+        ("net.ipv4.tcp_syn_retries", ""),
+        ("net.ipv4.tcp_syn_retries", "1 2"),
+        ("net.ipv4.tcp_syn_retries", "-1"),
+        ("net.ipv4.tcp_rmem", "1 2"),
+        ("net.ipv4.tcp_rmem", "3 2 1"),
+        ("net.ipv4.ip_local_port_range", "60000 40000"),
+    ],
+)
+def test_values_that_do_not_fit(name: str, text: str) -> None:
+    parameters = Parameters()
+    before = parameters.get(name)
+    with pytest.raises(ValueError):
+        parameters.set(name, text)
+    assert parameters.get(name) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("net.ipv4.tcp_congestion_control", "nonsense"),
+        ("net.ipv4.ip_local_port_range", "0 99999"),
+        ("net.ipv4.ip_default_ttl", "0"),
+        ("net.ipv4.ip_default_ttl", "256"),
+        ("net.ipv4.tcp_min_snd_mss", "0"),
+        ("net.ipv4.tcp_wmem", "0 0 0"),
+        ("net.ipv4.tcp_rmem", "0 0 0"),
+    ],
+)
+def test_values_that_would_break_the_host(name: str, text: str) -> None:
+    """Linux refuses each of them: EINVAL, ENOENT for an unknown congestion control."""
+    with pytest.raises(ValueError):
+        Parameters().set(name, text)
+
+
+@pytest.mark.parametrize("name", ["", "tcp_syn_retries", "net.ipv4.", "net.ipv4.nonsense", "net.ipv4.__init__"])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(KeyError):
+        Parameters().get(name)
+    with pytest.raises(KeyError):
+        Parameters().set(name, "1")
+
+
+def test_the_names_and_defaults_are_those_of_this_kernel() -> None:
+    parameters = Parameters()
+    compared = 0
+    for name in parameters.names():
+        path = Path("/proc/sys", *name.split("."))
+        if name in OUR_OWN or not path.exists():
+            continue
+        compared += 1
+        if name in OF_THE_MACHINE:
+            continue
+        value = parameters.get(name)
+        text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        if name == "net.ipv4.tcp_rto_max_ms" or name == "net.ipv4.tcp_syn_linear_timeouts":
+            continue
+        assert path.read_text().split() == text.split(), name
+    if not compared:
+        pytest.skip("no kernel to compare with")
