@@ -69,6 +69,15 @@ def test_table_6_of_the_rfc() -> None:
     assert c.reassembly.ranges() == [(c.rcv_nxt + window - 1, c.rcv_nxt + window)]
 
 
+def test_what_a_scaled_window_was_rounded_up_to_is_taken() -> None:
+    # RFC 9293 §3.8.6 (SHLD-14): what was offered on the wire is not refused.
+    c = established(Options(mss=1460, window_scale=7))
+    assert (c.rcv_wnd, c.rcv_wscale) == (64_240, 7)
+    offered = (64_240 + 127) // 128 * 128
+    c.segment_arrives(segment(c, offered - 10, payload=bytes(10)), 0)
+    assert c.reassembly.ranges() == [(c.rcv_nxt + offered - 10, c.rcv_nxt + offered)]
+
+
 @pytest.mark.row("B2")
 def test_what_overlaps_the_left_edge_is_cut() -> None:
     c = established()

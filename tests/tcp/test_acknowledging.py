@@ -139,6 +139,28 @@ def test_the_delay_adapts_to_the_gaps(gap: int, delays: tuple[int, int, int]) ->
     assert tuple(seen) == delays
 
 
+def test_the_delay_comes_back_to_40_ms() -> None:
+    a = Acknowledging(TcpParameters())
+    for now in (0, 30, 60):
+        a.data_received(100, 1460, 64240, 200 * MS, now * MS)
+    assert a.delay == 55 * MS
+    a.data_received(100, 1460, 64240, 200 * MS, 65 * MS)
+    assert a.delay == 55 * MS // 2 + 20 * MS
+
+
+def test_after_a_duplicate_acknowledgments_are_quick_again() -> None:
+    # The peer sent again what had arrived: it is in trouble, and needs to hear at once.
+    w = quiet_server()
+    w.run_for(100 * MS)
+    assert w.server.tcb.acknowledging.quick == 0
+    w.inject("server", [m.segment for m in w.messages if by_client(data)(m)][-1])
+    since, start = len(w.messages), w.now
+    w.client.send(b"z" * 100)
+    w.run_for(SECOND)
+    acks = [m.time - start for m in w.messages[since:] if m.sender == "server"]
+    assert acks == [10 * MS]
+
+
 def test_the_delay_never_exceeds_200_ms() -> None:
     a = Acknowledging(TcpParameters())
     a.data_received(100, 1460, 64240, 120 * SECOND, 0)

@@ -22,7 +22,7 @@ from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, Options, Segment, encode_header
 
-EXAMPLES = int(os.environ.get("SYNFIN_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("SYNFIN_EXAMPLES", "90"))
 STATES = [states.NAMES[state] for state in states.STATES if state != states.LISTEN]
 JUNK = random.Random(1).randbytes(65_535)
 
@@ -232,6 +232,7 @@ def test_a_time_wait(blows: list[Blow]) -> None:
         assert after == before or (after == now + 60 * SECOND and segment.flags & FIN)
 
 
+@settings(max_examples=EXAMPLES)
 @given(BLOWS)
 def test_closed(blows: list[Blow]) -> None:
     for blow in blows:

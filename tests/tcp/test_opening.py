@@ -295,6 +295,18 @@ def test_a_syn_ack_that_echoes_what_was_never_sent_is_reset() -> None:
     assert states.NAMES[c.state] == "SYN-SENT"
 
 
+@pytest.mark.row("A6")
+@pytest.mark.parametrize(("offered", "used"), [(0, 0), (14, 14), (15, 14), (255, 14)])
+def test_a_window_scale_above_14_is_used_as_14(offered: int, used: int) -> None:
+    # RFC 7323 §2.3
+    c = make_connection(CLIENT)
+    c.open(0)
+    c.poll_transmit(0, 1500)
+    c.segment_arrives(Segment(80, 49152, 5, c.iss + 1, SYN | ACK, 9, Options(window_scale=offered)), 0)
+    assert (c.snd_wscale, c.rcv_wscale) == (used, 7)
+    assert c.snd_wnd == 9
+
+
 def test_the_user_closes_or_aborts_in_syn_sent() -> None:
     for ends in ("close", "abort", "release"):
         c = make_connection(CLIENT)

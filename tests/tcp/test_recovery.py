@@ -69,6 +69,18 @@ def test_congestion_avoidance_adds_one_segment_for_each_window() -> None:
 
 
 @pytest.mark.row("B5")
+def test_octets_beyond_a_window_count_for_the_next() -> None:
+    c = established()
+    c.cwnd = c.ssthresh = 10 * MSS
+    seen = []
+    for _ in range(3):
+        c.congestion.acknowledged(c, 7 * MSS, 0)
+        seen.append(c.cwnd // MSS)
+    # 7; 14 - 10 = 4; 11 - 11 = 0
+    assert seen == [10, 11, 12]
+
+
+@pytest.mark.row("B5")
 def test_slow_start_ends_at_ssthresh_exactly() -> None:
     c = sending()
     c.ssthresh = 12 * MSS + 100
@@ -162,6 +174,20 @@ def test_a_timeout_halves_ssthresh_once_and_begins_with_one_segment() -> None:
     ack(c, 10, now + 3 * MS)
     assert not c.recovery.in_recovery()
     assert c.cwnd > 5 * MSS
+
+
+def test_a_retransmitted_superpacket_is_of_full_segments() -> None:
+    c = established()
+    c.send(bytes(10 * MSS), 0)
+    assert c.poll_transmit(0, 65_000) is not None
+    now = c.next_deadline()
+    c.deadline_reached(now)
+    assert poll(c, now) == [0]
+    c.segment_arrives(Segment(80, 49152, c.rcv_nxt, c.snd_una + MSS + 700, ACK, 65535), now + MS)
+    assert c.cwnd == 2 * MSS + 700
+    segment = c.poll_transmit(now + MS, 65_000)
+    assert segment is not None
+    assert (segment.payload_length, segment.segment_size) == (2 * MSS, MSS)
 
 
 def test_a_second_timeout_of_the_same_recovery_keeps_ssthresh() -> None:

@@ -7,11 +7,11 @@ import itertools
 
 import pytest
 from tests.tcp.test_acceptance import established
-from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, by_server, data, everything
+from tests.tcp.world import CLIENT, MS, SECOND, World, bare_ack, by_client, by_server, data, everything, make_connection
 
 from synfin.tcp import timers
 from synfin.tcp.parameters import TcpParameters
-from synfin.wire.tcp import ACK, FIN, Segment
+from synfin.wire.tcp import ACK, FIN, SYN, Options, Segment
 
 
 def buffers(octets: int) -> TcpParameters:
@@ -191,6 +191,21 @@ def test_the_override_timer_sends_into_a_silly_window() -> None:
     assert segment is not None
     assert segment.payload_length == 640
     assert tcb.poll_transmit(deadline, 1500) is None
+
+
+@pytest.mark.row("B4")
+@pytest.mark.parametrize(("window", "sent"), [(999, None), (1000, 1000)])
+def test_half_of_the_largest_window_by_hand(window: int, sent: int | None) -> None:
+    # RFC 9293 §3.8.6.2.1, (3): Fs = 1/2 of the largest window that the peer ever offered, here 2000.
+    c = make_connection(CLIENT)
+    c.open(0)
+    c.poll_transmit(0, 1500)
+    c.segment_arrives(Segment(80, 49152, 7, c.iss + 1, SYN | ACK, 2000, Options(mss=1460)), 0)
+    assert c.poll_transmit(0, 1500) is not None
+    c.segment_arrives(Segment(80, 49152, 8, c.iss + 1, ACK, window), 0)
+    c.send(bytes(5000), 0)
+    segment = c.poll_transmit(0, 1500)
+    assert (segment.payload_length if segment else None) == sent
 
 
 def test_half_of_the_largest_window_is_worth_sending() -> None:

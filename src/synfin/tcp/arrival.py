@@ -162,8 +162,7 @@ def _check_rst(tcb: Tcb, arrival: Arrival, now: int) -> None:
         error = ECONNREFUSED
     elif tcb.state == states.CLOSE_WAIT:
         error = EPIPE
-    elif tcb.state in (states.CLOSING, states.LAST_ACK):
-        error = 0
+    # In CLOSING and LAST-ACK the RFC has nobody to tell; but what was written may not have arrived.
     else:
         error = ECONNRESET
     end(tcb, states.RCV_RST, error, now, reasons.RESET_RECEIVED)

@@ -47,7 +47,7 @@ def switch(tcb: Tcb, on: bool, now: int) -> None:
 def restart(tcb: Tcb, now: int) -> None:
     """Begins to wait, as after a change of the settings or the end of the handshake."""
     keepalive = tcb.keepalive
-    if keepalive is not None and tcb.state in states.SYNCHRONIZED:
+    if keepalive is not None and tcb.state in states.SYNCHRONIZED and tcb.state != states.TIME_WAIT:
         tcb.start_timer(timers.KEEPALIVE, now + keepalive.time, now)
 
 
