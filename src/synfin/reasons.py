@@ -118,6 +118,19 @@ LOST_IN_BURST: Final = Reason("lost-in-burst", "")
 PARTITIONED: Final = Reason("partitioned", "")
 DROPPED_BY_QUEUE: Final = Reason("dropped-by-queue", "RFC 7567 §4.2")
 
+# --- what machines in the middle do, and hosts that go down ------------------------------------------------------
+TTL_OVER: Final = Reason("ttl-over", "RFC 1812 §5.3.1")
+NO_ROUTE: Final = Reason("no-route", "RFC 1812 §4.3.3.1")
+NOBODY_AT_ADDRESS: Final = Reason("nobody-at-address", "RFC 1812 §4.3.3.1")
+TOO_BIG: Final = Reason("too-big", "RFC 1191 §4")
+NOT_FORWARDED: Final = Reason("not-forwarded", "RFC 1812 §5.3.7")
+NOT_TRANSLATED: Final = Reason("not-translated", "RFC 3022 §4")
+CONVERSATION_UNKNOWN: Final = Reason("conversation-unknown", "RFC 5382 §5")
+CONVERSATIONS_FULL: Final = Reason("conversations-full", "RFC 5382 §5")
+FIREWALL_DROPPED: Final = Reason("firewall-dropped", "RFC 2979 §2")
+FIREWALL_REJECTED: Final = Reason("firewall-rejected", "RFC 2979 §2")
+HOST_DOWN: Final = Reason("host-down", "RFC 9293 §3.5.1")
+
 
 #: Verdicts that mean: nothing of the segment was used.
 DROPS: Final = frozenset(

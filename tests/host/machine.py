@@ -22,7 +22,12 @@ OURS_6, THEIRS_6 = "2001:db8::1", "2001:db8::2"
 
 
 def tcp(
-    source: str, source_port: int, destination: str, destination_port: int, segment: Segment | None = None, **fields: int
+    source: str,
+    source_port: int,
+    destination: str,
+    destination_port: int,
+    segment: Segment | None = None,
+    **fields: int,
 ) -> Packet:
     """A packet with a bare segment of these `fields` (seq, ack, flags, wnd), or with `segment`."""
     if segment is None:

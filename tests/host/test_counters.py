@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.host.machine import MS, OURS, OURS_6, SECOND, THEIRS, THEIRS_6, Machine, Peer, peer_in, tcp
 
 from synfin import reasons
 from synfin.host import addresses, counters
@@ -13,13 +14,10 @@ from synfin.tcp.connection import Connection
 from synfin.wire import errors
 from synfin.wire.ip import PROTOCOL_ICMP, PROTOCOL_ICMPV6, IcmpMessage, Packet, octets
 from synfin.wire.tcp import ACK, FIN, PSH, SYN, Options, Segment
-from tests.host.machine import MS, OURS, OURS_6, SECOND, THEIRS, THEIRS_6, Machine, Peer, peer_in, tcp
 
 SYN_4 = octets(tcp(THEIRS, 40000, OURS, 80, flags=SYN))
 SYN_6 = octets(tcp(THEIRS_6, 40000, OURS_6, 80, flags=SYN))
-WITH_OPTION = octets(
-    tcp(THEIRS, 40000, OURS, 80, Segment(40000, 80, 0, 0, SYN, 0, Options(mss=1460)))
-)
+WITH_OPTION = octets(tcp(THEIRS, 40000, OURS, 80, Segment(40000, 80, 0, 0, SYN, 0, Options(mss=1460))))
 ECHO_4 = octets(Packet(addresses.packed(THEIRS), addresses.packed(OURS), PROTOCOL_ICMP, IcmpMessage(8, 0, 1, b"d")))
 ECHO_6 = octets(
     Packet(addresses.packed(THEIRS_6), addresses.packed(OURS_6), PROTOCOL_ICMPV6, IcmpMessage(128, 0, 1, b"d"))

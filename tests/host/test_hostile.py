@@ -5,12 +5,12 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from tests.host.machine import MS, OURS, OURS_6, STATES, THEIRS, THEIRS_6, Machine, Peer, peer_in, tcp
 
 from synfin.host.parameters import Parameters
 from synfin.wire.ip import IcmpMessage, Packet, octets
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, Options, Segment
-from tests.host.machine import MS, OURS, OURS_6, STATES, THEIRS, THEIRS_6, Machine, Peer, peer_in, tcp
 
 KINDS = (0, SYN, ACK, SYN | ACK, FIN | ACK, RST, RST | ACK, PSH | ACK, SYN | FIN, FIN, 0x3F, 0x1FF)
 NEAR = (0, 0, 0, 1, -1, 10, -10, 1000, -1000, 65535, 1 << 31, -70_000)
@@ -60,7 +60,9 @@ def random_packet(m: Machine, peers: list[Peer], random: Random) -> Packet | byt
         return random.randbytes(random.randrange(80))
     if draw < 0.1:
         ours, theirs = random.choice(((OURS, THEIRS), (OURS_6, THEIRS_6)))
-        message = IcmpMessage(random.getrandbits(8), random.getrandbits(8), random.getrandbits(32), random.randbytes(40))
+        message = IcmpMessage(
+            random.getrandbits(8), random.getrandbits(8), random.getrandbits(32), random.randbytes(40)
+        )
         base = tcp(theirs, 1, ours, 1)
         return Packet(base.source, base.destination, random.choice((1, 58)), message)
     payload = random.randbytes(random.choice((0, 0, 0, 1, 20, 1400)))
@@ -135,7 +137,7 @@ def test_answers_are_no_larger_than_questions() -> None:
     """No amplifier: to segments that belong to no connection the answer is a bare header. Only a SYN,ACK is larger
     than the barest SYN, by the MSS that it must tell (RFC 9293 §3.7.1)."""
     random = Random(1)
-    m, peers = world()
+    m, _ = world()
     for number in range(3000):
         ours, theirs = random.choice(((OURS, THEIRS), (OURS_6, THEIRS_6)))
         segment = Segment(

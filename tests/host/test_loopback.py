@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+from tests.host.machine import OURS, OURS_6, SECOND, Machine
 
 from synfin.host.host import LOOPBACK_MTU
 from synfin.tcp.connection import Connection
 from synfin.tcp.timers import NEVER
-from tests.host.machine import OURS, OURS_6, SECOND, Machine
 
 ADDRESSES = ["127.0.0.1", "127.1.2.3", "::1", OURS, OURS_6, "0.0.0.0", "::"]
 
@@ -60,10 +62,8 @@ def test_big_transfers_both_ways(address: str) -> None:
     unsent, received = list(data), [bytearray(), bytearray()]
     for _ in range(10_000):
         for n in (0, 1):
-            try:
+            with suppress(BlockingIOError):
                 unsent[n] = unsent[n][m.host.send(ends[n], unsent[n], m.now) :]
-            except BlockingIOError:
-                pass
             assert m.poll() == []
             received[1 - n] += read(m, ends[1 - n])
         if unsent == [b"", b""] and [len(got) for got in received] == [len(sent) for sent in reversed(data)]:

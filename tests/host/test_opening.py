@@ -5,12 +5,12 @@ from __future__ import annotations
 from errno import EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH
 
 import pytest
+from tests.host.machine import OURS, OURS_6, SECOND, SECRET, THEIRS, THEIRS_6, Machine, Peer, segment_of
 
 from synfin.host import addresses
 from synfin.host.host import Host
 from synfin.host.parameters import Parameters
 from synfin.wire.tcp import ACK, RST, SYN
-from tests.host.machine import OURS, OURS_6, SECOND, SECRET, THEIRS, THEIRS_6, Machine, Peer, segment_of
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_the_backlog() -> None:
     listener = m.host.listen(OURS, 80, 1, m.now)
     for port in (1, 2):
         Peer(m, port).opens()
-    assert [row.receive_queue for row in m.host.connections()][0] == 2
+    assert m.host.connections()[0].receive_queue == 2
     assert Peer(m, 3).says(SYN) == []
     assert m.host.counters["TcpExtListenOverflows"] == 1
     m.host.accept(listener)

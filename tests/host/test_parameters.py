@@ -110,8 +110,6 @@ def test_the_names_and_defaults_are_those_of_this_kernel() -> None:
             continue
         value = parameters.get(name)
         text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        if name == "net.ipv4.tcp_rto_max_ms" or name == "net.ipv4.tcp_syn_linear_timeouts":
-            continue
         assert path.read_text().split() == text.split(), name
     if not compared:
         pytest.skip("no kernel to compare with")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import strategies as st
 
 from synfin import reasons
 from synfin.events import (
@@ -189,7 +190,70 @@ class World:
         self.change(end, "CLOSED", reasons.TWO_MSL_OVER)
 
 
+_STATES = (
+    "CLOSED",
+    "LISTEN",
+    "SYN-SENT",
+    "SYN-RECEIVED",
+    "ESTABLISHED",
+    "FIN-WAIT-1",
+    "FIN-WAIT-2",
+    "CLOSE-WAIT",
+    "CLOSING",
+    "LAST-ACK",
+    "TIME-WAIT",
+)
+numbers = st.integers(0, 0xFFFFFFFF)
+names = st.text(max_size=150) | st.sampled_from(["client", "server", "服务器" * 30])
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Anything that two hosts may tell, sense or not."""
+    made = World(draw(numbers), draw(numbers), (draw(names), draw(names)), wire=draw(st.booleans()))
+    packets: list[tuple[int, Packet, int]] = []
+    for _ in range(draw(st.integers(1, 12))):
+        end = draw(st.integers(0, 1))
+        made.time += draw(st.sampled_from([0, 1, 10**6, 10**12, 10**30]))
+        what = draw(st.sampled_from(["send", "carry", "arrive", "lose", "change", "call"]))
+        state = draw(st.sampled_from(("", *_STATES)))
+        reason = draw(st.sampled_from(reasons.all_reasons()))
+        if what == "call":
+            made.call(end, draw(names), draw(st.integers(0, 10**40)))
+        elif what == "change":
+            made.change(end, state, reason)
+        elif what == "carry":
+            flags = draw(st.sampled_from([SYN, SYN | ACK, ACK, FIN | ACK]))
+            made.carry(end, flags, draw(st.integers(0, 3)), state, "", reason, reason)
+        elif what == "send" or not packets:
+            blocks = tuple(draw(st.lists(st.tuples(numbers, numbers), max_size=4)))
+            options = Options(
+                mss=draw(st.none() | st.integers(0, 65535)),
+                window_scale=draw(st.none() | st.integers(0, 255)),
+                sack_permitted=draw(st.booleans()),
+                ts_val=draw(st.none() | numbers),
+                ts_ecr=draw(numbers),
+                sack=blocks,
+            )
+            flags, wnd = draw(st.integers(0, 0x1FF)), draw(st.integers(0, 65535))
+            packet = made.packet(end, flags, 0, draw(numbers), draw(numbers), options, wnd)
+            packets.append((end, packet, made.send(end, packet, state, reason, reason)))
+        else:
+            end, packet, number = draw(st.sampled_from(packets))
+            if what == "lose":
+                made.lose(end, packet, number)
+            else:
+                made.arrive(1 - end, packet, number, state, reason, draw(st.booleans()))
+    return made
+
+
 @pytest.fixture(scope="session")
 def world() -> type[World]:
     """The class, so that a test (one of Hypothesis' too) makes a world whenever it needs one."""
     return World
+
+
+@pytest.fixture(scope="session")
+def any_world() -> st.SearchStrategy[World]:
+    """Worlds in which anything may be told."""
+    return worlds()

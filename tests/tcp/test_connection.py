@@ -189,7 +189,7 @@ def test_a_reset_in_closing_and_last_ack_is_told(name: str) -> None:
     """The RFC has nobody to tell there; Linux tells who still holds the socket, whose data may not have arrived."""
     c = in_state(name)
     c.segment_arrives(segment(c, 0, RST), 0)
-    assert (c.status().state, c.error) == ("CLOSED", ECONNRESET)
+    assert (c.status().state, c.error) == ("CLOSED", errno.ECONNRESET)
     assert c.next_deadline() == NEVER
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from synfin.events import Event
-from synfin.link.faults import LossRule, NthMatch
 from synfin.show.history import History
-from synfin.sim import Network, Node
+from synfin.sim import Network, NetworkFault, Node, World
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
 from synfin.tcp.states import ESTABLISHED
@@ -75,19 +74,18 @@ class _Server:
             self.node.send(connection, b"Hello, Client!")
 
 
-def run(seed: int = 0, faults: tuple[LossRule, ...] = ()) -> list[Event]:
-    """Runs the scenario to its end, and returns its trace. `faults` decide which packets are lost."""
-    events: list[Event] = []
-    network = Network(seed, events.append)
+def scenario(network: Network) -> None:
+    """A client, a server, a wire between them, and a program on each."""
     client = network.host("client")
     server = network.host("server")
-    wire = network.wire(client, f"{CLIENT}/24", server, f"{SERVER}/24", delay=DELAY)
-    for fault in faults:
-        wire.lose(fault)
+    network.wire(client, f"{CLIENT}/24", server, f"{SERVER}/24", delay=DELAY)
     _Server(network, server)
     _Client(network, client)
-    network.run()
-    return events
+
+
+def run(seed: int = 0, faults: tuple[NetworkFault | str, ...] = ()) -> list[Event]:
+    """Runs the scenario to its end, and returns its trace. `faults` act on the wire, in this order."""
+    return World(scenario, seed, faults).events
 
 
 def run_and_lose(message: int, seed: int = 0) -> list[Event]:
@@ -95,8 +93,8 @@ def run_and_lose(message: int, seed: int = 0) -> list[Event]:
 
     Both histories are the same up to there. Raises ValueError if there is no such message.
     """
-    history = History.from_events(run(seed))
-    transmission = history.message(message)
+    world = World(scenario, seed)
+    transmission = History.from_events(world.events).message(message)
     if transmission is None or transmission.number is None:
         raise ValueError(f"there is no message {message}")
-    return run(seed, (NthMatch(lambda packet: True, transmission.number),))
+    return world.again(f"lose packet {transmission.number}").events

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
+from synfin.tcp.timers import NEVER
+
 if TYPE_CHECKING:
     from synfin.wire.ip import Packet
 
@@ -55,6 +57,11 @@ class Link(ABC):
     def room(self) -> int:
         """The largest packet that `send` takes, in octets."""
 
+    @property
+    def aggregates(self) -> bool:
+        """Whether runs of segments come in as superpackets already; if not, whoever receives may merge them."""
+        return False
+
     @abstractmethod
     def fileno(self) -> int:
         """The descriptor to wait on, for reading and for writing (level-triggered)."""
@@ -75,6 +82,16 @@ class Link(ABC):
 
         A packet that the device refuses is dropped and counted, as on any network.
         """
+
+    def next_deadline(self) -> int:
+        """When to call `deadline_reached` (nanoseconds of the monotonic clock); NEVER if nothing waits.
+
+        To be asked anew after every other call.
+        """
+        return NEVER
+
+    def deadline_reached(self, now: int) -> None:  # noqa: B027 (most have nothing to wait for)
+        """Let what the link held back go. Ask `receive` afterwards: frames may have become ready."""
 
     @abstractmethod
     def close(self) -> None:
@@ -97,6 +114,10 @@ class WrappedLink(Link):
     def room(self) -> int:
         return self.inner.room
 
+    @property
+    def aggregates(self) -> bool:
+        return self.inner.aggregates
+
     def fileno(self) -> int:
         return self.inner.fileno()
 
@@ -105,6 +126,12 @@ class WrappedLink(Link):
 
     def send(self, packet: Packet) -> bool:
         return self.inner.send(packet)
+
+    def next_deadline(self) -> int:
+        return self.inner.next_deadline()
+
+    def deadline_reached(self, now: int) -> None:
+        self.inner.deadline_reached(now)
 
     def close(self) -> None:
         self.inner.close()

@@ -153,6 +153,10 @@ class Tun(Link):
     ) -> None:
         self.close()
 
+    @property
+    def aggregates(self) -> bool:
+        return self.offload
+
     def fileno(self) -> int:
         return self._fd
 

@@ -7,10 +7,11 @@ from math import floor, log10
 from typing import Final
 
 from synfin.show.canvas import FAINT, INK, MUTED, PAPER, Canvas, Point
-from synfin.show.text_width import text_width
+from synfin.show.text_width import fitted, text_width
 
 TICK_SIZE: Final = 14.0
 LEGEND_SIZE: Final = 14.5
+_LONGEST: Final = 1e6
 
 
 class Scale:
@@ -42,6 +43,8 @@ def _round_up(value: float) -> float:
 
 def number_text(value: float) -> str:
     """A tick's value, as short as it can be."""
+    if abs(value) >= _LONGEST:
+        return f"{value:.3g}"
     return f"{value:.6f}".rstrip("0").rstrip(".") or "0"
 
 
@@ -78,7 +81,8 @@ class Panel:
         x, y = self.x, self.y
         canvas.line([(x.start, y.end), (x.start, y.start), (x.end, y.start)], INK, 1.5)
         for tick in y.ticks(9):
-            canvas.text((x.start - 8, y(tick) + 5), number_text(tick), TICK_SIZE, MUTED, anchor="end")
+            text = fitted(number_text(tick), x.start - 12, TICK_SIZE)
+            canvas.text((x.start - 8, y(tick) + 5), text, TICK_SIZE, MUTED, anchor="end")
         canvas.text((x.start - 44, y.end - 12), name, LEGEND_SIZE, INK, bold=True)
         if not below:
             return

@@ -53,6 +53,7 @@ _TIME: Final = frozenset(
         reasons.TIME_WAIT_OVERFLOW,
         reasons.FIN_WAIT_2_OVER,
         reasons.GAVE_UP,
+        reasons.HOST_DOWN,
     )
 )
 _OWN: Final = _USER | _TIME

@@ -282,6 +282,7 @@ class Layout:
         return [
             ((first + step * away, y + lower), away / 4 + abs(lower + 3) / 4)
             for away in (0.0, 20.0, 40.0, 80.0, 120.0)
+            if not away or away + width + 2 * _PAD <= self._right - self._left
             for lower in (-3.0, 5.0, 12.0)
         ]
 

@@ -100,4 +100,16 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "lost-in-burst": N_("lost in a burst of losses"),
     "partitioned": N_("the network is partitioned"),
     "dropped-by-queue": N_("dropped by the queue, to warn of congestion"),
+    # what machines in the middle do, and hosts that go down
+    "ttl-over": N_("the TTL ran out on the way"),
+    "no-route": N_("a router knows no way to that network"),
+    "nobody-at-address": N_("nobody has that address on the last network"),
+    "too-big": N_("too big for the next hop, and not to be fragmented"),
+    "not-forwarded": N_("routers pass on only what goes from one host to one"),
+    "not-translated": N_("nothing that this NAT can translate"),
+    "conversation-unknown": N_("the NAT or firewall knows no such connection any more"),
+    "conversations-full": N_("the table of the NAT or firewall is full"),
+    "firewall-dropped": N_("dropped by a firewall, in silence"),
+    "firewall-rejected": N_("rejected by a firewall, which says so"),
+    "host-down": N_("the host went down and forgot everything"),
 }

@@ -62,7 +62,7 @@ _ROUTES: Final[Mapping[tuple[str, str], _Route]] = {
     ("LISTEN", "CLOSED"): _Route([(540, 155), (540, 107)], (552, 136)),
     ("CLOSED", "SYN-SENT"): _Route([(598, 74), (880, 74), (880, 249)], (870, 67), "end"),
     ("SYN-SENT", "CLOSED"): _Route([(830, 249), (830, 98), (598, 98)], (820, 116), "end"),
-    ("LISTEN", "SYN-SENT"): _Route([(598, 178), (800, 178), (800, 249)], (612, 171)),
+    ("LISTEN", "SYN-SENT"): _Route([(598, 178), (800, 178), (800, 249)], (790, 171), "end"),
     ("LISTEN", "SYN-RECEIVED"): _Route([(422, 178), (170, 178), (170, 249)], (378, 171), "end"),
     ("SYN-SENT", "SYN-RECEIVED"): _Route([(762, 272), (258, 272)], (510, 265), "middle"),
     ("SYN-SENT", "ESTABLISHED"): _Route([(850, 295), (850, 362), (598, 362)], (838, 355), "end"),
@@ -72,14 +72,14 @@ _ROUTES: Final[Mapping[tuple[str, str], _Route]] = {
     ("ESTABLISHED", "FIN-WAIT-1"): _Route([(422, 384), (200, 384), (200, 449)], (212, 402)),
     ("ESTABLISHED", "CLOSE-WAIT"): _Route([(598, 384), (850, 384), (850, 449)], (838, 402), "end"),
     ("FIN-WAIT-1", "FIN-WAIT-2"): _Route([(140, 495), (140, 549)], (158, 527)),
-    ("FIN-WAIT-1", "CLOSING"): _Route([(258, 464), (510, 464), (510, 549)], (272, 457)),
+    ("FIN-WAIT-1", "CLOSING"): _Route([(258, 464), (510, 464), (510, 549)], (326, 457)),
     ("FIN-WAIT-1", "TIME-WAIT"): _Route([(258, 482), (334, 482), (334, 650), (422, 650)], (344, 504)),
     ("FIN-WAIT-2", "TIME-WAIT"): _Route([(200, 595), (200, 672), (422, 672)], (212, 665)),
     ("FIN-WAIT-2", "CLOSED"): _Route([(140, 595), (140, 704), (850, 704), (850, 691)], (152, 697), "start", _END),
     ("CLOSING", "TIME-WAIT"): _Route([(510, 595), (510, 641)], (522, 622)),
     ("CLOSE-WAIT", "LAST-ACK"): _Route([(850, 495), (850, 549)], (868, 527)),
     ("LAST-ACK", "CLOSED"): _Route([(850, 595), (850, 637)], (832, 622), "end", _END),
-    ("TIME-WAIT", "CLOSED"): _Route([(598, 664), (758, 664)], (688, 657), "middle", _END),
+    ("TIME-WAIT", "CLOSED"): _Route([(598, 664), (758, 664)], (688, 687), "middle", _END),
 }
 
 

@@ -1,162 +1,67 @@
-"""A network of hosts in virtual time: the driver that jumps from one deadline to the next."""
+"""A network in virtual time: its devices, wires and names, and the clock that jumps from event to event."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2s
+from ipaddress import ip_address, ip_interface
 from random import Random
+from socket import EAI_NONAME, gaierror
 
 from synfin.events import Sink, Tracer
-from synfin.host.host import Host
-from synfin.host.interface import Interface
+from synfin.host import addresses
 from synfin.host.parameters import Parameters
+from synfin.link.faults import Partition, Reboot
+from synfin.sim.device import Device
+from synfin.sim.far_end import FarEnd
+from synfin.sim.firewall import Firewall
+from synfin.sim.nat import Nat
+from synfin.sim.node import Changed, Node
+from synfin.sim.placing import NetworkFault, OnWire, check_wire_name, parse_network_fault
+from synfin.sim.router import Router
+from synfin.sim.routing import route_all
 from synfin.sim.schedule import Schedule
-from synfin.sim.wires import Direction, Wire
-from synfin.tcp.connection import Connection
-from synfin.tcp.listener import Listener
-from synfin.tcp.reassembly import Piece
-from synfin.tcp.timers import NEVER
-from synfin.wire.ip import Packet
+from synfin.sim.switch import Switch
+from synfin.sim.wires import Wire
 
-#: What a program that lives on a node is told: something happened on this connection or listener.
-Changed = Callable[[Connection | Listener], None]
-
-
-class Node:
-    """A host in a network, with the driver that serves it.
-
-    The users' calls are the host's, at the network's time; the packets that follow leave at once. `changed` is
-    called, if set, for each connection or listener on which something happened.
-    """
-
-    __slots__ = ("_armed", "_busy", "_network", "_outputs", "changed", "host")
-
-    def __init__(self, network: Network, host: Host) -> None:
-        self._network = network
-        self.host = host
-        self.changed: Changed | None = None
-        self._outputs: list[tuple[Interface, Direction]] = []
-        self._armed = NEVER
-        self._busy = False
-
-    @property
-    def name(self) -> str:
-        return self.host.name
-
-    # --- the users' calls
-
-    def listen(self, address: str, port: int, backlog: int = 128) -> Listener:
-        """See `Host.listen`."""
-        listener = self.host.listen(address, port, backlog, self._network.now)
-        self.run()
-        return listener
-
-    def connect(self, address: str, port: int, local: tuple[str, int] | None = None) -> Connection:
-        """See `Host.connect`."""
-        connection = self.host.connect(address, port, self._network.now, local)
-        self.run()
-        return connection
-
-    def accept(self, listener: Listener) -> Connection:
-        """See `Host.accept`."""
-        return self.host.accept(listener)
-
-    def send(self, connection: Connection, data: bytes | bytearray | memoryview) -> int:
-        """See `Connection.send`."""
-        taken = self.host.send(connection, data, self._network.now)
-        self.run()
-        return taken
-
-    def receive(self, connection: Connection, limit: int = 1 << 30) -> bytes:
-        """Up to `limit` octets that arrived, in one piece; see `Connection.receive`."""
-        pieces: list[Piece] = self.host.receive(connection, limit, self._network.now)
-        self.run()
-        return b"".join(pieces)
-
-    def close(self, connection: Connection) -> None:
-        """Closes the sending half, as shutdown(SHUT_WR) does; see `Connection.close`."""
-        self.host.close(connection, self._network.now)
-        self.run()
-
-    def release(self, connection: Connection) -> None:
-        """Lets go of the connection, as close(2) does; see `Connection.release`."""
-        self.host.release(connection, self._network.now)
-        self.run()
-
-    def abort(self, connection: Connection) -> None:
-        """See `Connection.abort`."""
-        self.host.abort(connection, self._network.now)
-        self.run()
-
-    def close_listener(self, listener: Listener) -> None:
-        """See `Host.close_listener`."""
-        self.host.close_listener(listener, self._network.now)
-        self.run()
-
-    # --- the driver
-
-    def attach(self, interface: Interface, output: Direction) -> None:
-        self._outputs.append((interface, output))
-
-    def arrive(self, packet: Packet | bytes, interface: Interface, now: int) -> None:
-        """A wire delivers."""
-        if isinstance(packet, Packet):
-            self.host.packet_arrives(packet, interface, now)
-        else:
-            self.host.octets_arrive(packet, interface, now)
-        self.run()
-
-    def run(self) -> None:
-        """Sends what the host has to send, tells the programs what happened, and sees to the next deadline."""
-        if self._busy:
-            # A program that is being told made a call; the loop below will see to what follows.
-            return
-        self._busy = True
-        try:
-            host = self.host
-            while True:
-                now = self._network.now
-                for interface, output in self._outputs:
-                    packet = host.poll_transmit(interface, now)
-                    while packet is not None:
-                        output.transmit(packet)
-                        packet = host.poll_transmit(interface, now)
-                changed = host.take_changed()
-                if not changed:
-                    break
-                if self.changed is not None:
-                    for entry in changed:
-                        self.changed(entry)
-        finally:
-            self._busy = False
-        deadline = host.next_deadline()
-        if deadline < self._armed:
-            self._armed = deadline
-            self._network.at(deadline, lambda: self._deadline(deadline))
-
-    def _deadline(self, deadline: int) -> None:
-        if deadline != self._armed:
-            return
-        self._armed = NEVER
-        self.host.deadline_reached(self._network.now)
-        self.run()
+__all__ = ["Changed", "Network", "Node"]
 
 
 class Network:
-    """Hosts on wires, in virtual time that starts at 0 (nanoseconds).
+    """Hosts, routers and switches on wires, in virtual time that starts at 0 (nanoseconds).
 
     All that is random comes from `seed`: the same scenario with the same seed sends the same packets. `sink`
-    receives the trace of all hosts and wires, if given.
+    receives the trace of all nodes and wires, if given. `names` is what /etc/hosts is: addresses by name, besides
+    the nodes' own names. With `octets` every packet travels as its octets, with the same result.
     """
 
-    __slots__ = ("_schedule", "_seed", "_sink", "nodes", "wires")
+    __slots__ = (
+        "_octets",
+        "_placed",
+        "_schedule",
+        "_seed",
+        "_sink",
+        "faults",
+        "names",
+        "nodes",
+        "switches",
+        "wires",
+    )
 
-    def __init__(self, seed: int = 0, sink: Sink | None = None) -> None:
+    def __init__(self, seed: int = 0, sink: Sink | None = None, octets: bool = False) -> None:
         self._seed = seed
         self._sink = sink
+        self._octets = octets
         self._schedule = Schedule()
+        #: What was applied, in this order.
+        self.faults: list[NetworkFault] = []
+        # Which of them are on their wires.
+        self._placed: set[int] = set()
+        self.names: dict[str, str] = {}
+        #: Hosts and routers by name, in the order in which they were made.
         self.nodes: dict[str, Node] = {}
-        self.wires: list[Wire] = []
+        self.switches: dict[str, Switch] = {}
+        self.wires: dict[str, Wire] = {}
 
     @property
     def now(self) -> int:
@@ -165,56 +70,180 @@ class Network:
 
     def random(self, purpose: str) -> Random:
         """A generator of its own for each purpose, so that one more fault does not disturb the others."""
-        return Random(self._octets(purpose))
+        return Random(self.octets_for(purpose))
 
-    def _octets(self, purpose: str) -> bytes:
+    def octets_for(self, purpose: str) -> bytes:
+        """32 octets that follow from the seed, others for each purpose."""
         return blake2s(f"{self._seed}/{purpose}".encode()).digest()
 
+    def tracer(self, name: str) -> Tracer | None:
+        """What tells the sink about the node called `name`; None if nobody listens."""
+        return Tracer(name, self._sink) if self._sink is not None else None
+
+    # --- what it is made of
+
     def host(self, name: str, parameters: Parameters | None = None) -> Node:
-        """Adds a host. Raises ValueError if there is one of that name."""
-        if name in self.nodes:
-            raise ValueError(f"there is a host named {name!r} already")
-        tracer = Tracer(name, self._sink) if self._sink is not None else None
-        node = Node(self, Host(name, self._octets(f"secret of {name}"), parameters, tracer))
-        self.nodes[name] = node
+        """Adds a host. Raises ValueError if that name is taken."""
+        self._check_name(name)
+        node = self.nodes[name] = Node(self, name, parameters)
         return node
+
+    def router(
+        self,
+        name: str,
+        parameters: Parameters | None = None,
+        *,
+        nat: Nat | None = None,
+        firewall: Firewall | None = None,
+    ) -> Router:
+        """Adds a router, which translates and filters if it is told to. Raises ValueError if that name is taken."""
+        self._check_name(name)
+        router = self.nodes[name] = Router(self, name, parameters, nat, firewall)
+        return router
+
+    def switch(self, name: str) -> Switch:
+        """Adds a shared segment, which is wired without addresses. Raises ValueError if that name is taken."""
+        self._check_name(name)
+        switch = self.switches[name] = Switch(name)
+        return switch
+
+    def _check_name(self, name: str) -> None:
+        if name in self.nodes or name in self.switches:
+            raise ValueError(f"there is a device named {name!r} already")
 
     def wire(
         self,
-        first: Node,
-        first_address: str,
-        second: Node,
-        second_address: str,
+        first: Device,
+        first_address: str | Sequence[str],
+        second: Device,
+        second_address: str | Sequence[str] = (),
         *,
         delay: int = 0,
         rate: int = 0,
         queue: int = 1000,
         mtu: int = 1500,
+        name: str = "",
     ) -> Wire:
-        """Connects two hosts, each with an address such as ``10.0.0.1/24`` at its end.
+        """Connects two devices. Each node has an address such as ``10.0.0.1/24`` at its end, or several; a switch
+        has none.
 
         `delay` each way in nanoseconds, `rate` in bits a second (0: infinite), `queue` in packets, `mtu` in octets.
+        The wire's `name` in `wires` is by default that of both devices, such as ``client-server``, with ``#2`` and so
+        on if there are more between the two. Raises ValueError for a name that is taken, for addresses that make no
+        sense, and for two switches.
         """
-        interfaces = [
-            node.host.add_interface(f"eth{len(node.host.interfaces) - 1}", [address], mtu)
-            for node, address in ((first, first_address), (second, second_address))
-        ]
-        wire = Wire(
-            self._schedule,
-            lambda packet, now: first.arrive(packet, interfaces[0], now),
-            lambda packet, now: second.arrive(packet, interfaces[1], now),
-            delay,
-            rate,
-            queue,
-        )
-        first.attach(interfaces[0], wire.forward)
-        second.attach(interfaces[1], wire.backward)
-        if self._sink is not None:
-            tracers = [Tracer(node.name, self._sink) for node in (first, second)]
-            wire.forward.sender_tracer = wire.backward.receiver_tracer = tracers[0]
-            wire.backward.sender_tracer = wire.forward.receiver_tracer = tracers[1]
-        self.wires.append(wire)
+        if isinstance(first, Switch) and isinstance(second, Switch):
+            raise ValueError("two switches cannot be wired together")
+        name = self._wire_name(first, second, name)
+        # Both are judged before either is taken.
+        own = _addresses(first, first_address), _addresses(second, second_address)
+        here, there = first.add_port(own[0], mtu), second.add_port(own[1], mtu)
+        here.peer, there.peer = there, here
+        here.wire = there.wire = len(self.wires)
+        ends = FarEnd(here, self._sink, self._octets), FarEnd(there, self._sink, self._octets)
+        names = tuple((port.device.name, *map(addresses.text, port.packed)) for port in (here, there))
+        wire = Wire(self._schedule, ends[0], ends[1], delay, rate, queue, (names[0], names[1]))
+        here.output, there.output = wire.forward, wire.backward
+        wire.forward.sender_tracer, wire.backward.receiver_tracer = self.tracer(first.name), ends[0].tracer
+        wire.backward.sender_tracer, wire.forward.receiver_tracer = self.tracer(second.name), ends[1].tracer
+        self.wires[name] = wire
+        self._check_places()
+        for number, fault in enumerate(self.faults):
+            self._place(number, fault)
         return wire
+
+    def _wire_name(self, first: Device, second: Device, name: str) -> str:
+        if name:
+            if name in self.wires:
+                raise ValueError(f"there is a wire named {name!r} already")
+            check_wire_name(name)
+            return name
+        plain = name = f"{first.name}-{second.name}"
+        count = 1
+        while name in self.wires:
+            count += 1
+            name = f"{plain}#{count}"
+        return name
+
+    # --- what goes wrong
+
+    def apply(self, fault: NetworkFault | str) -> None:
+        """Lets a fault act from now on; times in it are those of the network. A text is read first.
+
+        A fault for which there is no wire yet waits for it, so that faults may be given before anything is built. One
+        that names no wire is for the only one there is. What a fault leaves to chance follows from the seed, from its
+        wire and from its words alone, so one fault more does not disturb the others. Raises ValueError for what has no
+        place here.
+        """
+        if isinstance(fault, str):
+            fault = parse_network_fault(fault)
+        self.faults.append(fault)
+        if isinstance(fault, Reboot):
+            self.at(fault.at, lambda: self.nodes[fault.host].reboot(fault.down))
+            return
+        self._check_places()
+        self._place(len(self.faults) - 1, fault)
+
+    def _place(self, number: int, fault: NetworkFault) -> None:
+        """Puts a fault on its wire, if that is there and it is not on it yet."""
+        if isinstance(fault, Reboot) or number in self._placed:
+            return
+        name = fault.wire if isinstance(fault, OnWire) else next(iter(self.wires), "")
+        wire = self.wires.get(name)
+        if wire is None:
+            return
+        self._placed.add(number)
+        plain = fault.fault if isinstance(fault, OnWire) else fault
+        # Of two faults that read the same, each has a chance of its own.
+        alike = self.faults[:number].count(fault)
+        wire.apply(plain, self.random(f"fault {name}: {plain} {alike}"))
+
+    def _check_places(self) -> None:
+        for fault in self.faults:
+            if len(self.wires) > 1 and not isinstance(fault, (OnWire, Reboot)):
+                raise ValueError(f"'{fault}' names none of several wires: write one before it, such as 'a-b: {fault}'")
+
+    def check_faults(self) -> None:
+        """To be called when all is built: raises ValueError for a fault that waits for a wire or a host that is not
+        there."""
+        self._check_places()
+        for number, fault in enumerate(self.faults):
+            if isinstance(fault, Reboot):
+                if fault.host not in self.nodes:
+                    raise ValueError(f"'{fault}': there is no host of that name")
+            elif number not in self._placed:
+                raise ValueError(f"'{fault}': there is no such wire")
+
+    def partition(self, wire: str, start: int | None = None, end: int | None = None) -> None:
+        """Cuts a wire, now or at the time `start`, until the time `end`, if there is one (nanoseconds). What is on
+        its way arrives."""
+        self.apply(OnWire(wire, Partition(start=self.now if start is None else start, end=end)))
+
+    def route_all(self) -> None:
+        """Finds the shortest paths and gives each node its routes; to be called when all wires are there. See
+        `synfin.sim.routing`."""
+        route_all(self.nodes.values())
+
+    def resolve(self, name: str, node: Node) -> str:
+        """The address for a name, or for an address itself, as `node` sees it: from `names`, or the first address of
+        the node so named to which there is a route. Raises socket.gaierror if there is none."""
+        try:
+            return str(ip_address(name))
+        except ValueError:
+            pass
+        if name in self.names:
+            return self.names[name]
+        if name == "localhost":
+            return "127.0.0.1"
+        known = self.nodes.get(name)
+        if known is not None:
+            for port in known.ports:
+                for address in port.packed:
+                    if node.host.transport.interface_towards(address) >= 0:
+                        return addresses.text(address)
+        raise gaierror(EAI_NONAME, f"no address for the name {name!r}")
+
+    # --- time
 
     def at(self, time: int, call: Callable[[], object]) -> None:
         """Makes `call` at `time` (nanoseconds)."""
@@ -240,3 +269,16 @@ class Network:
         schedule = self._schedule
         while condition() and schedule.next_time() is not None:
             schedule.step()
+
+
+def _addresses(device: Device, given: str | Sequence[str]) -> list[str]:
+    own = [given] if isinstance(given, str) else list(given)
+    if isinstance(device, Switch):
+        if own:
+            raise ValueError("a switch has no address")
+    elif not own:
+        raise ValueError(f"{device.name} needs an address on this wire")
+    for entry in own:
+        if not addresses.is_unicast(ip_interface(entry).packed):
+            raise ValueError(f"{entry} is no address for a host")
+    return own

@@ -1,55 +1,66 @@
-"""Wires between two hosts: delay, rate, a bounded queue, and what goes wrong on them."""
+"""Wires between two ends: what goes wrong on them, a rate with its queue, and a delay, in this order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from random import Random
 
 from synfin import reasons
 from synfin.events import Tracer
-from synfin.link.faults import LossRule, RandomLoss
+from synfin.link.faults import Chain, Fault, PacketFault, Passage, Process, Rate
+from synfin.link.faults.fault import packed_address
+from synfin.link.queues import Bottleneck, DropTail
 from synfin.link.segmentation import cut
 from synfin.sim.schedule import Schedule
-from synfin.wire.ip import Packet, octets
+from synfin.tcp.timers import NEVER
+from synfin.wire.ip import Packet
 
 #: Takes a packet, as a value or as octets, at the far end.
 Receiver = Callable[[Packet | bytes, int], None]
 
-SECOND: Final = 1_000_000_000
-
 
 class Direction:
-    """One way along a wire. `delay` in nanoseconds, `rate` in bits a second (0: infinite), `queue` in packets that
-    wait for their turn. `losses` decide what is lost, `damages` what arrives with a bit flipped."""
+    """One way along a wire: faults in the order in which they were applied, then the bottleneck if there is a rate,
+    then `delay` (nanoseconds).
+
+    `names` are those of the end that sends: its name first, then its addresses, in text.
+    """
 
     __slots__ = (
-        "_busy_until",
+        "_bottleneck",
+        "_chain",
         "_receiver",
         "_schedule",
-        "_waiting",
         "_wire",
-        "damages",
         "delay",
-        "losses",
-        "queue",
-        "rate",
+        "names",
         "receiver_tracer",
         "sender_tracer",
     )
 
-    def __init__(self, wire: Wire, schedule: Schedule, receiver: Receiver) -> None:
+    def __init__(self, wire: Wire, schedule: Schedule, receiver: Receiver, names: tuple[str, ...]) -> None:
         self._wire = wire
         self._schedule = schedule
         self._receiver = receiver
-        self._busy_until = 0
-        self._waiting = 0
+        self._chain = Chain()
+        self._bottleneck: Bottleneck | None = None
+        self.names = names
         self.delay = wire.delay
-        self.rate = wire.rate
-        self.queue = wire.queue
-        self.losses: list[LossRule] = []
-        self.damages: list[LossRule] = []
         self.sender_tracer: Tracer | None = None
         self.receiver_tracer: Tracer | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the end that sends; empty if it has none."""
+        return self.names[0] if self.names else ""
+
+    def add(self, process: Process) -> None:
+        """Lets a fault at work decide about the packets of this direction, after those that are there already."""
+        self._chain.processes.append(process)
+
+    def limit(self, bottleneck: Bottleneck) -> None:
+        """Puts a bottleneck in the place of the one that was there, whose packets still leave at its own rate."""
+        self._bottleneck = bottleneck
 
     def transmit(self, packet: Packet) -> None:
         """Puts a packet on the wire; a superpacket is cut first."""
@@ -59,81 +70,136 @@ class Direction:
     def _transmit(self, packet: Packet) -> None:
         wire = self._wire
         wire.transmitted += 1
-        number = wire.transmitted
         now = self._schedule.now
-        tracer = self.sender_tracer
-        if tracer is not None:
-            tracer.packet_transmitted(now, number, packet)
-        # Every rule sees every packet, so that no rule's verdict depends on another's.
-        fates = [rule.lose(packet) for rule in self.losses]
-        if True in fates:
-            by_chance = isinstance(self.losses[fates.index(True)], RandomLoss)
-            self._lose(packet, number, reasons.LOST_BY_CHANCE if by_chance else reasons.LOST_BY_REQUEST)
+        if self.sender_tracer is not None:
+            self.sender_tracer.packet_transmitted(now, wire.transmitted, packet)
+        for passage in self._chain.passages(packet, wire.transmitted, self.name, now):
+            if passage.lost is not None:
+                self._lose(passage, passage.lost)
+            elif passage.delay:
+                self._later(now + passage.delay, self._enter, passage)
+            else:
+                self._enter(passage)
+
+    def _later(self, time: int, call: Callable[[Passage], None], passage: Passage) -> None:
+        self._schedule.at(time, lambda: call(passage))
+
+    def _enter(self, passage: Passage) -> None:
+        """The faults let it pass: now it needs its share of the rate."""
+        now = self._schedule.now
+        bottleneck = self._bottleneck
+        if bottleneck is None:
+            self._later(now + self.delay, self._deliver, passage)
             return
-        leaves = now
-        if self.rate:
-            if self._waiting > self.queue:
-                self._lose(packet, number, reasons.QUEUE_FULL)
-                return
-            leaves = max(now, self._busy_until) + packet.total_length * 8 * SECOND // self.rate
-            self._busy_until = leaves
-            self._waiting += 1
-            self._schedule.at(leaves, self._left)
-        damaged = True in [rule.lose(packet) for rule in self.damages]
-        self._schedule.at(leaves + self.delay, lambda: self._deliver(packet, number, damaged))
+        due = bottleneck.next_deadline()
+        self._left(bottleneck)
+        bottleneck.arrive(passage, now)
+        self._settle(bottleneck, due)
 
-    def _left(self) -> None:
-        self._waiting -= 1
+    def _left(self, bottleneck: Bottleneck) -> None:
+        """Those that have left the bottleneck by now are on their way to the far end."""
+        for time, passage in bottleneck.deadline_reached(self._schedule.now):
+            self._later(time + self.delay, self._deliver, passage)
 
-    def _lose(self, packet: Packet, number: int, reason: reasons.Reason) -> None:
+    def _settle(self, bottleneck: Bottleneck, armed: int) -> None:
+        """After anything was told to the bottleneck, which was to be looked at by `armed`."""
+        for dropped in bottleneck.take_dropped():
+            self._lose(dropped, dropped.lost or reasons.QUEUE_FULL)
+        due = bottleneck.next_deadline()
+        if due not in (armed, NEVER):
+            self._schedule.at(due, lambda: self._deadline(bottleneck, due))
+
+    def _deadline(self, bottleneck: Bottleneck, deadline: int) -> None:
+        if bottleneck.next_deadline() == deadline:
+            self._left(bottleneck)
+            self._settle(bottleneck, deadline)
+
+    def _lose(self, passage: Passage, reason: reasons.Reason) -> None:
         self._wire.lost += 1
         if self.sender_tracer is not None:
-            self.sender_tracer.packet_lost(self._schedule.now, number, packet, reason)
+            self.sender_tracer.packet_lost(self._schedule.now, passage.number, passage.packet, reason)
 
-    def _deliver(self, packet: Packet, number: int, damaged: bool) -> None:
+    def _deliver(self, passage: Passage) -> None:
         now = self._schedule.now
-        if damaged:
-            # It arrives, and its checksum tells.
-            self._lose(packet, number, reasons.DAMAGED)
-            spoiled = bytearray(octets(packet))
-            spoiled[-1] ^= 0x01
-            self._receiver(bytes(spoiled), now)
-            return
+        packet = passage.packet
+        if passage.damage is not None:
+            unnoticed = passage.unnoticed()
+            if unnoticed is None:
+                # It arrives, and its checksum tells.
+                self._lose(passage, reasons.DAMAGED)
+                self._receiver(passage.octets(), now)
+                return
+            packet = unnoticed
         if self.receiver_tracer is not None:
-            self.receiver_tracer.packet_delivered(now, number, packet)
+            self.receiver_tracer.packet_delivered(now, passage.number, packet)
         self._receiver(packet, now)
 
 
 class Wire:
-    """A wire between two nodes, named after what `Network.wire` was given. The two directions can be told apart:
-    `forward` leads from the first node to the second, `backward` the other way."""
+    """A wire between two ends, `delay` nanoseconds long. `forward` leads from the first end to the second, `backward`
+    the other way. `names` are, for each end, its name and its addresses, by which faults tell the directions apart.
 
-    __slots__ = ("backward", "delay", "forward", "lost", "queue", "rate", "transmitted")
+    `rate` in bits a second (0: infinite) and `queue` in packets are short for the fault ``Rate(rate,
+    DropTail(queue))``.
+    """
+
+    __slots__ = ("backward", "delay", "faults", "forward", "lost", "transmitted")
 
     def __init__(
         self,
         schedule: Schedule,
         first: Receiver,
         second: Receiver,
-        delay: int,
-        rate: int,
-        queue: int,
+        delay: int = 0,
+        rate: int = 0,
+        queue: int = 1000,
+        names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
     ) -> None:
         self.delay = delay
-        self.rate = rate
-        self.queue = queue
         #: Packets so far, both ways together; the last one's number.
         self.transmitted = 0
         self.lost = 0
-        self.forward = Direction(self, schedule, second)
-        self.backward = Direction(self, schedule, first)
+        #: What was applied, in this order.
+        self.faults: list[Fault] = []
+        self.forward = Direction(self, schedule, second, names[0])
+        self.backward = Direction(self, schedule, first, names[1])
+        if rate:
+            self.apply(Rate(rate, DropTail(queue)), Random(0))
 
-    def lose(self, rule: LossRule) -> None:
-        """Lets `rule` decide, for both directions together, what is lost."""
-        self.forward.losses.append(rule)
-        self.backward.losses.append(rule)
+    @property
+    def directions(self) -> tuple[Direction, Direction]:
+        return self.forward, self.backward
 
-    def damage(self, rule: LossRule) -> None:
-        """Lets `rule` decide, for both directions together, what arrives with a bit flipped."""
-        self.forward.damages.append(rule)
-        self.backward.damages.append(rule)
+    def concerned(self, fault: Fault) -> list[Direction]:
+        """The directions in which `fault` could act: none if it names an end that this wire does not have."""
+        if not isinstance(fault, (PacketFault, Rate)):
+            return []
+        return [one for one in self.directions if not fault.sender or _same(fault.sender, one.names)]
+
+    def apply(self, fault: Fault, random: Random) -> None:
+        """Lets `fault` act from now on, after those that were applied before; its times are those of the network.
+
+        What it leaves to chance comes from `random`, which is to be this fault's alone. Packets of both directions
+        are counted together. Raises ValueError for a fault that is none of wires.
+        """
+        if isinstance(fault, PacketFault):
+            # An address need not be that of an end: packets from beyond pass too.
+            if packed_address(fault.sender) is None and not self.concerned(fault):
+                raise ValueError(f"'{fault}': no end of the wire is called {fault.sender}")
+            process = fault.begin(random)
+            for direction in self.directions:
+                direction.add(process)
+        elif isinstance(fault, Rate):
+            concerned = self.concerned(fault)
+            if not concerned:
+                raise ValueError(f"'{fault}': no end of the wire is called {fault.sender}")
+            for direction in concerned:
+                direction.limit(fault.begin(Random(random.getrandbits(64))))
+        else:
+            raise ValueError(f"'{fault}' is no fault of a wire")
+        self.faults.append(fault)
+
+
+def _same(sender: str, names: tuple[str, ...]) -> bool:
+    address = packed_address(sender)
+    return sender in names or (address is not None and address in map(packed_address, names))

@@ -9,7 +9,8 @@ from typing import Final
 
 from synfin.host.host import Host
 from synfin.host.interface import Interface
-from synfin.link.link import Link
+from synfin.link.link import Frame, Link
+from synfin.socket.arrivals import frames_arrive
 from synfin.socket.waiting import waiter_for
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
@@ -81,6 +82,10 @@ class Driver:
         self._held = None
         self._watchers.clear()
 
+    async def stopped(self) -> None:
+        """Waits, after `stop`, until nothing of this driver runs any more."""
+        await self._waiter.stopped()
+
     def pump_soon(self) -> None:
         """Sends what there is to send in this turn of the loop, once all who have their turn now had it."""
         if self._loop is not None and not self._pump_wanted and not self._pumping:
@@ -97,21 +102,24 @@ class Driver:
     # --- the link
 
     def _readable(self) -> None:
-        host = self.host
         receive = self.link.receive
-        now = monotonic_ns()
+        frames: list[Frame] = []
+        gone: OSError | None = None
         try:
             for _ in range(BATCH):
                 frame = receive()
                 if frame is None:
                     break
-                host.octets_arrive(frame.data, self.interface, now, frame.checksum_verified, frame.segment_size)
+                frames.append(frame)
             else:
                 # The descriptor need not become readable again for what a wrapper of the link still holds.
                 if self._loop is not None:
                     self._loop.call_soon(self._readable_again)
         except OSError as error:
-            self._fail(error)
+            gone = error
+        frames_arrive(self.host, self.interface, frames, monotonic_ns(), not self.link.aggregates)
+        if gone is not None:
+            self._fail(gone)
             return
         self._pump()
 
@@ -169,7 +177,7 @@ class Driver:
         loop = self._loop
         if loop is None:
             return
-        deadline = self.host.next_deadline()
+        deadline = min(self.host.next_deadline(), self.link.next_deadline())
         if deadline >= self._armed:
             # A timer that comes too early looks, and sets itself again.
             return
@@ -181,5 +189,14 @@ class Driver:
     def _deadline(self) -> None:
         self._timer = None
         self._armed = NEVER
-        self.host.deadline_reached(monotonic_ns() + TIMER_SLACK)
-        self._pump()
+        now = monotonic_ns() + TIMER_SLACK
+        self.host.deadline_reached(now)
+        if self.link.next_deadline() > now:
+            self._pump()
+            return
+        try:
+            self.link.deadline_reached(now)
+        except OSError as error:
+            self._fail(error)
+            return
+        self._readable()

@@ -21,6 +21,7 @@ class Server(asyncio.AbstractServer):
         self._listeners = listeners
         self._accepted = accepted
         self._closed = asyncio.Event()
+        self._error: Exception | None = None
         for listener in listeners:
             driver.watch(listener, partial(self._accept, listener))
 
@@ -47,11 +48,13 @@ class Server(asyncio.AbstractServer):
         """Does nothing: a server serves from the beginning."""
 
     async def serve_forever(self) -> None:
-        """Waits until the server is closed; when cancelled, closes it."""
+        """Waits until the server is closed; when cancelled, closes it. Raises the error that ended the stack."""
         try:
             await self._closed.wait()
         finally:
             self.close()
+        if self._error is not None:
+            raise self._error
 
     def close(self) -> None:
         """Stops listening. Connections that were accepted go on."""
@@ -63,6 +66,11 @@ class Server(asyncio.AbstractServer):
             driver.unwatch(listener)
             driver.host.close_listener(listener, driver.now())
         driver.pump_soon()
+
+    def stack_closed(self, error: Exception | None) -> None:
+        """The stack stops serving: whoever waits on this server must learn it."""
+        self._error = error
+        self.close()
 
     async def wait_closed(self) -> None:
         """Waits until `close` was called."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
+from errno import ENETDOWN
 from types import TracebackType
 
 from synfin.events import Sink, Tracer
@@ -62,7 +64,7 @@ class Stack:
         self._transports: weakref.WeakSet[ConnectionTransport] = weakref.WeakSet()
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._serving = False
-        self._when_closed: list[Callable[[Exception | None], None]] = []
+        self._when_closed: list[Callable[[Exception | None], object]] = []
         #: The error of the link that ended the stack, if one did.
         self.error: Exception | None = None
 
@@ -103,7 +105,7 @@ class Stack:
         self._driver.start()
         self._serving = True
 
-    def when_closed(self, call: Callable[[Exception | None], None]) -> None:
+    def when_closed(self, call: Callable[[Exception | None], object]) -> None:
         """Calls `call` when the stack no longer serves, with the link's error, or None if `aclose` ended it."""
         self._when_closed.append(call)
 
@@ -123,6 +125,7 @@ class Stack:
             except TimeoutError:
                 pass
         self._stop(None)
+        await self._driver.stopped()
 
     def _stop(self, error: Exception | None) -> None:
         if not self._serving:
@@ -131,10 +134,17 @@ class Stack:
         self.error = error
         for transport in list(self._transports):
             transport.stack_closed(error)
+        for server in list(self._servers):
+            server.stack_closed(error)
         self._driver.stop()
         self.link.close()
         for call in self._when_closed:
             call(error)
+
+    def _check_serving(self) -> None:
+        """Who calls a stack that does not serve (yet, or any more) would wait for ever."""
+        if not self._serving:
+            raise self.error or OSError(ENETDOWN, os.strerror(ENETDOWN))
 
     def connections(self) -> list[ConnectionRow]:
         """What ``ss -tan`` would print for this stack."""
@@ -152,8 +162,10 @@ class Stack:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """asyncio.open_connection on this stack. `host` is an address.
 
-        Raises ConnectionRefusedError, TimeoutError (ETIMEDOUT, as ``tcp_syn_retries`` says) or another OSError.
+        Raises ConnectionRefusedError, TimeoutError (ETIMEDOUT, as ``tcp_syn_retries`` says) or another OSError:
+        ENETDOWN when the stack does not serve, or the error that ended it.
         """
+        self._check_serving()
         loop = asyncio.get_running_loop()
         driver = self._driver
         reader = asyncio.StreamReader(limit=limit, loop=loop)
@@ -182,8 +194,10 @@ class Stack:
     ) -> Server:
         """asyncio.start_server on this stack. `host` is an address or several; None means all of this stack.
 
-        Raises OSError with EADDRINUSE or EADDRNOTAVAIL.
+        Raises OSError with EADDRINUSE or EADDRNOTAVAIL; ENETDOWN, or the error that ended the stack, when it does
+        not serve.
         """
+        self._check_serving()
         loop = asyncio.get_running_loop()
         driver = self._driver
         places = [host] if isinstance(host, str) else list(host) if host is not None else ["0.0.0.0", "::"]

@@ -14,6 +14,8 @@ from synfin.tcp.errors import os_error
 
 #: Packets that an asynchronous channel hands over in one go, at most, before others have their turn.
 BATCH: Final = 64
+#: How long a cancelled send or receive may take to end, in seconds.
+STOP_TIMEOUT: Final = 1.0
 
 
 class Waiter(ABC):
@@ -37,8 +39,11 @@ class Waiter(ABC):
     def stop(self) -> None:
         """Ends waiting. Stopping twice is harmless."""
 
-    async def flushed(self) -> None:
+    async def flushed(self) -> None:  # noqa: B027 (most have nothing to wait for)
         """Waits until what the link took has left this process, as far as that is in our hands."""
+
+    async def stopped(self) -> None:  # noqa: B027
+        """Waits, after `stop`, until nothing of the waiting is left."""
 
 
 def _nothing() -> None: ...
@@ -65,24 +70,27 @@ class DescriptorWaiter(Waiter):
         super().__init__()
         self._link = link
         self._loop: asyncio.AbstractEventLoop | None = None
+        #: What is waited for, which a link that was closed meanwhile no longer knows.
+        self._fd = -1
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        loop.add_reader(self._link.fileno(), self.readable)
+        self._fd = self._link.fileno()
+        loop.add_reader(self._fd, self.readable)
 
     def want_writable(self) -> None:
         if self._loop is not None:
-            self._loop.add_writer(self._link.fileno(), self._has_room)
+            self._loop.add_writer(self._fd, self._has_room)
 
     def _has_room(self) -> None:
         if self._loop is not None:
-            self._loop.remove_writer(self._link.fileno())
+            self._loop.remove_writer(self._fd)
             self.writable()
 
     def stop(self) -> None:
         if self._loop is not None:
-            self._loop.remove_reader(self._link.fileno())
-            self._loop.remove_writer(self._link.fileno())
+            self._loop.remove_reader(self._fd)
+            self._loop.remove_writer(self._fd)
             self._loop = None
 
 
@@ -185,4 +193,9 @@ class AsyncChannelWaiter(ChannelWaiter):
         self._carried.outgoing.filled = None
         for task in self._tasks:
             task.cancel()
+
+    async def stopped(self) -> None:
+        # A coroutine that will not be cancelled is its owner's to deal with.
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT)
         self._tasks.clear()

@@ -1,0 +1,413 @@
+"""What every picture keeps: texts that do not overlap and stay inside, characters that the fonts have, sound XML."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from math import cos, radians, sin
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synfin.events import CongestionChanged, RoundTripMeasured, WindowChanged
+from synfin.lab import whole_life
+from synfin.reasons import all_reasons
+from synfin.show.canvas import Box, text_box
+from synfin.show.curves import render_curves
+from synfin.show.history import History, flows
+from synfin.show.ladder_svg import render_ladder_svg
+from synfin.show.state_diagram import render_state_diagram
+from synfin.show.text_width import broken, fitted, text_width
+from synfin.show.time_sequence import render_time_sequence
+from synfin.show.words import LANGUAGES, Language
+from synfin.tcp.states import NAMES, TRANSITIONS
+from synfin.wire.tcp import ACK, FIN, PSH, SYN
+
+if TYPE_CHECKING:
+    from tests.show.conftest import World
+
+    Worlds: TypeAlias = type[World]
+
+Corners: TypeAlias = list[tuple[float, float]]
+
+SVG = "{http://www.w3.org/2000/svg}"
+TABLE = [(NAMES[old], event, NAMES[new]) for (old, event), new in TRANSITIONS.items()]
+MILLISECOND = 1_000_000
+# What every font that is drawn with must have besides the texts of the catalogue.
+LATIN = "".join(map(chr, range(0x20, 0x7F))) + "…′×"
+
+
+# --- reading a picture -------------------------------------------------------------------------------------------
+
+
+def texts(picture: str) -> Iterator[tuple[str, Corners]]:
+    """Every text of a picture with the corners of its box, from the widths of DejaVu Sans and the height of capitals
+    and descenders (and of Han characters): less than the layout reserves."""
+    root = ElementTree.fromstring(picture)
+    yield from _texts(root, [])
+
+
+def _texts(element: ElementTree.Element, turns: list[str]) -> Iterator[tuple[str, Corners]]:
+    here = [*turns, element.get("transform", "")]
+    for child in element:
+        if child.tag == f"{SVG}text":
+            yield _text(child, [*here, child.get("transform", "")])
+        else:
+            yield from _texts(child, here)
+
+
+def _text(element: ElementTree.Element, turns: list[str]) -> tuple[str, Corners]:
+    size = float(element.get("font-size", "0"))
+    bold = element.get("font-weight") == "bold"
+    text, width = element.text or "", text_width(element.text or "", size, bold)
+    for part in element:
+        text += part.text or ""
+        width += text_width(part.text or "", size, part.get("font-weight") == "bold")
+    x, y = float(element.get("x", "0")), float(element.get("y", "0"))
+    left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[element.get("text-anchor", "start")] * width
+    top, bottom = y - 0.78 * size, y + 0.2 * size
+    corners = [(left, top), (left + width, top), (left + width, bottom), (left, bottom)]
+    for turn in reversed([turn for turn in turns if turn]):
+        angle, cx, cy = map(float, turn.removeprefix("rotate(").removesuffix(")").split())
+        turned, lift = cos(radians(angle)), sin(radians(angle))
+        corners = [
+            (cx + (x - cx) * turned - (y - cy) * lift, cy + (x - cx) * lift + (y - cy) * turned) for x, y in corners
+        ]
+    return text, corners
+
+
+def overlapping(picture: str) -> list[tuple[str, str]]:
+    """The pairs of texts that meet."""
+    boxes = [(text, corners) for text, corners in texts(picture) if text.strip()]
+    return [(one, other) for (one, a), (other, b) in combinations(boxes, 2) if _meet(a, b)]
+
+
+def _meet(a: Corners, b: Corners) -> bool:
+    """Whether two turned rectangles have a part in common: they have, unless a side of one parts them."""
+    if max(y for _, y in a) <= min(y for _, y in b) or max(y for _, y in b) <= min(y for _, y in a):
+        return False
+    return not any(_parts(first, second, other) for one, other in ((a, b), (b, a)) for first, second in _sides(one))
+
+
+def _sides(corners: Corners) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+    yield from zip(corners, corners[1:] + corners[:1], strict=True)
+
+
+def _parts(first: tuple[float, float], second: tuple[float, float], other: Corners) -> bool:
+    """Whether all of `other` lies outside this side of a rectangle whose corners go round clockwise."""
+    (ax, ay), (bx, by) = first, second
+    return all((bx - ax) * (y - ay) - (by - ay) * (x - ax) <= 1e-6 for x, y in other)
+
+
+def outside(picture: str) -> list[str]:
+    """The texts that leave the picture."""
+    root = ElementTree.fromstring(picture)
+    width, height = float(root.get("width", "0")), float(root.get("height", "0"))
+    return [
+        text for text, corners in texts(picture) if any(not (0 <= x <= width and 0 <= y <= height) for x, y in corners)
+    ]
+
+
+def check(picture: str) -> None:
+    assert overlapping(picture) == []
+    assert outside(picture) == []
+
+
+# --- worlds to draw ----------------------------------------------------------------------------------------------
+
+
+def whole(made: World) -> World:
+    made.open()
+    made.exchange()
+    made.close()
+    return made
+
+
+def burst(made: World) -> World:
+    """Twelve segments at once; the third is lost, the fourth arrives twice, the rest is acknowledged on the way."""
+    made.open()
+    made.call(0, "SEND", 12_000)
+    sent = []
+    for _ in range(12):
+        packet = made.packet(0, PSH | ACK, 1000)
+        sent.append((packet, made.send(0, packet)))
+    made.lose(0, *sent[2])
+    for at, (packet, number) in enumerate(sent):
+        made.time += MILLISECOND
+        if at != 2:
+            made.arrive(1, packet, number)
+            answer = made.packet(1, ACK)
+            answered = made.send(1, answer)
+        if at == 3:
+            made.arrive(1, packet, number, dropped=True)
+    made.time += 10 * MILLISECOND
+    made.arrive(0, answer, answered)
+    return made
+
+
+def crossing(made: World) -> World:
+    """Both ends close at once."""
+    made.open()
+    mine, other = made.packet(0, FIN | ACK), made.packet(1, FIN | ACK)
+    numbers = made.send(0, mine, "FIN-WAIT-1"), made.send(1, other, "FIN-WAIT-1")
+    made.time += 10 * MILLISECOND
+    made.arrive(1, mine, numbers[0], "CLOSING")
+    made.arrive(0, other, numbers[1], "CLOSING")
+    return made
+
+
+def at_once(made: World) -> World:
+    """A wire without delay."""
+    made.listen()
+    for end, flags in ((0, SYN), (1, SYN | ACK), (0, ACK), (0, PSH | ACK), (1, ACK)):
+        packet = made.packet(end, flags, 100 if flags & PSH else 0)
+        made.arrive(1 - end, packet, made.send(end, packet))
+    return made
+
+
+def curves(made: World) -> World:
+    """With events for the curves."""
+    burst(made)
+    flow, host = made.flow(0), made.names[0]
+    for at, reason in enumerate(all_reasons()):
+        time = at * 3 * MILLISECOND
+        made.events += [
+            CongestionChanged(
+                time, host, flow, 14_480 + at * 1448, (1 << 31) - 1 if at < 9 else 20_000, at * 900, reason
+            ),
+            WindowChanged(time, host, flow, at * 1000, 65_535),
+            RoundTripMeasured(time, host, flow, (40 + at % 7) * MILLISECOND, 42 * MILLISECOND, 5, 240 * MILLISECOND),
+        ]
+    return made
+
+
+SCENES = (whole, burst, crossing, at_once, curves)
+LONG_NAMES = ("长" * 60, "W" * 200)
+
+
+def every_picture(made: World, language: Language) -> dict[str, str]:
+    history = History.from_events(made.events)
+    return {
+        "ladder": render_ladder_svg(history, language=language),
+        "absolute": render_ladder_svg(history, language=language, relative=False, most=7),
+        "states": render_state_diagram(TABLE, history, language=language),
+        "sequence": render_time_sequence(history, language=language),
+        "curves": render_curves(made.events, language=language),
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("names", [("client", "server"), LONG_NAMES], ids=["short", "long"])
+@pytest.mark.parametrize("scene", SCENES)
+def test_no_texts_overlap(
+    world: Worlds, scene: Callable[[World], World], names: tuple[str, str], language: Language
+) -> None:
+    for picture in every_picture(scene(world(names=names)), language).values():
+        check(picture)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("lost", range(8))
+def test_no_texts_overlap_whichever_message_is_lost(lost: int, language: Language) -> None:
+    events = whole_life.run_and_lose(lost) if lost else whole_life.run()
+    check(render_ladder_svg(History.from_events(events), language=language))
+
+
+@pytest.mark.parametrize(("old", "event", "new"), TABLE)
+def test_no_texts_overlap_whatever_transition_both_ends_make(world: Worlds, old: str, event: str, new: str) -> None:
+    made = world()
+    made.carry(0, ACK)
+    made.states = [old, old]
+    for end in (0, 1):
+        made.change(end, new)
+    for language in LANGUAGES:
+        check(render_state_diagram(TABLE, History.from_events(made.events), language=language))
+
+
+def test_a_long_ipv6_connection(world: Worlds) -> None:
+    address = "2001:db8:1111:2222:3333:4444:5555:666"
+    for picture in every_picture(whole(world(addresses=(f"{address}6", f"{address}7"))), "zh").values():
+        check(picture)
+
+
+def test_only_what_one_end_saw(world: Worlds) -> None:
+    made = whole(world(wire=False))
+    made.events = [event for event in made.events if event.host == "server"]
+    for picture in every_picture(made, "en").values():
+        check(picture)
+
+
+@settings(max_examples=40)
+@given(data=st.data(), language=st.sampled_from(LANGUAGES))
+def test_nothing_overlaps_whatever_happens(
+    any_world: st.SearchStrategy[World], data: st.DataObject, language: Language
+) -> None:
+    made = data.draw(any_world)
+    if not flows(made.events):
+        return
+    for picture in every_picture(made, language).values():
+        check(picture)
+        assert all(char.isprintable() for text, _ in texts(picture) for char in text)
+
+
+@pytest.mark.parametrize("name", ["<script>alert('&')</script>", '"]]>', "\x1b[31m\x00\ud800\uffff", "\u202e\u200b"])
+def test_hostile_names_are_escaped(world: Worlds, name: str) -> None:
+    made = whole(world(names=(name, "server")))
+    made.call(0, name, 3)
+    made.carry(0, ACK, 0, name)
+    for picture in every_picture(made, "en").values():
+        picture.encode()
+        root = ElementTree.fromstring(picture)
+        tags = {element.tag for element in root.iter()}
+        assert tags <= {
+            SVG + tag for tag in ("svg", "title", "g", "rect", "path", "polygon", "circle", "text", "tspan")
+        }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pictures_are_of_the_shape_of_a_slide_and_light(language: Language) -> None:
+    made = History.from_events(whole_life.run())
+    for picture in (render_ladder_svg(made, language=language), render_state_diagram(TABLE, made, language=language)):
+        root = ElementTree.fromstring(picture)
+        assert (root.get("width"), root.get("height")) == ("1280", "720")
+        assert len(picture.encode()) < 40_000
+        # Paper of its own, under everything else.
+        paper = root.find(f"{SVG}rect")
+        assert paper is not None
+        assert (paper.get("width"), paper.get("height"), paper.get("fill")) == ("1280", "720", "#ffffff")
+        assert min(float(text.get("font-size", "0")) for text in root.iter(f"{SVG}text")) >= 12
+
+
+def test_the_same_history_gives_the_same_picture(world: Worlds) -> None:
+    assert every_picture(curves(world()), "zh") == every_picture(curves(world()), "zh")
+
+
+# --- fonts -------------------------------------------------------------------------------------------------------
+
+
+def font(family: str) -> tuple[Path, int]:
+    """The file of a font, and its place in it; skips the test where there is none."""
+    if shutil.which("fc-match") is None:
+        pytest.skip("no program fc-match")
+    found = subprocess.run(
+        ["fc-match", "--format", "%{family}\n%{file}\n%{index}", family], check=True, capture_output=True, text=True
+    )
+    families, file, index = found.stdout.split("\n")
+    if family not in families.split(","):
+        pytest.skip(f"no font {family}")
+    return Path(file), int(index)
+
+
+class Font:
+    """As much of a font's file as says which characters it has, and how wide they are."""
+
+    def __init__(self, file: Path, index: int) -> None:
+        self.data = file.read_bytes()
+        start = struct.unpack_from(">I", self.data, 12 + 4 * index)[0] if self.data[:4] == b"ttcf" else 0
+        count = struct.unpack_from(">H", self.data, start + 4)[0]
+        records = (struct.unpack_from(">4sIII", self.data, start + 12 + 16 * at) for at in range(count))
+        self.tables = {tag: offset for tag, _, offset, _ in records}
+        self.units = struct.unpack_from(">H", self.data, self.tables[b"head"] + 18)[0]
+        self.metrics = struct.unpack_from(">H", self.data, self.tables[b"hhea"] + 34)[0]
+        cmap = self.tables[b"cmap"]
+        subtables = struct.unpack_from(">H", self.data, cmap + 2)[0]
+        offsets = [cmap + struct.unpack_from(">HHI", self.data, cmap + 4 + 8 * at)[2] for at in range(subtables)]
+        (self.cmap,) = {at for at in offsets if struct.unpack_from(">H", self.data, at)[0] == 12}
+
+    def glyph(self, char: str) -> int:
+        """The number of the glyph; 0 if there is none. (The format of cmap subtables that is called 12.)"""
+        groups = struct.unpack_from(">I", self.data, self.cmap + 12)[0]
+        for at in range(groups):
+            first, last, glyph = struct.unpack_from(">III", self.data, self.cmap + 16 + 12 * at)
+            if first <= ord(char) <= last:
+                return int(glyph) + ord(char) - int(first)
+        return 0
+
+    def width(self, char: str) -> float:
+        """In hundredths of the size."""
+        at = self.tables[b"hmtx"] + 4 * min(self.glyph(char), self.metrics - 1)
+        return float(struct.unpack_from(">H", self.data, at)[0]) * 100 / self.units
+
+
+@pytest.mark.parametrize("family", ["DejaVu Sans", "DejaVu Sans:bold", "Noto Sans CJK SC", "Noto Sans CJK SC:bold"])
+def test_widths_are_bounds_of_the_fonts(family: str) -> None:
+    name, _, style = family.partition(":")
+    if style:
+        font(name)
+    found = subprocess.run(
+        ["fc-match", "--format", "%{file}\n%{index}", family], check=True, capture_output=True, text=True
+    )
+    file, index = found.stdout.split("\n") if style else map(str, font(name))
+    known = Font(Path(file), int(index))
+    for char in LATIN[:-3]:
+        assert text_width(char, 100, bool(style)) >= known.width(char) - 0.01, char
+    if name == "Noto Sans CJK SC":
+        assert text_width("汉", 100, bool(style)) >= known.width("汉")
+
+
+def characters() -> set[str]:
+    """All that is drawn in any picture of the scenes, besides what the user's own names bring in."""
+    found = set(LATIN)
+    for lost in range(8):
+        events = whole_life.run_and_lose(lost) if lost else whole_life.run()
+        history = History.from_events(events)
+        for language in LANGUAGES:
+            for picture in (
+                render_ladder_svg(history, language=language),
+                render_state_diagram(TABLE, history, language=language),
+                render_time_sequence(history, language=language),
+                render_curves(events, language=language),
+            ):
+                found |= {char for text, _ in texts(picture) for char in text}
+    return found
+
+
+def test_the_first_font_has_every_character() -> None:
+    known = Font(*font("Noto Sans CJK SC"))
+    assert [char for char in sorted(characters()) if not known.glyph(char)] == []
+
+
+def test_the_last_font_has_every_character_that_is_not_han() -> None:
+    known = Font(*font("DejaVu Sans"))
+    wide = {char for char in characters() if text_width(char, 100) == 100 and ord(char) > 0x2E7F}
+    assert [char for char in sorted(characters() - wide) if not known.glyph(char)] == []
+
+
+# --- measuring ---------------------------------------------------------------------------------------------------
+
+
+def test_boxes() -> None:
+    level = text_box((10, 100), 50, 20)
+    assert (level.top, level.bottom) == pytest.approx((82.8, 104.4))
+    assert not level.overlaps(text_box((60.5, 100), 50, 20))
+    assert level.overlaps(text_box((59, 100), 50, 20))
+    assert level.overlaps(text_box((90, 100), 50, 20, "end"))
+    assert not level.overlaps(text_box((10, 122), 50, 20))
+    # Turned by a right angle it stands on its end, to the right of its baseline's beginning.
+    upright = text_box((100, 0), 50, 20, angle=90)
+    assert (upright.top, upright.bottom) == pytest.approx((0, 50))
+    assert upright.overlaps(Box([(90, 25), (140, 26)]))
+    assert not upright.overlaps(Box([(90, 55), (140, 56)]))
+
+
+@given(st.text(max_size=60), st.integers(0, 400))
+def test_fitted_texts_fit(text: str, width: int) -> None:
+    cut = fitted(text, width, 16)
+    assert text_width(cut, 16) <= width
+    assert cut == text or text.startswith(cut.removesuffix("…"))
+
+
+@given(st.text("ab 汉字，。 x", max_size=60), st.integers(40, 400))
+def test_broken_texts_fit_and_keep_their_words(text: str, width: int) -> None:
+    lines = broken(text, width, 16, most=100)
+    assert all(text_width(line, 16) <= width for line in lines)
+    if not any("…" in line for line in lines):
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert len(broken(text, width, 16, most=2)) <= 2
