@@ -123,6 +123,16 @@ def test_no_route() -> None:
     assert routes.find(b"\x0b\0\0\1") is None
 
 
+def test_only_the_networks_that_are_attached_have_broadcasts_known_here() -> None:
+    """What is behind a gateway may be cut into other networks: its last address may be a host's."""
+    m = Machine()
+    m.host.add_route("198.51.100.0/24", m.eth)
+    m.host.add_route("203.0.113.0/24", m.eth, "192.0.2.254")
+    with pytest.raises(OSError, match="unreachable"):
+        m.host.connect("198.51.100.255", 80, m.now)
+    m.host.connect("203.0.113.255", 80, m.now)
+
+
 @pytest.mark.parametrize(
     "own", ["224.0.0.1/4", "0.0.0.0/8", "255.255.255.255/32", "ff02::1/64", "10.0.0.1/33", "10.0.0.1/x", "nonsense"]
 )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from tests.host.machine import OURS, OURS_6, SECOND, Machine
+from tests.host.machine import OURS, OURS_6, SECOND, Machine, tcp
 
 from synfin.host.host import LOOPBACK_MTU
 from synfin.tcp.connection import Connection
 from synfin.tcp.timers import NEVER
+from synfin.wire.sequence import MASK
+from synfin.wire.tcp import RST, Segment
 
 ADDRESSES = ["127.0.0.1", "127.1.2.3", "::1", OURS, OURS_6, "0.0.0.0", "::"]
 
@@ -118,6 +120,18 @@ def test_a_full_accept_queue_on_loopback() -> None:
     m.goes_on(m.now + 10 * SECOND)
     assert m.states().count("ESTABLISHED") == 2 * len([*clients, late])
     assert m.host.accept(listener).identity.remote_port == late.identity.local_port
+
+
+@pytest.mark.parametrize("address", [OURS, OURS_6, "127.0.0.1"])
+def test_a_wire_cannot_meddle_with_it(address: str) -> None:
+    """Whatever a packet from outside claims, it does not reach a connection that the host has with itself."""
+    m = Machine()
+    client, server = pair(m, address)
+    for end in (client, server):
+        identity = end.identity
+        forged = Segment(identity.remote_port, identity.local_port, end.rcv_nxt & MASK, 0, RST, 0)
+        assert m.gets(tcp(address, 0, address, 0, forged)) == []
+    assert m.states() == ["LISTEN", "ESTABLISHED", "ESTABLISHED"]
 
 
 def test_what_is_sent_to_oneself_needs_no_time_to_arrive() -> None:

@@ -66,6 +66,8 @@ def test_somaxconn_bounds_the_backlog() -> None:
 @pytest.mark.parametrize("address", ["224.0.0.1", "239.1.2.3", "255.255.255.255", "192.0.2.255", "ff02::1"])
 def test_open_towards_what_is_no_host(address: str) -> None:
     m = Machine()
+    m.host.add_route("0.0.0.0/0", m.eth)
+    m.host.add_route("::/0", m.eth)
     with pytest.raises(OSError, match="unreachable") as raised:
         m.host.connect(address, 80, m.now)
     assert raised.value.errno == ENETUNREACH

@@ -122,6 +122,15 @@ def receive_all(of: socket.socket) -> tuple[str, int]:
     return total.hexdigest(), count
 
 
+def receive_exactly(of: socket.socket, count: int) -> bytes:
+    received = b""
+    while len(received) < count:
+        piece = of.recv(count - len(received))
+        assert piece, f"the stream ended after {len(received)} octets of {count}"
+        received += piece
+    return received
+
+
 def exchange(peer: socket.socket, data: bytes) -> tuple[str, int]:
     """Sends `data` and reads to the end of the stream at the same time; see `receive_all`."""
     sender = Sender(peer, data)
@@ -136,6 +145,11 @@ def exchange_with_next(listener: socket.socket, data: bytes) -> tuple[str, int]:
     with peer:
         peer.settimeout(PATIENCE)
         return exchange(peer, data)
+
+
+def give_room(device: str = "synfin0") -> None:
+    """Lets all wait that the kernel sends at once. A device loses what exceeds its queue, of 500 packets otherwise."""
+    subprocess.run(["ip", "link", "set", device, "txqueuelen", "100000"], check=True, timeout=PATIENCE)
 
 
 # --- synfin's side, in this process
@@ -153,6 +167,15 @@ async def stack_on_tun(
         configure(tun.name, [f"{KERNELS[4]}/24", f"{KERNELS[6]}/64"])
         async with asyncio.timeout(2 * PATIENCE), Stack(wrap(tun), ADDRESSES, parameters=parameters) as stack:
             yield stack
+
+
+async def we_connect(stack: Stack, version: int) -> tuple[socket.socket, asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that we opened: the kernel's socket, which never waits, and our streams."""
+    with kernel_listener(version) as listener:
+        listener.setblocking(False)
+        reader, writer = await stack.open_connection(KERNELS[version], listener.getsockname()[1])
+        kernel, _ = await asyncio.get_running_loop().sock_accept(listener)
+    return kernel, reader, writer
 
 
 def our_states(stack: Stack) -> dict[str, int]:

@@ -6,13 +6,8 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import Callable
-from random import Random
 
 import pytest
-
-from synfin.host.parameters import Parameters
-from synfin.link.faults import Loss, RandomLoss
-from synfin.link.link import Link
 from tests.integration.peers import (
     Run,
     becomes,
@@ -25,10 +20,16 @@ from tests.integration.peers import (
     octets,
     our_states,
     read_all,
+    receive_exactly,
     send_all,
     serving,
     stack_on_tun,
 )
+
+from synfin.host.parameters import Parameters
+from synfin.link.faults import Lose, Share
+from synfin.link.impaired import Impaired
+from synfin.link.link import Link
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("ss")]
 
@@ -92,7 +93,7 @@ def test_100_mb_one_way_to_us(in_namespace: Run, offload: bool, version: int) ->
         with kernel_client(version, 9) as client:
             client.sendall(data)
             client.shutdown(socket.SHUT_WR)
-            return client.recv(64, socket.MSG_WAITALL)
+            return receive_exactly(client, 64)
 
     async def body() -> None:
         async with stack_on_tun(offload=offload) as stack:
@@ -134,8 +135,8 @@ def test_100_mb_of_chargen(in_namespace: Run, offload: bool, version: int) -> No
     in_namespace(body)
 
 
-def lossy(seed: int) -> Callable[[Link], Loss]:
-    return lambda link: Loss(link, RandomLoss(0.02, Random(seed)))
+def lossy(seed: int) -> Callable[[Link], Impaired]:
+    return lambda link: Impaired(link, [Lose(Share(0.02))], seed)
 
 
 def short_time_wait() -> Parameters:
@@ -149,7 +150,7 @@ def short_time_wait() -> Parameters:
 @versions
 def test_10_mb_echoed_through_loss(in_namespace: Run, offload: bool, version: int) -> None:
     data = octets(LESS)
-    losses: list[Loss] = []
+    losses: list[Impaired] = []
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while received := await reader.read(1 << 18):

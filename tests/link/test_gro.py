@@ -132,6 +132,8 @@ def test_a_run_lets_its_packets_go() -> None:
         ([tcp(n, identification=7 + n, dont_fragment=False) for n in range(3)], [300]),
         ([tcp(0, identification=7), tcp(1, identification=7), tcp(2, identification=8)], [200, 100]),
         ([tcp(0, identification=7), tcp(1, identification=8), tcp(2, identification=8)], [200, 100]),
+        ([tcp(0, identification=7), tcp(1, identification=7), tcp(2, identification=9)], [200, 100]),
+        ([tcp(0, identification=7), tcp(1, identification=8), tcp(2, identification=7)], [200, 100]),
         ([tcp(0, identification=7), tcp(1, identification=9), tcp(2, identification=9)], [100, 200]),
         # Not in order.
         ([tcp(0), tcp(2), tcp(1)], [100, 100, 100]),
@@ -244,6 +246,15 @@ def test_superpackets_and_what_cannot_be_read_are_left_as_they_are() -> None:
         Frame(octets(Packet(*V4, 17, b"x" * 64))),
         Frame(octets(Packet(*V6, 17, b"x" * 64))),
     ]
+    assert merge(frames) == frames
+
+
+def test_the_reserved_flag_of_ipv4_is_left_alone() -> None:
+    frames = []
+    for index in range(3):
+        data = bytearray(octets(tcp(index)))
+        data[6] |= 0x80
+        frames.append(Frame(bytes(data), 0, True))
     assert merge(frames) == frames
 
 

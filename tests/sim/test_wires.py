@@ -147,6 +147,16 @@ def test_packets_are_of_mss_size_and_no_larger_than_the_mtu() -> None:
         assert lengths.count(mtu) >= 200_000 // mtu - 1
 
 
+def test_a_superpacket_is_cut() -> None:
+    w = Wired(rate=8_000_000)
+    source, destination = (addresses.packed(f"10.0.0.{n}") for n in (1, 2))
+    segment = Segment(1, 2, 100, 0, ACK, 0, payload=(bytes(2500),), segment_size=1000)
+    w.wire.forward.transmit(Packet(source, destination, 6, segment))
+    assert w.wire.transmitted == 3
+    lengths = [e.packet.total_length for e in w.events if isinstance(e, PacketTransmitted)]
+    assert lengths == [1040, 1040, 540]
+
+
 @pytest.mark.row("B8")
 def test_damage_is_found_by_the_checksum_and_counted() -> None:
     world = TwoHosts()
@@ -183,6 +193,9 @@ def test_time() -> None:
     assert network.now == 1000
     network.run(until=5)
     assert network.now == 1000
+    network.after(5, lambda: done.append(("e", network.now)))
+    network.run()
+    assert done[-1] == ("e", 1005)
 
 
 def test_run_while() -> None:

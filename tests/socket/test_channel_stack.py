@@ -253,59 +253,69 @@ def test_hostile_packets_end_nothing() -> None:
     asyncio.run(body())
 
 
-def test_a_receive_that_never_waits_leaves_others_their_turn() -> None:
+@pytest.mark.parametrize("limit", [1, 10, 500])
+def test_a_receive_that_never_waits(limit: int) -> None:
+    """It leaves others their turn, and is not asked for more than there is room for."""
+
     async def body() -> None:
-        turns = 0
+        calls = 0
 
         async def receive() -> bytes:
-            nonlocal turns
-            turns += 1
+            nonlocal calls
+            calls += 1
+            assert calls < 1_000_000
             return b"nothing of sense"
 
         async def send(packet: bytes) -> None:
             raise AssertionError
 
-        async with Stack.over(send, receive, LEFT) as stack:
-            for _ in range(20):
+        channel = AsyncChannel(send, receive, limit=limit)
+        async with Stack(channel, LEFT) as stack:
+            for _ in range(100):
                 await asyncio.sleep(0)
-            link = stack.link
-            assert isinstance(link, Channel)
-            assert 0 < turns < 20 * 200
-            assert link.counters["rx_dropped"] == 0
+            assert stack.error is None
+            assert 0 < calls < 100 * 200
+            assert channel.counters["rx_dropped"] == 0
 
     asyncio.run(body())
 
 
 def test_closing_sends_what_waits() -> None:
-    """The last acknowledgment leaves before the tasks that carry it end."""
+    """The last acknowledgment, which nobody waits for, leaves before the tasks that carry it end."""
 
     async def body() -> None:
         there, back = asyncio.Queue[bytes](), asyncio.Queue[bytes]()
-        running: set[str] = set()
 
         async def slow_put(packet: bytes) -> None:
-            running.add("send")
-            for _ in range(5):
+            for _ in range(50):
                 await asyncio.sleep(0)
             there.put_nowait(packet)
-            running.remove("send")
 
         async with Stack.over(back.put, there.get, RIGHT) as server:
-            ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                writer.close()
-                data = await reader.read()
-                await writer.wait_closed()
-                ended.set_result(data)
-
-            listening = await server.start_server(serve, port=7)
+            listening = await server.start_server(echo, port=7)
             async with Stack.over(slow_put, back.get, LEFT) as client:
-                reader, _ = await client.open_connection("10.0.0.2", 7)
-                assert await reader.read() == b""
-            assert not running
-            assert await ended == b""
+                _, writer = await client.open_connection("10.0.0.2", 7)
+                writer.close()
             listening.close()
+        # Otherwise the server would have sent its FIN again, and have waited in vain.
+        assert server.host.counters["TcpRetransSegs"] == 0
+        assert [row.state for row in server.connections()] == []
+
+    asyncio.run(body())
+
+
+def test_what_came_before_the_stack_serves() -> None:
+    async def body() -> None:
+        left, right = channel_pair()
+        async with Stack(left, LEFT) as client:
+            connecting = asyncio.create_task(client.open_connection("10.0.0.2", 7))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert len(left.outgoing) == 1
+            async with Stack(right, RIGHT):
+                with pytest.raises(ConnectionRefusedError):
+                    await connecting
+            assert client.host.counters["TcpRetransSegs"] == 0
 
     asyncio.run(body())
 

@@ -460,16 +460,23 @@ def test_write_buffer_limits(run: Run) -> None:
     """pause_writing once the high mark is passed, resume_writing at the low one; each once."""
 
     async def body(net: Net) -> None:
-        protocol = Recorder(keep_open=True)
+        class Measuring(Recorder):
+            at_resume = -1
+
+            def resume_writing(self) -> None:
+                super().resume_writing()
+                self.at_resume = transport.get_write_buffer_size()
+
+        protocol = Measuring(keep_open=True)
         transport, (reader, _) = await with_protocol(net, protocol)
-        transport.set_write_buffer_limits(high=1000, low=100)
-        assert transport.get_write_buffer_limits() == (100, 1000)
+        transport.set_write_buffer_limits(high=400_000, low=1000)
+        assert transport.get_write_buffer_limits() == (1000, 400_000)
         total = 0
         while "pause" not in protocol.told:
             transport.write(bytes(100_000))
             total += 100_000
             assert total < 1 << 28
-        assert transport.get_write_buffer_size() > 1000
+        assert transport.get_write_buffer_size() > 400_000
         transport.write(bytes(10))
         assert protocol.told == ["pause"]
         received = 0
@@ -477,6 +484,7 @@ def test_write_buffer_limits(run: Run) -> None:
             received += len(await reader.read(1 << 20))
         await until(lambda: "resume" in protocol.told)
         assert protocol.told == ["pause", "resume"]
+        assert 0 <= protocol.at_resume <= 1000
         assert transport.get_write_buffer_size() == 0
 
     run(body)

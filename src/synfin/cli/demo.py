@@ -20,11 +20,17 @@ def demo(
     absolute: Annotated[bool, typer.Option("--absolute", help="Sequence numbers as on the wire.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say why, below each segment.")] = False,
     pcap: Annotated[Path | None, typer.Option(help="Write the packets to this pcapng file.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw the ladder, fit for a slide, into this SVG file.")] = None,
+    events_to: Annotated[
+        Path | None, typer.Option("--events", help="Write the trace to this file: JSON lines.")
+    ] = None,
 ) -> None:
     """A whole connection: handshake, data, close, with both ends' states."""
     from synfin.lab import whole_life
     from synfin.show.history import History
     from synfin.show.ladder import render_ladder
+    from synfin.show.ladder_svg import render_ladder_svg
+    from synfin.show.trace import Trace
     from synfin.show.words import language
 
     if lose is not None and not 1 <= lose <= 7:
@@ -33,9 +39,14 @@ def demo(
     if pcap is not None:
         _write(pcap, events)
     chosen = language(lang, os.environ)
+    history = History.from_events(events)
+    if svg is not None:
+        svg.write_text(render_ladder_svg(history, language=chosen, relative=not absolute), encoding="utf-8")
+    if events_to is not None:
+        Trace(events).write(events_to)
     print(
         render_ladder(
-            History.from_events(events),
+            history,
             language=chosen,
             relative=not absolute,
             explain=explain,

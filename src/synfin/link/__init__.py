@@ -1,1 +1,2 @@
-"""Devices that carry IP packets, and wrappers around them: TUN, capture, faults; and cutting of superpackets."""
+"""Devices that carry IP packets and wrappers around them (TUN, channel, capture, faults, queues), and superpackets cut
+and merged."""

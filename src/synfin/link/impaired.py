@@ -260,7 +260,7 @@ class _Way:
         self.bottleneck: Bottleneck | None = None
         self._held: list[tuple[int, int, Passage]] = []
         self._count = 0
-        #: What is due, in order.
+        #: What is due, in order. Nothing more is taken in before it has gone, so the other bounds bound it too.
         self.ready: deque[Passage] = deque()
 
     def submit(self, passages: Iterable[Passage], now: int) -> list[Passage]:
@@ -311,9 +311,6 @@ class _Way:
             self._lost(passage.lost or reasons.QUEUE_FULL)
 
     def _let_go(self, passage: Passage) -> None:
-        if len(self.ready) >= HELD_LIMIT:
-            self._lost(reasons.QUEUE_FULL)
-            return
         self._count_damaged(passage)
         self.ready.append(passage)
 

@@ -31,9 +31,9 @@ class Scale:
     def ticks(self, most: int) -> list[float]:
         """At most `most` round values, evenly spaced: by 1, 2 or 5 times a power of ten."""
         step = _round_up((self.high - self.low) / max(most - 1, 1))
-        first = -floor(-self.low / step + 1e-9)
+        first = -floor(-self.low / step + 1e-6)
         values = [(first + number) * step for number in range(most + 1)]
-        return [value for value in values if value <= self.high * (1 + 1e-9)]
+        return [value for value in values if value <= self.high + step * 1e-6]
 
 
 def _round_up(value: float) -> float:

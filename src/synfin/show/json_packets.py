@@ -5,7 +5,6 @@ What has its default value is left out. Octets are base64.
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
@@ -87,9 +86,10 @@ class Fields:
         """Octets in base64; none if there is no such field."""
         if name not in self._rest:
             return b""
+        text = self.text(name)
         try:
-            value = b64decode(self.text(name), validate=True)
-        except (binascii.Error, UnicodeError) as error:
+            value = b64decode(text, validate=True)
+        except ValueError as error:
             raise ValueError(f"{name} is not base64") from error
         if len(value) > most:
             raise ValueError(f"{name} has more than {most} octets")

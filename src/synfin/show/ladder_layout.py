@@ -22,11 +22,13 @@ NOTE_SIZE: Final = 14.0
 #: From one line beside a lifeline to the next.
 LINE: Final = 19.5
 
-# How far an arrow falls, at least and usually, and how far apart two rows are, at least and at most.
+# How far an arrow falls, at least and usually.
 _LEAST_FALL: Final = 22.0
 _USUAL_FALL: Final = 36.0
+# How far apart two rows are, at least; and if nothing happened for so many flights of a segment.
 _LEAST_GAP: Final = 7.0
-_MOST_GAP: Final = 66.0
+_IDLE_GAP: Final = 66.0
+_IDLE: Final = 3
 # Between two labels of one direction.
 _LABEL_ROOM: Final = 27.5
 # How far below its row the text beside a lifeline may stand.
@@ -118,12 +120,13 @@ class Layout:
         self.ys: list[float] = []
         #: The upper edge of each text beside a lifeline, by its row's number.
         self.lot_tops: dict[int, float] = {}
-        #: Waits that were cut short: from y to y, with their length in nanoseconds.
-        self.breaks: list[tuple[float, float, int]] = []
+        #: Waits that were cut short, from y to y.
+        self.breaks: list[tuple[float, float]] = []
         self.arrows: list[Arrow] = []
         self.labels: list[Label] = []
         self.bottom = top
-        self._scale = _USUAL_FALL / self._usual_flight()
+        self._flight = self._usual_flight()
+        self._scale = _USUAL_FALL / self._flight
         self._fit(top + height)
         for _ in range(_MOST_TRIES):
             self._place_rows()
@@ -176,7 +179,10 @@ class Layout:
             above = y
             y += self._extra[at]
             if wait:
-                y += max(_LEAST_GAP, min(wait * self._scale, _MOST_GAP))
+                idle = wait > _IDLE * self._flight
+                y += _IDLE_GAP if idle else max(_LEAST_GAP, wait * self._scale)
+                if idle:
+                    self.breaks.append((above, y))
             if isinstance(row, Transmission):
                 y = max(y, last_sent.get(id(row.sender), 0.0) + _LABEL_ROOM)
                 sent_at[id(row)] = last_sent[id(row.sender)] = y
@@ -191,8 +197,6 @@ class Layout:
                 self.lot_tops[at] = top
                 bottoms[id(end)] = top + lines * LINE
                 lowest = max(lowest, bottoms[id(end)])
-            if wait * self._scale > _MOST_GAP:
-                self.breaks.append((above, y, wait))
             self.ys.append(y)
             time = max(time, row.time)
         self.bottom = max(lowest, y + LINE)

@@ -227,7 +227,7 @@ class _Picture:
             if text != shown and y - last >= _TIME_SIZE * 1.2:
                 canvas.text((self._axis, y + 4.5), text, _TIME_SIZE, MUTED, anchor="end")
                 last, shown = y, text
-        for above, below, _ in layout.breaks:
+        for above, below in layout.breaks:
             y = (above + below) / 2
             for x in (self._left_band, self._right_band):
                 _tear(canvas, x - 5, x + _BAND + 5, y)

@@ -10,6 +10,8 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from synfin.show.ladder_text import printable
+
 # U+0020 to U+007E, in hundredths of the size.
 # fmt: off
 _REGULAR: Final = (
@@ -43,7 +45,8 @@ def _char_width(char: str, table: tuple[int, ...]) -> int:
 
 
 def fitted(text: str, width: float, size: float, bold: bool = False) -> str:
-    """`text` cut to at most `width`; an ellipsis stands for what was cut off."""
+    """`text`, made printable, cut to at most `width`; an ellipsis stands for what was cut off."""
+    text = printable(text)
     if text_width(text, size, bold) <= width:
         return text
     while text and text_width(f"{text}…", size, bold) > width:

@@ -1,0 +1,100 @@
+"""Captures of ``synfin tun serve --pcap`` against the Linux kernel over TUN, as tshark reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.integration import tshark
+from tests.integration.peers import (
+    KERNELS,
+    OURS,
+    Run,
+    digest,
+    exchange,
+    give_room,
+    kernel_client,
+    octets,
+    serving,
+)
+
+from synfin.wire.tcp import FIN, RST, SYN
+
+pytestmark = [pytest.mark.tun, pytest.mark.requires("tshark")]
+
+offloads = pytest.mark.parametrize("offload", [True, False], ids=["offload", "no-offload"])
+versions = pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+
+PORT = 7
+SOME = 5_000_000
+#: What tshark warns of although nobody did wrong: a sender that fills a window, a reader that is slower than it.
+FLOW_CONTROL = {
+    "TCP window specified by the receiver is now completely full",
+    "TCP Zero Window segment",
+}
+
+
+@offloads
+@versions
+def test_a_lossless_transfer(in_namespace: Run, tmp_path: Path, offload: bool, version: int) -> None:
+    capture = tmp_path / "echo.pcapng"
+    data = octets(SOME)
+
+    def body() -> None:
+        with serving("echo", "--device", "roomy", "--pcap", str(capture), offload=offload):
+            give_room("roomy")
+            with kernel_client(version, PORT) as client:
+                assert exchange(client, data) == (digest(data), SOME)
+
+    in_namespace(body)
+    tshark.assert_sound(capture)
+    names = ("ip.src", "ipv6.src", "tcp.nxtseq", "tcp.len", "tcp.flags", "tcp.analysis.retransmission")
+    packets = tshark.fields(capture, *names, only=f"tcp.port == {PORT}")
+    ours, kernels = (
+        [packet for packet in packets if source[version] in (packet["ip.src"], packet["ipv6.src"])]
+        for source in (OURS, KERNELS)
+    )
+    # All of it is there, and from us once: with a SYN and a FIN.
+    for of_one in (ours, kernels):
+        assert max(int(packet["tcp.nxtseq"]) for packet in of_one) == SOME + 2
+        assert not any(int(packet["tcp.flags"], 0) & RST for packet in of_one)
+    assert sum(int(packet["tcp.len"]) for packet in ours) == SOME
+    for flag in (SYN, FIN):
+        assert sum(int(packet["tcp.flags"], 0) & flag != 0 for packet in ours) == 1
+    if sum(int(packet["tcp.len"]) for packet in kernels) == SOME:
+        assert tshark.warnings(capture) <= FLOW_CONTROL
+    else:
+        # Where we do not get the processor in time, the kernel repeats what was not lost, and we have to tell it so.
+        assert tshark.warnings(capture, only=f"tcp.srcport == {PORT}") <= FLOW_CONTROL | {"D-SACK Sequence"}
+
+
+@offloads
+@versions
+def test_a_transfer_with_losses(in_namespace: Run, tmp_path: Path, offload: bool, version: int) -> None:
+    """What the capture shows of cut superpackets and of everything sent again is as sound as the rest."""
+    capture = tmp_path / "echo.pcapng"
+    data = octets(300_000)
+
+    def body() -> None:
+        options = ["--pcap", str(capture), "--loss", "2%", "--seed", "1"]
+        with serving("echo", *options, offload=offload), kernel_client(version, PORT) as client:
+            assert exchange(client, data) == (digest(data), len(data))
+
+    in_namespace(body)
+    tshark.assert_sound(capture)
+    assert tshark.fields(capture, "frame.number", only="tcp.analysis.retransmission")
+
+
+@versions
+def test_a_refusal(in_namespace: Run, tmp_path: Path, version: int) -> None:
+    """What is not of a connection."""
+    capture = tmp_path / "rest.pcapng"
+
+    def body() -> None:
+        with serving("echo", "--pcap", str(capture)), pytest.raises(ConnectionRefusedError):
+            kernel_client(version, 99)
+
+    in_namespace(body)
+    tshark.assert_sound(capture)
+    (reset,) = tshark.fields(capture, "tcp.flags", "tcp.seq", "tcp.ack", only="tcp.flags.reset == 1")
+    assert (int(reset["tcp.flags"], 0), reset["tcp.ack"]) == (0x14, "1")
