@@ -1,6 +1,6 @@
 """Data segments a second in the simulator: one transfer of MSS-size packets, in virtual time.
 
-    python benchmarks/sim.py [--megabytes N] [--runs N] [--profile]
+python benchmarks/sim.py [--megabytes N] [--runs N] [--profile]
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ def transfer(octets: int, window: int) -> tuple[float, int]:
     network = Network(1)
     sender = network.host("sender", parameters)
     receiver = network.host("receiver", parameters)
-    network.wire(
-        sender, "10.0.0.1/24", receiver, "10.0.0.2/24", delay=5 * MILLISECOND, rate=10**9, queue=10_000
-    )
+    network.wire(sender, "10.0.0.1/24", receiver, "10.0.0.2/24", delay=5 * MILLISECOND, rate=10**9, queue=10_000)
     received = 0
     listener = receiver.listen("10.0.0.2", 5001)
     left = octets

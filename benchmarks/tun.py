@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from statistics import median
 from time import perf_counter
@@ -173,8 +174,8 @@ def main() -> None:
     for offload in (True, False):
         words = "with offload" if offload else "without offload"
         names += [f"kernel to synfin, {words}", f"synfin to kernel, {words}"]
-        measures.append(lambda offload=offload: kernel_to_synfin(arguments.seconds, offload))
-        measures.append(lambda offload=offload: synfin_to_kernel(arguments.seconds, offload))
+        measures.append(partial(kernel_to_synfin, arguments.seconds, offload))
+        measures.append(partial(synfin_to_kernel, arguments.seconds, offload))
     rates: list[list[float]] = [[] for _ in names]
     for run in range(arguments.runs):
         for index, measure in enumerate(measures):

@@ -7,12 +7,12 @@ from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.host.machine import SECRET, Machine
 
 from synfin.host import addresses
 from synfin.host.addresses import Network
 from synfin.host.host import Host
 from synfin.host.interface import Interface, Routes
+from tests.host.machine import SECRET, Machine
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1", "255.255.255.255", "::", "2001:db8::1", "fe80::1:0:1"])

@@ -11,6 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from synfin.host import addresses
+from synfin.wire import icmp
+from synfin.wire.ip import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_UDP, IcmpMessage, Packet, octets
+from synfin.wire.sequence import MASK
+from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, URG, Segment
 from tests.host.machine import (
     OURS,
     OURS_6,
@@ -23,12 +29,6 @@ from tests.host.machine import (
     segment_of,
     tcp,
 )
-
-from synfin.host import addresses
-from synfin.wire import icmp
-from synfin.wire.ip import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_UDP, IcmpMessage, Packet, octets
-from synfin.wire.sequence import MASK
-from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, URG, Segment
 
 numbers = st.integers(0, MASK)
 flags_of_six = st.integers(0, 63)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.host.machine import OURS, OURS_6, STATES, THEIRS, THEIRS_6, Machine, Peer, peer_in
 
 from synfin.wire.tcp import ACK, PSH, SYN
+from tests.host.machine import OURS, OURS_6, STATES, THEIRS, THEIRS_6, Machine, Peer, peer_in
 
 
 @pytest.mark.parametrize("state", STATES)

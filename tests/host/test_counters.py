@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.host.machine import MS, OURS, OURS_6, SECOND, THEIRS, THEIRS_6, Machine, Peer, peer_in, tcp
 
 from synfin import reasons
 from synfin.host import addresses, counters
@@ -14,6 +13,7 @@ from synfin.tcp.connection import Connection
 from synfin.wire import errors
 from synfin.wire.ip import PROTOCOL_ICMP, PROTOCOL_ICMPV6, IcmpMessage, Packet, octets
 from synfin.wire.tcp import ACK, FIN, PSH, SYN, Options, Segment
+from tests.host.machine import MS, OURS, OURS_6, SECOND, THEIRS, THEIRS_6, Machine, Peer, peer_in, tcp
 
 SYN_4 = octets(tcp(THEIRS, 40000, OURS, 80, flags=SYN))
 SYN_6 = octets(tcp(THEIRS_6, 40000, OURS_6, 80, flags=SYN))

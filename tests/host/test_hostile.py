@@ -5,12 +5,12 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from tests.host.machine import MS, OURS, OURS_6, STATES, THEIRS, THEIRS_6, Machine, Peer, peer_in, tcp
 
 from synfin.host.parameters import Parameters
 from synfin.wire.ip import IcmpMessage, Packet, octets
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, Options, Segment
+from tests.host.machine import MS, OURS, OURS_6, STATES, THEIRS, THEIRS_6, Machine, Peer, peer_in, tcp
 
 KINDS = (0, SYN, ACK, SYN | ACK, FIN | ACK, RST, RST | ACK, PSH | ACK, SYN | FIN, FIN, 0x3F, 0x1FF)
 NEAR = (0, 0, 0, 1, -1, 10, -10, 1000, -1000, 65535, 1 << 31, -70_000)

@@ -6,14 +6,13 @@ import gc
 import tracemalloc
 from collections.abc import Callable
 
-from tests.host.machine import OURS, SECOND, THEIRS, Machine, Peer, tcp
-
 from synfin.host.interface import OUTPUT_LIMIT
 from synfin.host.parameters import Parameters
 from synfin.tcp import time_wait
 from synfin.wire import icmp
 from synfin.wire.ip import PROTOCOL_ICMP, IcmpMessage, Packet
 from synfin.wire.tcp import ACK, PSH, RST, SYN, Options
+from tests.host.machine import OURS, SECOND, THEIRS, Machine, Peer, tcp
 
 
 def test_answers_that_wait_for_the_link_are_bounded() -> None:

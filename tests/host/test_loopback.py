@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from tests.host.machine import OURS, OURS_6, SECOND, Machine, tcp
 
 from synfin.host.host import LOOPBACK_MTU
 from synfin.tcp.connection import Connection
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import RST, Segment
+from tests.host.machine import OURS, OURS_6, SECOND, Machine, tcp
 
 ADDRESSES = ["127.0.0.1", "127.1.2.3", "::1", OURS, OURS_6, "0.0.0.0", "::"]
 

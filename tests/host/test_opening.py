@@ -5,12 +5,12 @@ from __future__ import annotations
 from errno import EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH
 
 import pytest
-from tests.host.machine import OURS, OURS_6, SECOND, SECRET, THEIRS, THEIRS_6, Machine, Peer, segment_of
 
 from synfin.host import addresses
 from synfin.host.host import Host
 from synfin.host.parameters import Parameters
 from synfin.wire.tcp import ACK, RST, SYN
+from tests.host.machine import OURS, OURS_6, SECOND, SECRET, THEIRS, THEIRS_6, Machine, Peer, segment_of
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from errno import EADDRNOTAVAIL
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.host.machine import OURS, THEIRS, Machine
 
 from synfin.host.parameters import Parameters
 from synfin.host.ports import EphemeralPorts
+from tests.host.machine import OURS, THEIRS, Machine
 
 FIRST, LAST = 40000, 40099
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.host.machine import MS, OURS, SECOND, Machine, Peer, peer_in, segment_of
 
 from synfin.host.parameters import Parameters
 from synfin.host.time_waits import TimeWaits
@@ -12,6 +11,7 @@ from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, SYN
+from tests.host.machine import MS, OURS, SECOND, Machine, Peer, peer_in, segment_of
 
 
 def machine(**parameters: str) -> Machine:

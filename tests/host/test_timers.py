@@ -6,7 +6,6 @@ import gc
 import weakref
 
 import pytest
-from tests.host.machine import MS, OURS, SECOND, THEIRS, Machine, Peer, peer_in, segment_of
 
 from synfin.host.host import Host
 from synfin.host.parameters import Parameters
@@ -15,6 +14,7 @@ from synfin.tcp import timers
 from synfin.tcp.connection import Connection
 from synfin.tcp.timers import NEVER
 from synfin.wire.tcp import ACK, FIN, PSH, SYN
+from tests.host.machine import MS, OURS, SECOND, THEIRS, Machine, Peer, peer_in, segment_of
 
 
 def queue_with(m: Machine, count: int) -> tuple[TimerQueue, list[Connection]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from synfin.wire.tcp import FIN, RST, SYN
 from tests.integration import tshark
 from tests.integration.peers import (
     KERNELS,
@@ -17,8 +19,6 @@ from tests.integration.peers import (
     octets,
     serving,
 )
-
-from synfin.wire.tcp import FIN, RST, SYN
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("tshark")]
 

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.integration import tshark
 
 from synfin.cli.main import main
+from tests.integration import tshark
 
 losses = pytest.mark.parametrize("lose", range(8), ids=lambda lose: f"lose {lose}" if lose else "lossless")
 

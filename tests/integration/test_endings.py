@@ -10,6 +10,8 @@ import subprocess
 import sys
 
 import pytest
+
+from synfin.wire.ip import PROTOCOL_TCP
 from tests.integration.peers import (
     FAMILIES,
     KERNELS,
@@ -24,8 +26,6 @@ from tests.integration.peers import (
     stack_on_tun,
     we_connect,
 )
-
-from synfin.wire.ip import PROTOCOL_TCP
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("ss")]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.integration.peers import KERNELS, OURS, PATIENCE, Run, serving, started
 
 from synfin.cli.main import main
+from tests.integration.peers import KERNELS, OURS, PATIENCE, Run, serving, started
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("curl", "nc", "ss")]
 

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.integration.peers import becomes
 
 from synfin.host.parameters import Parameters
 from synfin.link.tun import Tun
@@ -22,6 +21,7 @@ from synfin.socket import Stack
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
 from synfin.tcp.states import CLOSED, ESTABLISHED
+from tests.integration.peers import becomes
 
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 PORT = 7000

@@ -7,6 +7,10 @@ import errno
 import socket
 
 import pytest
+
+from synfin.host.parameters import Parameters
+from synfin.link.tun import Tun, configure
+from synfin.socket import Stack
 from tests.integration.peers import (
     FAMILIES,
     KERNELS,
@@ -22,10 +26,6 @@ from tests.integration.peers import (
     serving,
     stack_on_tun,
 )
-
-from synfin.host.parameters import Parameters
-from synfin.link.tun import Tun, configure
-from synfin.socket import Stack
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("ss")]
 

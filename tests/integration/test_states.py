@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+
+from synfin.host.parameters import Parameters
+from synfin.socket import Stack
 from tests.integration.peers import (
     FAMILIES,
     OURS,
@@ -18,9 +21,6 @@ from tests.integration.peers import (
     stack_on_tun,
     we_connect,
 )
-
-from synfin.host.parameters import Parameters
-from synfin.socket import Stack
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("ss")]
 

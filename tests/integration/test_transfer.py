@@ -8,6 +8,11 @@ import socket
 from collections.abc import Callable
 
 import pytest
+
+from synfin.host.parameters import Parameters
+from synfin.link.faults import Lose, Share
+from synfin.link.impaired import Impaired
+from synfin.link.link import Link
 from tests.integration.peers import (
     Run,
     becomes,
@@ -25,11 +30,6 @@ from tests.integration.peers import (
     serving,
     stack_on_tun,
 )
-
-from synfin.host.parameters import Parameters
-from synfin.link.faults import Lose, Share
-from synfin.link.impaired import Impaired
-from synfin.link.link import Link
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("ss")]
 

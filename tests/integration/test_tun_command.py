@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from synfin.cli.main import main
 from tests.integration.peers import (
     OURS,
     PATIENCE,
@@ -27,8 +29,6 @@ from tests.integration.peers import (
     started,
     until,
 )
-
-from synfin.cli.main import main
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("ss")]
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.integration.peers import PATIENCE
 from tests.integration.unprivileged import script
 

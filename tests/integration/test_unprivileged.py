@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from synfin.link import device
+from synfin.link.tun import Tun, configure
 from tests.integration.peers import OURS, PATIENCE, Run, digest, exchange, octets
 from tests.integration.unprivileged import (
     NOBODY,
@@ -19,9 +22,6 @@ from tests.integration.unprivileged import (
     running,
     synfin,
 )
-
-from synfin.link import device
-from synfin.link.tun import Tun, configure
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("mount")]
 

@@ -13,7 +13,7 @@ import pytest
 
 from synfin.lab import whole_life
 from synfin.show.axes import Scale, number_text, steps
-from synfin.show.canvas import AGAIN, LEFT, LOST, RIGHT
+from synfin.show.canvas import AGAIN, LEFT, LOST, RIGHT, Canvas
 from synfin.show.curves import render_curves
 from synfin.show.history import History
 from synfin.show.ladder_svg import render_ladder_svg
@@ -105,6 +105,27 @@ def test_arrows_fall_in_the_true_order(world: Worlds) -> None:
         made.arrive(1, packets[at], numbers[at])
     third, second, first = arrows(render_ladder_svg(History.from_events(made.events)))[-3:]
     assert first[0] < second[0] < third[0] < third[1] < second[1] < first[1]
+
+
+def test_arrows_fall_even_without_any_delay(world: Worlds) -> None:
+    made = world()
+    for _ in range(3):
+        packet = made.packet(0, ACK)
+        made.arrive(1, packet, made.send(0, packet))
+    found = arrows(render_ladder_svg(History.from_events(made.events)))
+    assert len(found) == 3
+    assert all(end - start > 15 for start, end in found)
+    assert all(end <= start for (_, end), (start, _) in pairwise(found))
+
+
+def test_a_canvas_writes_only_what_can_be_printed() -> None:
+    canvas = Canvas(10, 10, "\x00", "en")
+    canvas.text((0, 0), "\x1b<&\ud800\u202e", 12)
+    with canvas.group("a\nb\x00"):
+        canvas.circle((1, 1), 1, LEFT)
+    root = ElementTree.fromstring(canvas.svg())
+    assert [element.text for element in root.iter(f"{SVG}title")] == [r"\x00", "a\nb\\x00"]
+    assert said(canvas.svg()) == [r"\x1b<&\ud800\u202e"]
 
 
 def test_what_is_lost_ends_at_a_cross(world: Worlds) -> None:

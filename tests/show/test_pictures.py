@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
@@ -293,17 +293,19 @@ def test_the_same_history_gives_the_same_picture(world: Worlds) -> None:
 # --- fonts -------------------------------------------------------------------------------------------------------
 
 
-def font(family: str) -> tuple[Path, int]:
-    """The file of a font, and its place in it; skips the test where there is none."""
-    if shutil.which("fc-match") is None:
-        pytest.skip("no program fc-match")
+def font(family: str, require: Callable[..., None]) -> Font:
+    """A font, with ":bold" if it is to be bold; skips the test where the machine lacks it, unless it must not."""
+    require("fc-match")
     found = subprocess.run(
         ["fc-match", "--format", "%{family}\n%{file}\n%{index}", family], check=True, capture_output=True, text=True
     )
     families, file, index = found.stdout.split("\n")
-    if family not in families.split(","):
-        pytest.skip(f"no font {family}")
-    return Path(file), int(index)
+    name = family.partition(":")[0]
+    if name not in families.split(","):
+        if os.environ.get("SYNFIN_REQUIRE") == "all":
+            pytest.fail(f"no font {name}, and SYNFIN_REQUIRE=all", pytrace=False)
+        pytest.skip(f"no font {name}")
+    return Font(Path(file), int(index))
 
 
 class Font:
@@ -339,19 +341,13 @@ class Font:
 
 
 @pytest.mark.parametrize("family", ["DejaVu Sans", "DejaVu Sans:bold", "Noto Sans CJK SC", "Noto Sans CJK SC:bold"])
-def test_widths_are_bounds_of_the_fonts(family: str) -> None:
-    name, _, style = family.partition(":")
-    if style:
-        font(name)
-    found = subprocess.run(
-        ["fc-match", "--format", "%{file}\n%{index}", family], check=True, capture_output=True, text=True
-    )
-    file, index = found.stdout.split("\n") if style else map(str, font(name))
-    known = Font(Path(file), int(index))
+def test_widths_are_bounds_of_the_fonts(family: str, require: Callable[..., None]) -> None:
+    known = font(family, require)
+    bold = family.endswith(":bold")
     for char in LATIN[:-3]:
-        assert text_width(char, 100, bool(style)) >= known.width(char) - 0.01, char
-    if name == "Noto Sans CJK SC":
-        assert text_width("汉", 100, bool(style)) >= known.width("汉")
+        assert text_width(char, 100, bold) >= known.width(char) - 0.01, char
+    if "CJK" in family:
+        assert text_width("汉", 100, bold) >= known.width("汉")
 
 
 def characters() -> set[str]:
@@ -371,13 +367,13 @@ def characters() -> set[str]:
     return found
 
 
-def test_the_first_font_has_every_character() -> None:
-    known = Font(*font("Noto Sans CJK SC"))
+def test_the_first_font_has_every_character(require: Callable[..., None]) -> None:
+    known = font("Noto Sans CJK SC", require)
     assert [char for char in sorted(characters()) if not known.glyph(char)] == []
 
 
-def test_the_last_font_has_every_character_that_is_not_han() -> None:
-    known = Font(*font("DejaVu Sans"))
+def test_the_last_font_has_every_character_that_is_not_han(require: Callable[..., None]) -> None:
+    known = font("DejaVu Sans", require)
     wide = {char for char in characters() if text_width(char, 100) == 100 and ord(char) > 0x2E7F}
     assert [char for char in sorted(characters() - wide) if not known.glyph(char)] == []
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.sim.worlds import TwoHosts, busy_world, story
 
 from synfin.events import Event, PacketDelivered, PacketLost, PacketTransmitted
 from synfin.sim import Network
 from synfin.wire.tcp import Segment
+from tests.sim.worlds import TwoHosts, busy_world, story
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from errno import ECONNREFUSED, ECONNRESET, ETIMEDOUT
 
 import pytest
-from tests.sim.watching import MILLISECOND, SECOND, Client, Server, Watch, inject
 
 from synfin.host import addresses
 from synfin.sim import Firewall, Nat, Network, Rule, Timeouts
@@ -15,6 +14,7 @@ from synfin.wire import icmp
 from synfin.wire.icmp import PROTOCOL_ICMP, PROTOCOL_ICMPV6, IcmpMessage, parse_quoted
 from synfin.wire.ip import PROTOCOL_TCP, Packet, Segment, octets
 from synfin.wire.tcp import ACK, RST, SYN
+from tests.sim.watching import MILLISECOND, SECOND, Client, Server, Watch, inject
 
 OUTSIDE = "203.0.113.1"
 MINUTE = 60 * SECOND

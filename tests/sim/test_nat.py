@@ -5,7 +5,6 @@ from __future__ import annotations
 from errno import ECONNRESET, ETIMEDOUT
 
 import pytest
-from tests.sim.watching import MILLISECOND, SECOND, Client, Server, Watch, inject
 
 from synfin.host import addresses
 from synfin.host.parameters import Parameters
@@ -19,6 +18,7 @@ from synfin.wire import icmp
 from synfin.wire.icmp import PROTOCOL_ICMP, IcmpMessage, parse_quoted
 from synfin.wire.ip import PROTOCOL_TCP, Packet, Segment, octets, parse_packet
 from synfin.wire.tcp import ACK, FIN, RST, SYN
+from tests.sim.watching import MILLISECOND, SECOND, Client, Server, Watch, inject
 
 OUTSIDE = "203.0.113.1"
 MINUTE = 60 * SECOND

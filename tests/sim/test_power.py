@@ -5,12 +5,12 @@ from __future__ import annotations
 from errno import ECONNREFUSED, ECONNRESET, ENETDOWN, ETIMEDOUT
 
 import pytest
-from tests.sim.watching import MILLISECOND, SECOND, Client, Server, Watch
 
 from synfin.events import StateChanged
 from synfin.sim import Network
 from synfin.tcp import states
 from synfin.wire.tcp import RST, SYN
+from tests.sim.watching import MILLISECOND, SECOND, Client, Server, Watch
 
 
 class Pair:

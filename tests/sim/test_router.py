@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.sim.watching import MILLISECOND, SECOND, Client, Server, Watch, inject
 
 from synfin.host import addresses
 from synfin.host.icmp_errors import RateLimit
@@ -14,6 +13,7 @@ from synfin.wire import icmp
 from synfin.wire.icmp import PROTOCOL_ICMP, PROTOCOL_ICMPV6, IcmpMessage, parse_quoted
 from synfin.wire.ip import PROTOCOL_TCP, Packet, Segment, octets, parse_packet, reassembled
 from synfin.wire.tcp import RST, SYN
+from tests.sim.watching import MILLISECOND, SECOND, Client, Server, Watch, inject
 
 
 def ip(text: str) -> bytes:

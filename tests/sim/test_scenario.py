@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.sim.watching import MILLISECOND, SECOND, Client, Server, inject
 
 from synfin.events import Event, PacketLost, PacketTransmitted, UserCalled
 from synfin.host import addresses
@@ -14,6 +13,7 @@ from synfin.wire import icmp
 from synfin.wire.icmp import PROTOCOL_ICMP, IcmpMessage
 from synfin.wire.ip import PROTOCOL_TCP, Packet, Segment
 from synfin.wire.tcp import SYN
+from tests.sim.watching import MILLISECOND, SECOND, Client, Server, inject
 
 
 def ip(text: str) -> bytes:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from socket import gaierror
 
 import pytest
-from tests.sim.watching import SECOND, Client, Server, Watch, inject
 
 from synfin.host import addresses
 from synfin.sim import Network
 from synfin.wire.ip import PROTOCOL_TCP, Packet, Segment
 from synfin.wire.tcp import SYN
+from tests.sim.watching import SECOND, Client, Server, Watch, inject
 
 
 def ip(text: str) -> bytes:

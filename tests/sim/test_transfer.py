@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from tests.sim.worlds import CLIENT, MS, SECOND, SERVER, Reader, TwoHosts, found_damaged
 
 from synfin.events import PacketLost, PacketTransmitted, StateChanged, UserCalled
 from synfin.host.parameters import Parameters
@@ -14,6 +13,7 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.states import NAMES
 from synfin.wire.ip import Packet
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
+from tests.sim.worlds import CLIENT, MS, SECOND, SERVER, Reader, TwoHosts, found_damaged
 
 
 def flags(packet: Packet) -> int:

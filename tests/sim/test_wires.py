@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.sim.worlds import MS, SECOND, TwoHosts, found_damaged
 
 from synfin import reasons
 from synfin.events import Event, PacketDelivered, PacketLost, PacketTransmitted
@@ -12,6 +11,7 @@ from synfin.sim import Network, Node, Wire
 from synfin.sim.schedule import Schedule
 from synfin.wire.ip import PROTOCOL_UDP, Packet
 from synfin.wire.tcp import ACK, SYN, Segment
+from tests.sim.worlds import MS, SECOND, TwoHosts, found_damaged
 
 
 class Wired:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 import pytest
+
 from tests.socket.stacks import Connected, KernelNet, Net, Streams, SynfinNet, stacks, turns, until
 
 Body = Callable[[Net], Awaitable[None]]
@@ -36,13 +37,6 @@ def run(request: pytest.FixtureRequest, connected: Connected) -> Run:
                 await on(SynfinNet(left, right), body)
 
     return lambda body: asyncio.run(whole(body))
-
-
-def xfail_on_synfin(reason: str) -> Callable[[Test], Test]:
-    """Marks what synfin does not do as the kernel's transports do."""
-    return pytest.mark.parametrize(
-        "run", ["kernel", pytest.param("synfin", marks=pytest.mark.xfail(strict=True, reason=reason))], indirect=True
-    )
 
 
 async def both(net: Net, *, limit: int = 1 << 16) -> tuple[Streams, Streams]:
@@ -261,7 +255,6 @@ def test_what_was_written_before_write_eof_arrives(run: Run) -> None:
     run(body)
 
 
-@xfail_on_synfin("transport.py _changed: CLOSED loses the connection though data are unread")
 def test_slow_readers_get_everything_though_the_connection_has_ended(run: Run) -> None:
     """The peer has sent all and its FIN, and has ours: the connection is over before the user has read a thing."""
 
@@ -401,7 +394,6 @@ def test_end_of_stream(keep_open: bool, run: Run) -> None:
     run(body)
 
 
-@xfail_on_synfin("transport.py _read: a whole batch is handed over though the protocol paused")
 def test_a_paused_transport_hands_over_nothing(run: Run) -> None:
     async def body(net: Net) -> None:
         class Pausing(Recorder):
@@ -432,7 +424,6 @@ def test_a_paused_transport_hands_over_nothing(run: Run) -> None:
     run(body)
 
 
-@xfail_on_synfin("transport.py _read: a whole batch is handed over though the protocol closed")
 def test_a_protocol_that_closes_hears_no_more(run: Run) -> None:
     async def body(net: Net) -> None:
         class Closing(Recorder):
@@ -511,7 +502,6 @@ def test_write_buffer_limits_by_default(high: int | None, low: int | None, expec
     run(body)
 
 
-@xfail_on_synfin("transport.py set_write_buffer_limits: does not look whether to pause")
 def test_new_limits_hold_at_once(run: Run) -> None:
     async def body(net: Net) -> None:
         protocol = Recorder()
@@ -562,7 +552,6 @@ def test_writing_to_a_transport_that_is_closed_does_nothing(run: Run) -> None:
     run(body)
 
 
-@xfail_on_synfin("transport.py _changed, driver.py _pump: what a protocol raises ends the pump")
 def test_a_protocol_that_fails_loses_only_its_own_connection(run: Run) -> None:
     """The loop's exception handler hears of it, the transport closes, the others go on."""
 
@@ -594,7 +583,6 @@ def test_a_protocol_that_fails_loses_only_its_own_connection(run: Run) -> None:
     run(body)
 
 
-@xfail_on_synfin("driver.py _pump: an OSError of a user's handler is taken for the link's")
 def test_a_handler_that_fails_harms_nobody(run: Run) -> None:
     """A plain function, called while a connection is being accepted, may raise anything, an OSError too."""
 

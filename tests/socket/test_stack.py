@@ -9,7 +9,6 @@ import os
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.socket.stacks import LEFT, LEFT_6, RIGHT, RIGHT_6, Connected, Streams, gate, stacks, states, turns, until
 
 from synfin.host.parameters import Parameters
 from synfin.socket import Stack
@@ -17,6 +16,7 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.timers import NEVER
 from synfin.wire.ip import Segment, parse_packet
 from synfin.wire.tcp import RST, SYN
+from tests.socket.stacks import LEFT, LEFT_6, RIGHT, RIGHT_6, Connected, Streams, gate, stacks, states, turns, until
 
 Body = Callable[[Stack, Stack], Awaitable[None]]
 Run = Callable[..., None]
@@ -454,9 +454,6 @@ def test_connections_that_ended_leave_nothing(run: Run) -> None:
     run(body)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="stack.py open_connection: transport, its future's error and its frame are a cycle"
-)
 def test_connections_that_were_refused_leave_nothing(run: Run) -> None:
     async def body(left: Stack, right: Stack) -> None:
         gc.collect()

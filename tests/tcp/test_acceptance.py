@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.tcp.world import CLIENT, MS, SECOND, World, make_connection, syn, syn_ack
 
 from synfin import reasons
 from synfin.tcp.clock import TS_RECENT_LIFE
@@ -11,6 +10,7 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import TcpParameters
 from synfin.wire.sequence import HALF, MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, URG, Options, Segment
+from tests.tcp.world import CLIENT, MS, SECOND, World, make_connection, syn, syn_ack
 
 IRS = 500_000
 

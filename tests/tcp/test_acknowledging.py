@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.tcp.world import CLIENT, MS, SECOND, World, bare_ack, by_client, by_server, data, make_connection
 
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.parameters import TcpParameters
 from synfin.wire.tcp import ACK, Segment
+from tests.tcp.world import CLIENT, MS, SECOND, World, bare_ack, by_client, by_server, data, make_connection
 
 
 def quiet_server() -> World:

@@ -15,13 +15,13 @@ from typing import TypeAlias
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.tcp.world import MS, SECOND, End, World, everything
 
 from synfin.tcp import states, timers
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.sent import LOST, OUTSTANDING
 from synfin.wire.sequence import unwrap
 from synfin.wire.tcp import ACK, RST, SYN
+from tests.tcp.world import MS, SECOND, End, World, everything
 
 Op: TypeAlias = tuple[str, int, int]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.tcp.world import MS, SECOND, World, by_client, by_server, data, everything, fin, syn, syn_ack
 
 from synfin.tcp import time_wait
 from synfin.wire.tcp import FIN, SYN
+from tests.tcp.world import MS, SECOND, World, by_client, by_server, data, everything, fin, syn, syn_ack
 
 OCTETS = bytes(n * 7 % 256 for n in range(50_000))
 

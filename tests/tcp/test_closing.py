@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.tcp.world import MS, SECOND, World, by_client, by_server, data, fin, rst
 
 from synfin.tcp import time_wait
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.readiness import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP
 from synfin.tcp.timers import NEVER
 from synfin.wire.tcp import RST
+from tests.tcp.world import MS, SECOND, World, by_client, by_server, data, fin, rst
 
 
 @pytest.mark.row("C1", "C2", "C4", "C5", "E6")

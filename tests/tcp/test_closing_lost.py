@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, by_server, data, everything, fin
 
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.timers import NEVER
+from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, by_server, data, everything, fin
 
 
 def connected(delay: int = 10 * MS) -> World:

@@ -7,8 +7,6 @@ import gc
 import weakref
 
 import pytest
-from tests.tcp.test_acceptance import established, segment
-from tests.tcp.world import CLIENT, MS, SECOND, SERVER, World, by_client, data, everything, make_connection, rst
 
 from synfin.tcp import states
 from synfin.tcp.connection import RANGE_OVERHEAD, Connection
@@ -17,6 +15,8 @@ from synfin.tcp.readiness import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP
 from synfin.tcp.states import IllegalTransitionError
 from synfin.tcp.timers import NEVER
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
+from tests.tcp.test_acceptance import established, segment
+from tests.tcp.world import CLIENT, MS, SECOND, SERVER, World, by_client, data, everything, make_connection, rst
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,6 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tcp.test_connection import in_state
-from tests.tcp.world import MS, SECOND, SERVER
 
 from synfin.tcp import closed, states, time_wait
 from synfin.tcp.connection import Connection
@@ -21,6 +19,8 @@ from synfin.tcp.timers import NEVER
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, Options, Segment, encode_header
+from tests.tcp.test_connection import in_state
+from tests.tcp.world import MS, SECOND, SERVER
 
 EXAMPLES = int(os.environ.get("SYNFIN_EXAMPLES", "90"))
 STATES = [states.NAMES[state] for state in states.STATES if state != states.LISTEN]

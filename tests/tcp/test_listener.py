@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import pytest
-from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, data, rst, syn_ack
 
 from synfin import reasons
 from synfin.tcp.isn import InitialSequenceNumbers
@@ -18,6 +17,7 @@ from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, URG, Options, Segment
+from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, data, rst, syn_ack
 
 HERE = bytes((192, 0, 2, 2))
 X = 1000

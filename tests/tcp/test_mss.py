@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.tcp.test_acceptance import established
-from tests.tcp.world import SECOND, World, make_connection
 
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.tcb import Identity
 from synfin.wire.tcp import ACK, SYN, Options, Segment
+from tests.tcp.test_acceptance import established
+from tests.tcp.world import SECOND, World, make_connection
 
 V6 = Identity(bytes(15) + b"\1", 1, bytes(15) + b"\2", 2)
 

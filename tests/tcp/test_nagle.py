@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.tcp.world import MS, SECOND, World, by_client, data
 
 from synfin.wire.tcp import PSH
+from tests.tcp.world import MS, SECOND, World, by_client, data
 
 
 def sizes(w: World, since: int = 0) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.tcp.world import CLIENT, MS, SECOND, World, by_server, make_connection, syn, syn_ack
 
 from synfin.tcp import closed, states, time_wait
 from synfin.tcp.isn import InitialSequenceNumbers
@@ -12,6 +11,7 @@ from synfin.tcp.readiness import POLLERR, POLLHUP, POLLIN, POLLOUT
 from synfin.tcp.tcb import Identity
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, RST, SYN, Options, Segment
+from tests.tcp.world import CLIENT, MS, SECOND, World, by_server, make_connection, syn, syn_ack
 
 
 @pytest.mark.row("A1", "A2", "A3", "A4", "B6", "E6")

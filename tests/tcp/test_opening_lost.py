@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, by_server, data, everything, rst, syn, syn_ack
 
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.round_trip import RTO_AFTER_LOST_SYN
+from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, by_server, data, everything, rst, syn, syn_ack
 
 
 @pytest.mark.row("A8")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.tcp.test_acceptance import established
-from tests.tcp.world import MS, SECOND, World, by_client, data
 
 from synfin.tcp.connection import Connection
 from synfin.tcp.recovery import NewReno
 from synfin.wire.tcp import ACK, Segment
+from tests.tcp.test_acceptance import established
+from tests.tcp.world import MS, SECOND, World, by_client, data
 
 MSS = 1460
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tcp.world import MS, SECOND, World, by_client, data, everything
 
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.round_trip import RoundTrip, time_for_retransmissions
+from tests.tcp.world import MS, SECOND, World, by_client, data, everything
 
 
 @pytest.mark.row("B3")

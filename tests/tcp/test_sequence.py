@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tcp.world import MS, SECOND, World, by_client, data
 
 from synfin.wire.sequence import HALF, MODULUS, before, unwrap, wrap
+from tests.tcp.world import MS, SECOND, World, by_client, data
 
 WORDS = st.integers(0, MODULUS - 1)
 NUMBERS = st.integers(0, 1 << 70)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tcp.test_acceptance import established
-from tests.tcp.world import MS, SECOND, World, by_client, by_server, data
 
 from synfin.wire.tcp import ACK, FIN, PSH, Segment
+from tests.tcp.test_acceptance import established
+from tests.tcp.world import MS, SECOND, World, by_client, by_server, data
 
 MSS = 1460
 

@@ -6,8 +6,6 @@ import struct
 import sys
 
 import pytest
-from tests.tcp.test_acceptance import established
-from tests.tcp.world import MS, SECOND, World
 
 from synfin import reasons
 from synfin.tcp import time_wait
@@ -16,6 +14,8 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import TcpParameters
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, Options, Segment
+from tests.tcp.test_acceptance import established
+from tests.tcp.world import MS, SECOND, World
 
 PARAMETERS = TcpParameters()
 TS = Options(mss=1460, ts_val=1000, ts_ecr=0)

@@ -6,12 +6,12 @@ import contextlib
 import itertools
 
 import pytest
-from tests.tcp.test_acceptance import established
-from tests.tcp.world import CLIENT, MS, SECOND, World, bare_ack, by_client, by_server, data, everything, make_connection
 
 from synfin.tcp import timers
 from synfin.tcp.parameters import TcpParameters
 from synfin.wire.tcp import ACK, FIN, SYN, Options, Segment
+from tests.tcp.test_acceptance import established
+from tests.tcp.world import CLIENT, MS, SECOND, World, bare_ack, by_client, by_server, data, everything, make_connection
 
 
 def buffers(octets: int) -> TcpParameters:

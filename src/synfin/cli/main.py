@@ -18,6 +18,7 @@ from synfin import __version__
 from synfin.cli import tun
 from synfin.cli.demo import demo
 from synfin.cli.errors import UsageError
+from synfin.cli.show import show
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130  # as a shell reports SIGINT
@@ -32,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo)
+app.command()(show)
 app.add_typer(tun.commands)
 
 

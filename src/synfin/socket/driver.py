@@ -149,7 +149,7 @@ class Driver:
                 for entry in changed:
                     call = watchers.get(entry)
                     if call is not None:
-                        call()
+                        self._tell(call)
         except OSError as error:
             self._fail(error)
             return
@@ -158,6 +158,16 @@ class Driver:
         if self._idle is not None and not self.host.transport.connections:
             self._idle.set()
         self._arm()
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        """A user's code that raises harms nobody else: the loop's exception handler hears of it."""
+        try:
+            call()
+        except Exception as error:
+            if self._loop is not None:
+                self._loop.call_exception_handler(
+                    {"message": "Exception while a connection's user was told of an event", "exception": error}
+                )
 
     def _transmit(self) -> None:
         host = self.host

@@ -181,6 +181,10 @@ class Stack:
             self.host.abort(connection, driver.now())
             driver.pump_soon()
             raise
+        except OSError:
+            # The traceback holds this frame: no cycle through the transport and its future.
+            del transport, connection
+            raise
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def start_server(

@@ -16,7 +16,7 @@ from synfin.tcp.errors import os_error
 from synfin.tcp.send_buffer import octets_of
 
 #: Octets taken from the host in one go.
-READ_SIZE = 1 << 20
+READ_SIZE = 1 << 18
 #: asyncio's own default for a transport's buffer.
 HIGH_WATER = 64 * 1024
 
@@ -58,7 +58,10 @@ class ConnectionTransport(asyncio.Transport):
 
     def _begin(self) -> None:
         self.connected.set_result(None)
-        self._protocol.connection_made(self)
+        try:
+            self._protocol.connection_made(self)
+        except Exception as error:
+            self._complain(error, "connection_made")
         # Data may have come with the handshake, before anybody watched.
         self._loop.call_soon(self._changed)
 
@@ -80,7 +83,8 @@ class ConnectionTransport(asyncio.Transport):
             self._read()
             if connection.state == states.CLOSED:
                 connection.raise_error()
-                if not self._eof_seen or not self._closing:
+                # What a paused user has not read yet stays readable, the end of the stream too.
+                if self._closing or self._eof_seen or not self._reading_paused:
                     self._lose(None)
         except OSError as error:
             self._lose(error)
@@ -91,7 +95,8 @@ class ConnectionTransport(asyncio.Transport):
         try:
             self._connection.raise_error()
         except OSError as error:
-            self.connected.set_exception(error)
+            # Its traceback would lead back to this transport.
+            self.connected.set_exception(error.with_traceback(None))
         else:
             self.connected.cancel()
 
@@ -113,13 +118,39 @@ class ConnectionTransport(asyncio.Transport):
                 return
             protocol = self._protocol
             if isinstance(protocol, asyncio.Protocol):
-                for piece in pieces:
-                    protocol.data_received(bytes(piece))
+                try:
+                    # In one piece: the protocol may pause reading, or close, at each.
+                    protocol.data_received(b"".join(pieces))
+                except Exception as error:
+                    self._complain(error, "data_received")
+                    self._break(error)
+                    return
             driver.pump_soon()
+
+    def _complain(self, error: Exception, call: str) -> None:
+        self._loop.call_exception_handler(
+            {
+                "message": f"Fatal error: protocol.{call}() call failed.",
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
+
+    def _break(self, error: Exception) -> None:
+        """The protocol has failed: nothing more is to be expected of it."""
+        driver = self._driver
+        driver.host.abort(self._connection, driver.now())
+        self._lose(error)
 
     def _end_of_stream(self) -> None:
         protocol = self._protocol
-        keep_open = protocol.eof_received() if isinstance(protocol, asyncio.Protocol) else False
+        try:
+            keep_open = protocol.eof_received() if isinstance(protocol, asyncio.Protocol) else False
+        except Exception as error:
+            self._complain(error, "eof_received")
+            self._break(error)
+            return
         if not keep_open:
             self.close()
 
@@ -149,6 +180,9 @@ class ConnectionTransport(asyncio.Transport):
         except OSError as error:
             self._lose(error)
             return
+        self._maybe_pause_writing()
+
+    def _maybe_pause_writing(self) -> None:
         if self._unsent_octets > self._high and not self._writing_paused:
             self._writing_paused = True
             self._protocol.pause_writing()
@@ -212,6 +246,7 @@ class ConnectionTransport(asyncio.Transport):
             raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
         self._high = high
         self._low = low
+        self._maybe_pause_writing()
 
     # --- ending
 

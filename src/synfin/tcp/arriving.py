@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from synfin import reasons
 from synfin.tcp import keepalive, readiness, states, timers
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.tcb import Tcb
@@ -39,6 +40,7 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> Non
     if tcb.syn_transmissions > 1:
         tcb.round_trip.syn_was_lost()
     tcb.congestion.established(tcb)
+    tcb.trace_congestion(now, reasons.INITIAL_WINDOW)
     tcb.acknowledging.established(tcb.advertised_mss, tcb.rcv_wnd)
     tcb.rcv_space_from = tcb.rcv_nxt
     tcb.last_received = now
