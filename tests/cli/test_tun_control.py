@@ -113,7 +113,7 @@ def test_parameters(capfd: Capture) -> None:
 @pytest.mark.parametrize(
     ("line", "wrong", "right"),
     [
-        ("sysctl", f"several run: left (process {os.getpid()}), right (process {os.getpid()})", "--device"),
+        ("sysctl", "several run: left (process", "--device"),
         ("sysctl --device left net.ipv4.nonsense", "there is no parameter 'net.ipv4.nonsense'", "synfin tun sysctl"),
         ("sysctl --device left tcp_sack", "there is no parameter 'tcp_sack'", "synfin tun sysctl"),
         ("sysctl --device left net.ipv4.tcp_sack=yes", "'yes' is no value for net.ipv4.tcp_sack", "like '1'"),
@@ -270,13 +270,15 @@ def test_too_many_callers(run_directory: Path) -> None:
     with_control(test)
 
 
-def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch, run_directory: Path) -> None:
+def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch, run_directory: Path, capfd: Capture) -> None:
     monkeypatch.setattr(control, "ROW_LIMIT", 3)
 
     async def test(client: Stack, server: Stack) -> None:
         servers = [await client.start_server(lambda _, __: None, "10.0.0.1", port) for port in range(1, 6)]
         said = json.loads(await say(only_socket(run_directory), b'{"call":"ss"}\n'))
         assert (len(said["rows"]), said["omitted"]) == (3, 2)
+        assert await command("ss", "--device", "left") == 0
+        assert capfd.readouterr().err == "synfin: 2 more on left\n"
         for one in servers:
             one.close()
 

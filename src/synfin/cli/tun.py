@@ -134,8 +134,12 @@ def ss(
 
     from synfin.cli.control import table, table_text
 
-    rows = table(_ask({"call": "ss"}, device))
+    replies = _ask({"call": "ss"}, device)
+    rows = table(replies)
     print(dumps(rows) if json else table_text(rows))
+    for reply in replies:
+        if reply.get("omitted"):
+            print(f"synfin: {reply['omitted']} more on {reply['device']}", file=sys.stderr)
 
 
 @commands.command()
