@@ -115,6 +115,8 @@ def test_what_is_left_is_sent_to_a_peer_that_has_closed_its_half(tmp_path: Path)
         process = await run(PEER, str(PORT))
         assert process.stdout is not None
         assert await process.stdout.read(5) == b"hello"
+        # It knows of the end by now, and stays.
+        assert not (await asyncio.wait({got}, timeout=0.2))[0]
         assert await process.communicate(b"late") == (b"", b"")
         assert process.returncode == 0
         assert await got == b"late"

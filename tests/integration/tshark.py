@@ -8,6 +8,9 @@ from pathlib import Path
 #: PI_WARN of Wireshark's epan/proto.h; above it are only errors.
 WARNING = 0x00600000
 GOOD = "1"
+#: What Linux writes for a checksum that comes to 0 (CSUM_MANGLED_0), once in 65,536 packets. In one's complement it is
+#: the same, but tshark calls it bad. synfin never writes it: tests/wire/test_checksum.py.
+MANGLED_ZERO = "0xffff"
 CHECKS = ("-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE")
 
 
@@ -32,6 +35,8 @@ def assert_sound(capture: Path) -> None:
     assert packets
     for packet in packets:
         assert not packet["_ws.malformed"], packet
+        if packet["tcp.checksum"] == MANGLED_ZERO:
+            continue
         assert {packet[status] for status in statuses} <= {GOOD, ""}, packet
         if packet["ip.ttl"]:
             assert packet["ip.checksum.status"] == GOOD, packet

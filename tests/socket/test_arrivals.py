@@ -180,6 +180,7 @@ def same(*arguments: float, version: int = 4, reads: int = 100) -> tuple[Story, 
     reads=st.sampled_from([1, 100]),
 )
 @example(100_000, 0, 1, 0.02, 0.0, 0.0, 64, 4, 100)
+@example(41_407, 0, 0, 0, 0, 0, 64, 4, 1)
 @example(100_000, 40_000, 2, 0.05, 0.05, 0.05, 64, 6, 100)
 def test_merging_changes_nothing(
     there: int,

@@ -72,10 +72,41 @@ def test_table_6_of_the_rfc() -> None:
 def test_what_a_scaled_window_was_rounded_up_to_is_taken() -> None:
     # RFC 9293 §3.8.6 (SHLD-14): what was offered on the wire is not refused.
     c = established(Options(mss=1460, window_scale=7))
-    assert (c.rcv_wnd, c.rcv_wscale) == (64_240, 7)
     offered = (64_240 + 127) // 128 * 128
+    assert (c.rcv_wnd, c.rcv_wscale) == (offered, 7)
     c.segment_arrives(segment(c, offered - 10, payload=bytes(10)), 0)
     assert c.reassembly.ranges() == [(c.rcv_nxt + offered - 10, c.rcv_nxt + offered)]
+
+
+@pytest.mark.row("B4")
+def test_a_window_that_the_peer_filled_to_the_rounding_lets_its_acknowledgments_in() -> None:
+    """The peer's numbers are then beyond what an exact window would end at; were its ACKs refused, both would wait."""
+    c = established(Options(mss=1460, window_scale=7))
+    c.rcv_buf_locked = True
+    c.send(b"x", 0)
+    assert c.poll_transmit(0, 1500) is not None
+    filled = 0
+    while c.rcv_wnd:
+        octets = min(c.rcv_wnd, 1460)
+        c.segment_arrives(segment(c, payload=bytes(octets)), 0)
+        c.poll_transmit(0, 1500)
+        filled += octets
+    assert filled > 64_240
+    assert c.receive_queue.octets == filled
+    c.segment_arrives(segment(c, ack=1), 0)
+    assert c.snd_una == c.snd_nxt
+
+
+@pytest.mark.row("B4")
+def test_roundings_do_not_add_up() -> None:
+    """An octet at a time, the window closes all the same."""
+    c = established(Options(mss=1460, window_scale=7))
+    c.rcv_buf_locked = True
+    for _ in range(c.window_space + 1000):
+        c.segment_arrives(segment(c, payload=b"x"), 0)
+        c.poll_transmit(0, 1500)
+    assert c.rcv_wnd == 0
+    assert c.receive_queue.octets < c.window_space + 128
 
 
 @pytest.mark.row("B2")
@@ -117,7 +148,7 @@ def test_d_sack_reports_the_duplicate_first() -> None:
 def test_at_a_zero_window_only_what_is_at_rcv_nxt_passes() -> None:
     c = established()
     c.rcv_buf = 0
-    c.rcv_adv = c.rcv_nxt
+    c.rcv_adv = c.rcv_limit = c.rcv_nxt
     c.send(b"x", 0)
     assert c.poll_transmit(0, 1500) is not None
     assert is_ack(c, c.segment_arrives(segment(c, 1, ack=1), 0))

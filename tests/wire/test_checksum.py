@@ -97,3 +97,10 @@ def test_the_field_makes_the_whole_valid(data: bytes) -> None:
     changed = bytearray(whole)
     changed[0] ^= 0x10
     assert not is_valid(ones_complement_sum(changed))
+
+
+@given(st.integers(1, 1 << 40))
+def test_a_finished_checksum_is_never_all_ones(total: int) -> None:
+    """RFC 1624 §3: of the two forms of zero, 0x0000 is written."""
+    assert finish(total) != 0xFFFF
+    assert is_valid(total + finish(total))

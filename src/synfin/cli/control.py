@@ -93,7 +93,9 @@ class Control:
         return self
 
     async def _listen(self) -> None:
-        path = directory(make=True) / f"{self._device or 'fd'}.{os.getpid()}.sock"
+        place = directory(make=True)
+        _remove_what_the_dead_left(place)
+        path = place / f"{self._device or 'fd'}.{os.getpid()}.sock"
         path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._called, path, limit=REQUEST_LIMIT)
         self._path = path
@@ -187,6 +189,19 @@ def _in_words(value: Json) -> str:
     return "\t".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _remove_what_the_dead_left(place: Path) -> None:
+    """A process that was killed could not remove its socket, nor the directory after the last."""
+    for path in place.glob("*.sock"):
+        with socket.socket(socket.AF_UNIX) as calling:
+            calling.setblocking(False)
+            try:
+                calling.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+            except OSError:  # busy, or gone by now
+                continue
+
+
 # --- the callers' side
 
 
@@ -197,11 +212,14 @@ def ask(request: dict[str, Json], device: str | None = None) -> list[dict[str, J
     a process says is wrong.
     """
     try:
-        sockets = sorted(directory(make=False).glob("*.sock"))
+        place = directory(make=False)
     except FileNotFoundError:
         return []
+    _remove_what_the_dead_left(place)
+    with suppress(OSError):  # others are there
+        place.rmdir()
     replies = []
-    for path in sockets:
+    for path in sorted(place.glob("*.sock")):
         if device is not None and path.name.rsplit(".", 2)[0] != device:
             continue
         reply = _ask(path, request)
@@ -215,12 +233,6 @@ def _ask(path: Path, request: dict[str, Json]) -> dict[str, Json] | None:
         calling.settimeout(PATIENCE)
         try:
             calling.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return None
-        except OSError:
-            return None
-        try:
             calling.sendall(json.dumps(request).encode() + b"\n")
             with calling.makefile("rb") as answers:
                 reply = json.loads(answers.readline(REPLY_LIMIT))

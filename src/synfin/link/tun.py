@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import socket
 import struct
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -21,6 +23,8 @@ from synfin.wire.tcp import CWR, Segment
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from pyroute2 import IPRoute
 
 Interface: TypeAlias = "ipaddress.IPv4Interface | ipaddress.IPv6Interface"
 
@@ -39,6 +43,9 @@ TUN_F_TSO_ECN: Final = 0x08
 INTERFACE_REQUEST: Final = struct.Struct("16sH22x")
 INTERFACE_NAME_LIMIT: Final = 15
 IFA_F_NODAD: Final = 0x02  # linux/if_addr.h
+RTN_LOCAL: Final = 2  # linux/rtnetlink.h
+#: How long the kernel may take to install a route, in seconds; then it is not waited for.
+ROUTE_TIMEOUT: Final = 1.0
 
 # linux/virtio_net.h
 VIRTIO_NET_HDR_F_NEEDS_CSUM: Final = 1
@@ -373,5 +380,17 @@ def _configure(name: str, interfaces: list[Interface], mtu: int) -> None:
                 except NetlinkError as error:
                     if error.code != errno.EEXIST:
                         raise
+                if interface.version == 6:
+                    _await_local_route(route, str(interface.ip))
     except NetlinkError as error:
         raise OSError(error.code, os.strerror(error.code), name) from None
+
+
+def _await_local_route(route: IPRoute, address: str) -> None:
+    """The kernel installs the local route of an IPv6 address a moment after it has taken the address; packets for it
+    that come before are dropped."""
+    deadline = time.monotonic() + ROUTE_TIMEOUT
+    while time.monotonic() < deadline:
+        if any(found["type"] == RTN_LOCAL for found in route.route("get", family=socket.AF_INET6, dst=address)):
+            return
+        time.sleep(0.001)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from synfin.host.host import Host
 from synfin.host.interface import Interface
 from synfin.link.gro import merge
@@ -11,17 +13,25 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.states import MAY_RECEIVE
 from synfin.wire.ip import Packet
 from synfin.wire.sequence import wrap
-from synfin.wire.tcp import Segment
+from synfin.wire.tcp import FIN, Segment
+
+#: Headers of IPv6 and TCP with all their options, in octets: what is no longer than that carries hardly any data.
+HEADERS: Final = 100
 
 
 def frames_arrive(host: Host, interface: Interface, frames: list[Frame], now: int, merging: bool) -> None:
     """Hands `frames`, read at `now`, to `host`. With `merging` the same segments are accepted and the same
     acknowledgments sent as without, as seen by a driver that asks for these once all have been handed over."""
-    for one in merge(frames) if merging and len(frames) > 1 else frames:
+    for one in merge(frames) if merging and _worth_merging(frames) else frames:
         if isinstance(one, Frame):
             host.octets_arrive(one.data, interface, now, one.checksum_verified, one.segment_size)
         else:
             _packet_arrives(host, interface, one, now)
+
+
+def _worth_merging(frames: list[Frame]) -> bool:
+    """Whether there could be a run: several frames, and not mere acknowledgments."""
+    return len(frames) > 1 and any(len(frame.data) > HEADERS for frame in frames)
 
 
 def _packet_arrives(host: Host, interface: Interface, packet: Packet, now: int) -> None:
@@ -38,11 +48,13 @@ def _packet_arrives(host: Host, interface: Interface, packet: Packet, now: int) 
 
 
 def _is_next(connection: Connection, segment: Segment) -> bool:
-    """Whether all of a run is what the connection expects next, and has room for, with nothing behind it received."""
+    """Whether all of a run is what the connection expects next, and has room for, with nothing behind it received;
+    and no FIN, which changes the state."""
     rcv_nxt = connection.rcv_nxt
     return (
         wrap(rcv_nxt) == segment.seq
-        and rcv_nxt + segment.length <= connection.rcv_edge
+        and not segment.flags & FIN
+        and rcv_nxt + segment.payload_length <= connection.rcv_adv
         and not len(connection.reassembly)
         and connection.state in MAY_RECEIVE
         and not connection.orphaned

@@ -103,7 +103,7 @@ def _acceptable(tcb: Tcb, arrival: Arrival) -> bool:
     length = arrival.segment.length
     if tcb.rcv_wnd == 0:
         return seq == tcb.rcv_nxt
-    edge = tcb.rcv_edge
+    edge = tcb.rcv_adv
     if length == 0:
         return tcb.rcv_nxt <= seq < edge
     return tcb.rcv_nxt <= seq < edge or tcb.rcv_nxt <= seq + length - 1 < edge
@@ -238,4 +238,4 @@ def _brings_fin(tcb: Tcb, arrival: Arrival) -> bool:
         return False
     if segment.payload_length == 0:
         return True
-    return not tcb.orphaned and tcb.rcv_wnd > 0 and arrival.end - 1 <= tcb.rcv_edge
+    return not tcb.orphaned and tcb.rcv_wnd > 0 and arrival.end - 1 <= tcb.rcv_adv

@@ -16,6 +16,9 @@ ASSUMED_ROUND_TRIP = 10 * MILLISECOND
 
 def user_read(tcb: Tcb, octets: int, now: int) -> None:
     """The user read `octets`: let the buffer grow, and tell the peer of the room if it matters to it."""
+    if tcb.fin_received:
+        # Nothing more will come for which room could matter.
+        return
     _grow_buffer(tcb, now)
     # RFC 9293 §3.8.6.2.2, and as Linux does: when the window that can be offered is twice the one that is left.
     window = tcb.rcv_wnd

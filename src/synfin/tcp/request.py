@@ -144,7 +144,7 @@ class Request:
         connection.rcv_nxt = self.irs + 1
         connection.rcv_up = connection.rcv_nxt
         connection.last_ack_sent = connection.rcv_nxt
-        connection.rcv_adv = connection.rcv_nxt + self.rcv_wnd(parameters)
+        connection.rcv_adv = connection.rcv_limit = connection.rcv_nxt + self.rcv_wnd(parameters)
         connection.peer_mss = self.peer_mss
         if self.peer_wscale >= 0:
             connection.snd_wscale = self.peer_wscale

@@ -25,15 +25,17 @@ def select_window(tcb: Tcb) -> int:
     """The value of the window field for a segment sent now, after which RCV.ADV is what it promises."""
     space = tcb.window_space
     free = max(space - tcb.receive_queue.octets, 0)
-    window = max(tcb.rcv_adv - tcb.rcv_nxt, 0)
+    window = max(tcb.rcv_limit - tcb.rcv_nxt, 0)
     # RFC 9293 §3.8.6.2.2: hold the right edge until it can move by the smaller of half the buffer and a segment.
     if free - window >= min(space // 2, tcb.advertised_mss):
         window = free
-    # RFC 9293 §3.8.6 (SHLD-14): the right edge never moves left, so the window is rounded up, not down.
+    # RFC 9293 §3.8.6 (SHLD-14): the right edge never moves left, so the window is rounded up, not down. What the
+    # peer sends into the rounding is taken.
     shift = tcb.rcv_wscale
     field = min((window + (1 << shift) - 1) >> shift, 65535)
-    edge = tcb.rcv_nxt + min(window, field << shift)
-    tcb.rcv_adv = max(tcb.rcv_adv, edge)
+    promised = field << shift
+    tcb.rcv_limit = max(tcb.rcv_limit, tcb.rcv_nxt + min(window, promised))
+    tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + promised)
     return field
 
 
@@ -54,7 +56,7 @@ def make_syn(tcb: Tcb, now: int) -> Segment:
     )
     identity = tcb.identity
     window = initial_window(tcb)
-    tcb.rcv_adv = tcb.rcv_nxt + window
+    tcb.rcv_adv = tcb.rcv_limit = tcb.rcv_nxt + window
     if answer:
         _acknowledgment_leaves(tcb, now)
     return Segment(

@@ -86,7 +86,7 @@ def _learn_from_syn(tcb: Tcb, arrival: Arrival, now: int) -> None:
     offered = tcb.rcv_adv - tcb.rcv_nxt
     tcb.rcv_nxt = arrival.seq + 1
     tcb.rcv_up = tcb.rcv_nxt
-    tcb.rcv_adv = tcb.rcv_nxt + offered
+    tcb.rcv_adv = tcb.rcv_limit = tcb.rcv_nxt + offered
     tcb.last_ack_sent = tcb.rcv_nxt
     if options.mss is not None:
         tcb.peer_mss = options.mss

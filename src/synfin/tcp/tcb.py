@@ -114,6 +114,7 @@ class Tcb:
         "rcv_adv",
         "rcv_buf",
         "rcv_buf_locked",
+        "rcv_limit",
         "rcv_nxt",
         "rcv_space_from",
         "rcv_space_octets",
@@ -209,8 +210,10 @@ class Tcb:
         # --- Receive sequence variables
         self.irs = 0
         self.rcv_nxt = 0
-        #: The number after the last octet that was offered room: RCV.NXT + RCV.WND as the peer knows it.
+        #: The number after the last octet that the peer was ever offered room for: RCV.NXT + RCV.WND as it knows them.
         self.rcv_adv = 0
+        #: The same before a scaled window was rounded up for the wire, so that roundings do not add up.
+        self.rcv_limit = 0
         self.rcv_wscale = 0
         self.rcv_up = 0
         self.rcv_buf = parameters.tcp_rmem[1]
@@ -301,12 +304,6 @@ class Tcb:
     def rcv_wnd(self) -> int:
         """RCV.WND: how many octets from RCV.NXT on the peer has been offered room for."""
         return max(self.rcv_adv - self.rcv_nxt, 0)
-
-    @property
-    def rcv_edge(self) -> int:
-        """The number after the last one that may arrive. A scaled window is rounded up on the wire, and what the
-        peer sends into the rounding is taken."""
-        return self.rcv_adv + (1 << self.rcv_wscale) - 1
 
     @property
     def unsent(self) -> int:

@@ -40,7 +40,7 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
         return
     start = arrival.start
     first = max(start, tcb.rcv_nxt)
-    last = min(start + length, tcb.rcv_edge) if tcb.rcv_wnd else tcb.rcv_nxt
+    last = min(start + length, tcb.rcv_adv)
     if tcb.fin_sequence >= 0:
         last = min(last, tcb.fin_sequence)
     if tcb.orphaned and start + length > tcb.rcv_nxt:
