@@ -148,10 +148,14 @@ def test_nothing_runs(capfd: Capture, run_directory: Path) -> None:
     assert not run_directory.exists()
 
 
+def sockets(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
 def leave_behind(directory: Path) -> Path:
     """A socket on which nobody listens."""
     directory.mkdir(mode=0o700, exist_ok=True)
-    path = directory / "dead.1.sock"
+    path = directory / "dead.99999999.sock"
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(path))
     return path
@@ -168,7 +172,7 @@ def test_what_a_dead_process_left_behind(capfd: Capture, run_directory: Path) ->
         async with Control(server, "third"):
             assert not path.exists()
             assert await command("ss") == 0
-            assert len(list(run_directory.iterdir())) == 3
+            assert len(sockets(run_directory)) == 3
 
     with_control(test)
     assert not run_directory.exists()

@@ -79,7 +79,7 @@ class Control:
         self._device = device
         self._path: Path | None = None
         self._server: asyncio.Server | None = None
-        self._callers = 0
+        self._callers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.error: OSError | None = None
 
     async def __aenter__(self) -> Control:
@@ -105,26 +105,32 @@ class Control:
     ) -> None:
         if self._server is not None:
             self._server.close()
+        for task in self._callers:
+            task.cancel()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
             # Nothing is left behind, unless others are there.
             with suppress(OSError):
                 self._path.parent.rmdir()
 
-    async def _called(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._callers += 1
-        try:
-            if self._callers > CALLER_LIMIT or not _may_call(writer):
-                return
+    def _called(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._callers[task] = writer
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        # Here, and not in the task: one that is cancelled early has never begun.
+        self._callers.pop(task).close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._callers) > CALLER_LIMIT or not _may_call(writer):
+            return
+        # OSError, ValueError: a caller that went away, or a line that is too long.
+        with suppress(OSError, ValueError):
             async with asyncio.timeout(PATIENCE):
                 line = await reader.readline()
                 writer.write(json.dumps(self._answer(line)).encode() + b"\n")
                 await writer.drain()
-        except (OSError, ValueError):  # a line that is too long, or a caller that went away
-            return
-        finally:
-            self._callers -= 1
-            writer.close()
 
     def _answer(self, line: bytes) -> dict[str, Json]:
         try:
@@ -192,6 +198,8 @@ def _in_words(value: Json) -> str:
 def _remove_what_the_dead_left(place: Path) -> None:
     """A process that was killed could not remove its socket, nor the directory after the last."""
     for path in place.glob("*.sock"):
+        if Path("/proc", path.name.rsplit(".", 2)[-2]).exists():
+            continue
         with socket.socket(socket.AF_UNIX) as calling:
             calling.setblocking(False)
             try:
