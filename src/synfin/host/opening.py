@@ -117,7 +117,9 @@ def _local_end(transport: Transport, address: bytes, port: int, remote_address: 
             raise os_error(EADDRNOTAVAIL)
     else:
         flow = Identity(address, port, remote_address, remote_port).flow
-        if flow in transport.connections or flow in transport.time_waits:
+        listener = transport.find_listener(address, port)
+        requested = listener is not None and flow in listener.requests
+        if flow in transport.connections or flow in transport.time_waits or requested:
             raise os_error(EADDRNOTAVAIL)
     return Identity(address, port, remote_address, remote_port)
 

@@ -156,10 +156,11 @@ class Transport(Tables):
             self._forget(connection, now)
         elif state == states.TIME_WAIT:
             self._enter_time_wait(connection, now)
-        elif connection.wants_to_send():
-            self.schedule(connection)
         else:
+            # Also while it waits for its turn: a link that takes nothing stops no timer.
             self.timers.arm(connection)
+            if connection.wants_to_send():
+                self.schedule(connection)
         if connection.wake and not connection.changed:
             connection.changed = True
             self.changed.append(connection)

@@ -6,6 +6,7 @@ from synfin import reasons
 from synfin.tcp import readiness, timers
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import MILLISECOND, SECOND
+from synfin.tcp.sent import Acknowledged
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import HALF, MASK
 from synfin.wire.tcp import FIN, SYN, Segment
@@ -60,6 +61,7 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     # RFC 7661 in short, as Linux: the window grows only while it, and not the user, limits what is sent.
     tcb.cwnd_limited = tcb.snd_una < tcb.cwnd_limited_until or (tcb.cwnd < tcb.ssthresh and tcb.cwnd < 2 * flight)
     octets = ack - tcb.snd_una
+    opening = tcb.snd_una == tcb.iss
     tcb.snd_una = ack
     tcb.delivered += octets
     tcb.snd_sml = max(tcb.snd_sml, tcb.iss)
@@ -67,12 +69,12 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     tcb.verdict = reasons.ACKNOWLEDGES_NEW
     if tcb.fin_queued and ack > tcb.send_buffer.end:
         tcb.fin_acknowledged = True
-    _measure(tcb, segment, acknowledged.rtt_from, now)
+    _measure(tcb, segment, acknowledged, now)
     tcb.retransmissions = 0
     tcb.probe_backoff = 0
     tcb.first_retransmission = -1
     tcb.keep_retransmission_timer = False
-    if tcb.cwnd:
+    if not opening:
         tcb.recovery.acknowledged(tcb, octets, now)
     # RFC 6298 §5.2, §5.3
     if len(tcb.sent) == 0:
@@ -82,17 +84,20 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     tcb.wake |= readiness.POLLOUT
 
 
-def _measure(tcb: Tcb, segment: Segment, rtt_from: int, now: int) -> None:
+def _measure(tcb: Tcb, segment: Segment, acknowledged: Acknowledged, now: int) -> None:
     """RFC 6298 §3: Karn's rule, which a timestamp's echo makes unnecessary (RFC 7323 §4)."""
     round_trip = tcb.round_trip
-    if rtt_from >= 0:
-        rtt = now - rtt_from
+    if acknowledged.rtt_from >= 0:
+        rtt = now - acknowledged.rtt_from
     elif tcb.timestamps and segment.options.ts_ecr:
         ticks = (timestamp(now, tcb.ts_offset) - segment.options.ts_ecr) & MASK
         if ticks >= HALF:
             return
         # A tick is the clock's grain; a round trip within one took less than that.
         rtt = max(ticks, 1) * MILLISECOND
+        if acknowledged.resent_at >= 0 and rtt > now - acknowledged.resent_at + MILLISECOND:
+            # The echo is of the first transmission. It may have arrived, and only its ACK have been lost.
+            return
     else:
         return
     if rtt > LONGEST_ROUND_TRIP:

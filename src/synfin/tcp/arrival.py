@@ -58,6 +58,7 @@ def _other_states(tcb: Tcb, arrival: Arrival, now: int) -> None:
         return
     if not _check_ack(tcb, arrival, now):
         return
+    _remember_timestamp(tcb, arrival, now)
     check_urg(tcb, arrival)
     process_text(tcb, arrival, now)
     check_fin(tcb, arrival, now)
@@ -84,17 +85,19 @@ def _check_sequence_number(tcb: Tcb, arrival: Arrival, now: int) -> bool:
             note_duplicate(tcb, arrival.seq, arrival.end)
         _answer_unacceptable(tcb, arrival, now)
         return False
-    tcb.last_received = now
-    if tcb.timestamps and segment.options.ts_val is not None and arrival.seq <= tcb.last_ack_sent:
-        # RFC 7323 §4.3 (2), §5.3 R3
-        if tcb.ts_recent_at < 0 or not before(segment.options.ts_val, tcb.ts_recent):
-            tcb.ts_recent = segment.options.ts_val
-            tcb.ts_recent_at = now
-        elif now - tcb.ts_recent_at >= TS_RECENT_LIFE:
-            # RFC 7323 §5.5
-            tcb.ts_recent = segment.options.ts_val
-            tcb.ts_recent_at = now
     return True
+
+
+def _remember_timestamp(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    """RFC 7323 §4.3 (2), §5.3 R3. Only now that the ACK field has been judged: who cannot see the connection could
+    otherwise put a TS.Recent there before which all that the peer sends is old."""
+    tcb.last_received = now
+    ts_val = arrival.segment.options.ts_val
+    if tcb.timestamps and ts_val is not None and arrival.seq <= tcb.last_ack_sent:
+        expired = now - tcb.ts_recent_at >= TS_RECENT_LIFE  # RFC 7323 §5.5
+        if tcb.ts_recent_at < 0 or expired or not before(ts_val, tcb.ts_recent):
+            tcb.ts_recent = ts_val
+            tcb.ts_recent_at = now
 
 
 def _acceptable(tcb: Tcb, arrival: Arrival) -> bool:
@@ -105,7 +108,8 @@ def _acceptable(tcb: Tcb, arrival: Arrival) -> bool:
         return seq == tcb.rcv_nxt
     edge = tcb.rcv_adv
     if length == 0:
-        return tcb.rcv_nxt <= seq < edge
+        # Beyond the table, as Linux does: a peer that has filled our window sends its ACKs with the number behind it.
+        return tcb.rcv_nxt <= seq < edge or (seq == edge and not arrival.segment.flags & RST)
     return tcb.rcv_nxt <= seq < edge or tcb.rcv_nxt <= seq + length - 1 < edge
 
 

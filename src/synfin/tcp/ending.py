@@ -20,6 +20,7 @@ def end(tcb: Tcb, event: str, error: int, now: int, reason: Reason) -> None:
     tcb.reassembly.clear()
     tcb.ack_now = False
     tcb.probe_now = False
+    tcb.keepalive = None
     tcb.wake |= readiness.POLLIN | readiness.POLLOUT | readiness.POLLHUP
     if error:
         tcb.wake |= readiness.POLLERR

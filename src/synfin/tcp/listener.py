@@ -121,7 +121,7 @@ class Listener:
         request = self.requests.get(flow)
         if request is not None:
             return self._request_segment(request, segment, now)
-        if segment.flags & (SYN | ACK | RST) == ACK and now < self.cookies_until:
+        if segment.flags & (SYN | ACK | RST) == ACK:
             request = self._remembered(flow, segment, path_mss, now)
             if request is not None:
                 return self._complete(request, segment, now)
@@ -182,7 +182,7 @@ class Listener:
 
     def _remembered(self, flow: bytes, segment: Segment, path_mss: int, now: int) -> Request | None:
         """The request whose cookie the peer acknowledges, if it does."""
-        if self.cookies is None:
+        if self.cookies is None or now >= self.cookies_until:
             return None
         irs = (segment.seq - 1) & MASK
         iss = (segment.ack - 1) & MASK
@@ -205,6 +205,8 @@ class Listener:
         if seq == request.irs and flags & (SYN | ACK | RST) == SYN:
             # The SYN again: our SYN,ACK was lost, or is still on its way.
             self.verdict = reasons.SYN_REPEATED
+            if request.ts_recent is not None and options.ts_val is not None and not old:
+                request.ts_recent = options.ts_val
             if not request.may_answer(self.parameters, now):
                 return None, None
             self.why = reasons.SYN_ANSWERED
@@ -240,6 +242,10 @@ class Listener:
             self.verdict = reasons.NO_ACK
             return None, None
         if segment.ack != wrap(request.iss + 1):
+            remembered = self._remembered(request.flow, segment, request.path_mss, now)
+            if remembered is not None:
+                # The SYN,ACK that it answers was a cookie, from before there was room for this request.
+                return self._complete(remembered, segment, now)
             self.verdict = reasons.ACK_NOT_ACCEPTABLE
             self.why = reasons.RESET_NO_CONNECTION
             return closed.segment_arrives(segment), None

@@ -25,7 +25,7 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
     if tcb.reset_pending:
         return _reset(tcb, now)
     state = tcb.state
-    if state in (states.SYN_SENT, states.SYN_RECEIVED):
+    if state in (states.SYN_SENT, states.SYN_RECEIVED) or (tcb.snd_nxt == tcb.iss and state in _SENDING):
         segment = _syn(tcb, now)
         if segment is not None or state == states.SYN_SENT:
             return segment

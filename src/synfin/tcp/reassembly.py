@@ -35,8 +35,10 @@ def _keep(piece: Piece) -> Piece:
 
 
 def _cost(piece: Piece) -> int:
-    """The most that `_keep(piece)`, whole or in two parts, will be charged beside the second part's overhead."""
-    return max(_charge(piece), len(piece) + PIECE_OVERHEAD) if len(piece) >= COPY_BELOW else len(piece) + PIECE_OVERHEAD
+    """What `_keep(piece)` will be charged."""
+    length = len(piece)
+    charge = _charge(piece)
+    return length + PIECE_OVERHEAD if length < COPY_BELOW or length * 2 < charge else charge
 
 
 class Block:

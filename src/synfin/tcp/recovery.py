@@ -108,7 +108,7 @@ class NewReno(LossRecovery):
         # RFC 6582 §3.2, step 3, partial acknowledgments
         self._lose_first(tcb)
         tcb.why_lost = reasons.PARTIAL_ACKNOWLEDGMENT
-        tcb.cwnd = max(tcb.cwnd - octets, 0)
+        tcb.cwnd = max(tcb.cwnd - octets, tcb.mss)
         if octets >= tcb.mss:
             tcb.cwnd += tcb.mss
         if self.first_partial:

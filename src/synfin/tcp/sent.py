@@ -44,13 +44,15 @@ def _start(entry: SentRange) -> int:
 
 class Acknowledged:
     """What a cumulative acknowledgment covered: `octets` in all, and `rtt_from`, the time at which the oldest of
-    them was sent, or -1 where Karn's rule forbids a measurement (RFC 6298 §3)."""
+    them was sent, or -1 where Karn's rule forbids a measurement (RFC 6298 §3). `resent_at` is then when the oldest of
+    those sent more than once was last sent, else -1."""
 
-    __slots__ = ("octets", "rtt_from")
+    __slots__ = ("octets", "resent_at", "rtt_from")
 
-    def __init__(self, octets: int, rtt_from: int) -> None:
+    def __init__(self, octets: int, rtt_from: int, resent_at: int = -1) -> None:
         self.octets = octets
         self.rtt_from = rtt_from
+        self.resent_at = resent_at
 
 
 class SentRecord:
@@ -86,13 +88,14 @@ class SentRecord:
         head = self._head
         octets = 0
         rtt_from = -1
-        retransmitted = False
+        resent_at = -1
         while head < len(entries):
             entry = entries[head]
             if entry.start >= number:
                 break
             if entry.transmissions > 1:
-                retransmitted = True
+                if resent_at < 0:
+                    resent_at = entry.sent_at
             elif rtt_from < 0:
                 rtt_from = entry.sent_at
             covered = min(entry.end, number) - entry.start
@@ -109,7 +112,7 @@ class SentRecord:
         if head > 64 and head * 2 > len(entries):
             del entries[:head]
             self._head = 0
-        return Acknowledged(octets, -1 if retransmitted else rtt_from)
+        return Acknowledged(octets, rtt_from if resent_at < 0 else -1, resent_at)
 
     def mark_all_lost(self) -> None:
         """Believes everything lost that is outstanding (after a retransmission time-out)."""

@@ -113,12 +113,14 @@ def _out_of_order(
 ) -> None:
     # RFC 9293 §3.10.7.4 (SHLD-31)
     tcb.verdict = reasons.OUT_OF_ORDER_DATA
+    kept = True
     if tcb.reassembly.covers(first, first + length):
         tcb.verdict = reasons.DUPLICATE_DATA
         note_duplicate(tcb, first, first + length)
     elif not tcb.reassembly.insert(first, pieces, length, tcb.rcv_buf):
         tcb.verdict = reasons.REASSEMBLY_FULL
-    elif arrival.segment.flags & FIN and first + length == arrival.start + arrival.segment.payload_length:
+        kept = False
+    if kept and arrival.segment.flags & FIN and first + length == arrival.start + arrival.segment.payload_length:
         _note_fin(tcb, first + length)
     # RFC 5681 §4.2: an immediate duplicate ACK, one for each such segment.
     arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)

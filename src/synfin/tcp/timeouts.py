@@ -88,7 +88,8 @@ def _persist(tcb: Tcb, now: int) -> None:
     retries = tcb.parameters.tcp_retries2
     if tcb.orphaned:
         retries = tcb.parameters.tcp_orphan_retries or ORPHAN_RETRIES
-    if tcb.probes >= retries:
+    # A peer that answers for ever with a window of nothing may not hold a connection that nobody has any more.
+    if tcb.probes >= retries or (tcb.orphaned and tcb.probe_backoff >= retries):
         end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reasons.GAVE_UP)
         return
     tcb.probes += 1

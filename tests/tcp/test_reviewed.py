@@ -1,0 +1,164 @@
+"""Stalls and losses that a review found, each as the smallest scene that shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from synfin import reasons
+from synfin.host.host import Host
+from synfin.tcp import states
+from synfin.tcp.isn import InitialSequenceNumbers
+from synfin.tcp.listener import Listener
+from synfin.tcp.parameters import TcpParameters
+from synfin.tcp.recovery import NewReno
+from synfin.tcp.syn_cookies import SynCookies
+from synfin.tcp.tcb import Identity
+from synfin.wire.sequence import MASK
+from synfin.wire.tcp import ACK, FIN, RST, SYN, Options, Segment
+from tests.tcp.test_acceptance import established, segment
+from tests.tcp.world import (
+    CLIENT,
+    CLIENT_ADDRESS,
+    MS,
+    SECOND,
+    SERVER_ADDRESS,
+    World,
+    by_client,
+    by_server,
+    data,
+    everything,
+    make_connection,
+)
+
+
+def test_a_blind_segment_cannot_make_all_that_the_peer_sends_old() -> None:
+    """RFC 7323 §5.3 with RFC 5961 §5: TS.Recent is taken only from a segment whose ACK was acceptable."""
+    c = established(Options(mss=1460, ts_val=1000, ts_ecr=0))
+    blind = segment(c, -30_000, 0, payload=bytes(60_000))
+    blind.options = Options(ts_val=1000 + (1 << 30), ts_ecr=0)
+    assert c.segment_arrives(blind, SECOND) is None
+    assert c.verdict is reasons.NO_ACK
+    assert c.ts_recent == 1000
+    genuine = segment(c, payload=b"hello")
+    genuine.options = Options(ts_val=1001, ts_ecr=0)
+    c.segment_arrives(genuine, SECOND)
+    assert b"".join(c.receive(100, SECOND)) == b"hello"
+
+
+def test_small_partial_acknowledgments_leave_a_congestion_window() -> None:
+    """RFC 6582 §3.2: each deflates it; thirty small segments, of which the first 24 were lost."""
+    w = World(delay=MS)
+    w.connect()
+    w.run_for(SECOND)
+    w.server.reading = True
+    client = w.client.tcb
+    client.nodelay, client.cwnd, client.snd_buf = True, 40_000, 1 << 20
+    w.lose(by_client(data), nth=1, count=24)
+    for _ in range(30):
+        w.client.send(bytes(1000))
+    w.run_for(60 * SECOND)
+    assert client.snd_una == client.snd_nxt
+    assert isinstance(client.recovery, NewReno)
+    assert not client.recovery.fast
+    assert client.cwnd >= client.mss
+    began = w.now
+    w.client.write(bytes(100_000))
+    w.run_for(SECOND)
+    assert client.snd_una == client.send_buffer.end
+    assert max(message.time for message in w.messages if message.sender == "client") - began < SECOND // 2
+
+
+def test_a_peer_that_answers_for_ever_does_not_hold_what_nobody_has() -> None:
+    """An orphan whose window stays shut ends by ``tcp_orphan_retries``, answered or not."""
+    w = World()
+    w.connect()
+    w.client.write(bytes(100_000))
+    w.run_for(2 * SECOND)
+    assert w.client.tcb.snd_wnd == 0
+    w.client.outbox = b""
+    w.client.release()
+    w.run_for(600 * SECOND)
+    assert w.client.state == "CLOSED"
+
+
+@pytest.mark.row("A9", "A11")
+def test_a_cookie_is_honoured_though_a_request_was_made_meanwhile() -> None:
+    numbers, cookies = InitialSequenceNumbers(bytes(16)), SynCookies(b"k" * 16)
+    listener = Listener(b"", 80, 1, TcpParameters(), numbers, None, cookies)
+
+    def flow(port: int) -> bytes:
+        return Identity(SERVER_ADDRESS, 80, CLIENT_ADDRESS, port).flow
+
+    listener.segment_arrives(flow(1111), Segment(1111, 80, 1, 0, SYN, 1000), 1460, 0)
+    cookie, _ = listener.segment_arrives(flow(2222), Segment(2222, 80, 777, 0, SYN, 1000), 1460, 0)
+    assert cookie is not None
+    assert listener.verdict is reasons.SYN_COOKIE
+    # A place becomes free, and the client's SYN comes again while the cookie is on its way.
+    listener.segment_arrives(flow(1111), Segment(1111, 80, 2, 0, RST, 0), 1460, SECOND)
+    listener.segment_arrives(flow(2222), Segment(2222, 80, 777, 0, SYN, 1000), 1460, SECOND)
+    assert flow(2222) in listener.requests
+    answer = Segment(2222, 80, 778, cookie.seq + 1 & MASK, ACK, 1000)
+    reply, connection = listener.segment_arrives(flow(2222), answer, 1460, SECOND + MS)
+    assert reply is None
+    assert connection is not None
+    assert connection.state == states.ESTABLISHED
+    assert not listener.requests
+
+
+@pytest.mark.row("B4")
+def test_an_acknowledgment_from_behind_a_full_window_counts() -> None:
+    c = established()
+    c.send(b"x" * 1000, 0)
+    assert c.poll_transmit(0, 1500) is not None
+    edge = c.rcv_adv - c.rcv_nxt
+    c.segment_arrives(segment(c, edge, ack=1000), 0)
+    assert c.snd_una == c.snd_nxt
+    assert c.segment_arrives(segment(c, edge + 1), 0) is not None
+
+
+@pytest.mark.row("B3")
+def test_acknowledgments_that_were_lost_do_not_inflate_the_rto() -> None:
+    """The data arrived the first time, and that is the time that is echoed: no measurement (RFC 6298 §3)."""
+    w = World(delay=10 * MS)
+    w.connect()
+    w.client.write(b"a" * 500)
+    w.run_for(SECOND)
+    assert w.client.tcb.round_trip.srtt < 100 * MS
+    w.lose(by_server(everything), nth=1, count=5)
+    w.client.write(b"b" * 500)
+    w.run_for(60 * SECOND)
+    assert w.client.tcb.snd_una == w.client.tcb.snd_nxt
+    assert w.client.tcb.round_trip.srtt < 100 * MS
+    assert w.client.tcb.round_trip.base_rto < SECOND
+
+
+def test_closing_before_the_own_syn_went_out_in_a_simultaneous_open() -> None:
+    c = make_connection(CLIENT)
+    c.open(0)
+    c.segment_arrives(Segment(80, 49152, 5000, 0, SYN, 65535), 0)
+    c.close(0)
+    first = c.poll_transmit(0, 1500)
+    assert first is not None
+    assert first.flags == SYN | ACK
+    assert (first.seq, first.ack) == (c.iss & MASK, 5001)
+    assert c.status().state == "FIN-WAIT-1"
+
+
+def test_a_fin_that_comes_with_data_known_already_is_remembered() -> None:
+    c = established()
+    c.segment_arrives(segment(c, 5, payload=b"fghij"), 0)
+    c.segment_arrives(segment(c, 5, ACK | FIN, payload=b"fghij"), 0)
+    c.segment_arrives(segment(c, payload=b"abcde"), 0)
+    assert c.status().state == "CLOSE-WAIT"
+    assert b"".join(c.receive(100, 0)) == b"abcdefghij"
+
+
+def test_connecting_from_the_port_of_a_request_is_refused() -> None:
+    host = Host("host", bytes(16))
+    interface = host.add_interface("eth0", ["10.0.0.1/24"], 1500)
+    listener = host.listen("10.0.0.1", 80, 5, 0)
+    peer = Identity(bytes([10, 0, 0, 1]), 80, bytes([10, 0, 0, 2]), 4000)
+    listener.segment_arrives(peer.flow, Segment(4000, 80, 1, 0, SYN, 1000), 1460, 0)
+    with pytest.raises(OSError, match="Cannot assign"):
+        host.connect("10.0.0.2", 4000, 0, ("10.0.0.1", 80))
+    assert host.poll_transmit(interface, 0) is None
