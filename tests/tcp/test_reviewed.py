@@ -56,6 +56,7 @@ def test_small_partial_acknowledgments_leave_a_congestion_window() -> None:
     w.lose(by_client(data), nth=1, count=24)
     for _ in range(30):
         w.client.send(bytes(1000))
+        w.flush()
     w.run_for(60 * SECOND)
     assert client.snd_una == client.snd_nxt
     assert isinstance(client.recovery, NewReno)
