@@ -252,13 +252,16 @@ def test_a_mistake_is_one_line(
 
 
 def test_a_capture_that_cannot_be_written_to_the_end(in_namespace: Run, tmp_path: Path) -> None:
-    """A full disk does not disturb the connections."""
+    """A full disk does not disturb the connections; at the end one line says that the file is not complete."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
     data = octets(1_000_000)
 
     def body() -> None:
-        with serving("echo", "--pcap", "/dev/full"), kernel_client(4, 7) as client:
-            assert exchange(client, data)[1] == len(data)
+        with serving("echo", "--pcap", "/dev/full") as server:
+            with kernel_client(4, 7) as client:
+                assert exchange(client, data)[1] == len(data)
+            told = "synfin: the capture /dev/full is not complete: No space left on device\n"
+            assert server.interrupt() == (1, told)
 
     in_namespace(body)

@@ -50,7 +50,7 @@ def demo(
             language=chosen,
             relative=not absolute,
             explain=explain,
-            color=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
+            color=sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ,
         )
     )
 

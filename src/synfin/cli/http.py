@@ -202,6 +202,8 @@ def find(root: Path, target: bytes, wanted: bytes | None = None, conditional: bo
             index = path / "index.html"
             if not index.is_file():
                 return _listing(path, segments)
+            if not index.resolve().is_relative_to(root.resolve()):
+                raise RefusedError(HTTPStatus.FORBIDDEN)
             path = index
         elif target.partition(b"?")[0].endswith(b"/"):
             raise RefusedError(HTTPStatus.NOT_FOUND)

@@ -6,6 +6,7 @@ Every mistake of the user's, found by Typer or by a command (`UsageError`), ends
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from io import TextIOWrapper
@@ -21,6 +22,9 @@ from synfin.cli.errors import UsageError
 from synfin.cli.show import show
 
 USAGE: Final = 2
+FAILED: Final = 1
+#: What writing to a file that was opened well may end in.
+WRITE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 INTERRUPTED: Final = 130  # as a shell reports SIGINT
 BROKEN_PIPE: Final = 141  # as a shell reports SIGPIPE
 
@@ -77,6 +81,12 @@ def run(commands: typer.Typer, argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
+        if error.filename is None and error.errno in WRITE_ERRORS:
+            # What is still buffered would fail again as the interpreter ends.
+            if sys.stdout is not None:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            print(f"synfin: cannot write: {error.strerror}", file=sys.stderr)
+            return FAILED
         if error.filename is None:
             raise
         return _complain(f"cannot use {error.filename!r}: {error.strerror}", "name a file that can be opened")

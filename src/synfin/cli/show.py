@@ -52,7 +52,7 @@ def show(
         return
     if picture != "ladder":
         raise UsageError(f"a terminal cannot show {picture!r}", "give --svg FILE")
-    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    color = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     print(render_ladder(history, language=chosen, relative=not absolute, explain=explain, color=color))
 
 

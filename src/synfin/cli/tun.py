@@ -217,7 +217,10 @@ def _run(setup: Setup, work: Callable[[Stack], Awaitable[int]], interrupted: int
     """Does `work` with the stack that `setup` asks for, until it is done, the device is gone, or a signal comes, for
     which the exit code is `interrupted`."""
     with ExitStack() as resources:
-        return asyncio.run(_with_stack(setup, setup.open(resources), work, interrupted))
+        code = asyncio.run(_with_stack(setup, setup.open(resources), work, interrupted))
+    if setup.capture is not None and setup.capture.error is not None:
+        return _failed(f"the capture {setup.pcap} is not complete: {setup.capture.error.strerror}")
+    return code
 
 
 async def _with_stack(setup: Setup, link: Link, work: Callable[[Stack], Awaitable[int]], interrupted: int) -> int:

@@ -17,6 +17,7 @@ from synfin.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from synfin.host.parameters import Parameters
+    from synfin.link.capture import Capture
     from synfin.link.faults import Fault
     from synfin.link.link import Link
     from synfin.link.tun import Interface, Tun
@@ -95,6 +96,7 @@ class Setup:
         self.seed = seed
         self.time_wait = time_wait
         self.pcap = pcap
+        self.capture: Capture | None = None
 
     def parameters(self) -> Parameters:
         from synfin.host.parameters import Parameters
@@ -113,7 +115,7 @@ class Setup:
             from synfin.link.capture import Capture, PcapngWriter
 
             writer = resources.enter_context(PcapngWriter(self.pcap))
-            link = Capture(link, writer, time.time_ns, tun.name or "synfin")
+            link = self.capture = Capture(link, writer, time.time_ns, tun.name or "synfin")
         if self.faults:
             from synfin.link.impaired import Impaired
 
@@ -160,7 +162,9 @@ def _kernel_addresses(ours: list[str]) -> list[Interface]:
 
     try:
         kernel: list[Interface] = []
-        for address in ours:
+        for number, address in enumerate(ours):
+            if address.partition("/")[0] in [other.partition("/")[0] for other in ours[:number]]:
+                raise UsageError(f"--address: {address} is given twice", "give each address once")
             kernel.append(kernel_address(address, [*ours, *map(str, kernel)]))
     except ValueError as error:
         raise UsageError(f"--address: {error}", "give an address with its prefix, such as 10.9.0.2/24") from error
@@ -179,6 +183,8 @@ def _handed_over(setup: Setup) -> Tun:
         if flags is None and not stat.S_ISSOCK(os.fstat(fd).st_mode):
             raise UsageError(f"--fd: descriptor {fd} is no TUN device", "hand over one that is")
         tun = Tun.from_fd(fd, setup.offload and flags is not None and bool(flags & IFF_VNET_HDR))
+    except OverflowError as error:
+        raise UsageError(f"--fd: there is no descriptor {fd}", "hand over an open one") from error
     except ValueError as error:
         raise UsageError(f"--fd: {error}", "open it with IFF_TUN | IFF_NO_PI") from error
     except OSError as error:
