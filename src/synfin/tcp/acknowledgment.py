@@ -64,7 +64,6 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     opening = tcb.snd_una == tcb.iss
     tcb.snd_una = ack
     tcb.delivered += octets
-    tcb.snd_sml = max(tcb.snd_sml, tcb.iss)
     tcb.send_buffer.release(ack)
     tcb.verdict = reasons.ACKNOWLEDGES_NEW
     if tcb.fin_queued and ack > tcb.send_buffer.end:

@@ -58,7 +58,7 @@ class TcpParameters:
         self.tcp_syn_linear_timeouts = 4
         #: Retransmissions of a SYN+ACK before a request is forgotten.
         self.tcp_synack_retries = 5
-        #: R1 of RFC 9293 §3.8.3, in retransmissions.
+        #: R1 of RFC 9293 §3.8.3, in retransmissions. It can be set, but nothing is done at R1 yet.
         self.tcp_retries1 = 3
         #: R2 of RFC 9293 §3.8.3, in retransmissions; Linux turns them into a time, 924.6 s by default.
         self.tcp_retries2 = 15

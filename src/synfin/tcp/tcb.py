@@ -134,7 +134,6 @@ class Tcb:
         "snd_nxt",
         "snd_sml",
         "snd_una",
-        "snd_up",
         "snd_wl1",
         "snd_wl2",
         "snd_wnd",
@@ -188,7 +187,6 @@ class Tcb:
         self.snd_una = iss
         self.snd_nxt = iss
         self.snd_wnd = 0
-        self.snd_up = iss
         self.snd_wl1 = 0
         self.snd_wl2 = 0
         #: RFC 5961 §5.2: the largest window that the peer ever offered.
