@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from synfin import reasons
 from synfin.host import addresses
+from synfin.host.binding import LISTENING
 from synfin.host.counters import BY_REASON, BY_VERDICT
 from synfin.host.interface import OUTPUT_LIMIT, Interface
 from synfin.host.tables import Tables, headers
@@ -43,7 +44,7 @@ class Transport(Tables):
         """Takes a segment for one of our addresses that no connection has: a TIME-WAIT, a listener or nobody."""
         flow = packet.flow
         self.counters.add("TcpInSegs")
-        listener = self.find_listener(packet.destination, segment.destination_port)
+        listener = self.find_listener(packet.destination, segment.destination_port, flow)
         iss = -1
         packed = self.time_waits.get(flow)
         if packed is not None:
@@ -94,7 +95,7 @@ class Transport(Tables):
         reply, connection = listener.segment_arrives(flow, segment, mss, now, iss)
         if connection is not None:
             connection.via = via
-            self.connections[flow] = connection
+            self.enter(connection, listener.bound & ~LISTENING)
             self.counters.add("TcpPassiveOpens")
             state = connection.state
         else:
@@ -171,6 +172,20 @@ class Transport(Tables):
         if self.connections.get(flow) is connection:
             self._drain(connection, now)
             del self.connections[flow]
+            self._release(connection)
+
+    def enter(self, connection: Connection, bound: int) -> None:
+        """Puts a new connection into the table. `bound`: the flags of its claim on the local port."""
+        identity = connection.identity
+        self.connections[identity.flow] = connection
+        connection.bound = bound
+        self.bindings.add(identity.local_port, identity.local_address, bound)
+
+    def _release(self, connection: Connection) -> None:
+        if connection.bound >= 0:
+            identity = connection.identity
+            self.bindings.remove(identity.local_port, identity.local_address, connection.bound)
+            connection.bound = -1
 
     def _enter_time_wait(self, connection: Connection, now: int) -> None:
         """A small value takes the place of the connection, which its user may still read from."""
@@ -182,7 +197,11 @@ class Transport(Tables):
         if len(self.time_waits) >= self.parameters.tcp.tcp_max_tw_buckets:
             self.counters.add("TcpExtTCPTimeWaitOverflow")
             self._trace_end_of_time_wait(flow, reasons.TIME_WAIT_OVERFLOW, now)
+            self._release(connection)
             return
+        if connection.bound >= 0:
+            self.time_waits.inherit(flow, connection.bound)
+            connection.bound = -1
         self.time_waits.put(flow, time_wait.from_connection(connection, now), restarted=True)
         self.counters.add("TcpExtTW")
 
@@ -237,7 +256,7 @@ class Transport(Tables):
     def next_deadline(self) -> int:
         """When to call `deadline_reached` (nanoseconds); NEVER if nothing waits."""
         deadline = min(self.timers.next_deadline(), self.time_waits.next_deadline())
-        for listener in self.listeners.values():
+        for listener in self.all_listeners():
             if listener.requests:
                 deadline = min(deadline, listener.next_deadline())
         return deadline
@@ -249,7 +268,7 @@ class Transport(Tables):
             connection.deadline_reached(now)
             self.settle(connection, now)
             connection = self.timers.pop_due(now)
-        for listener in self.listeners.values():
+        for listener in self.all_listeners():
             if listener.requests:
                 listener.deadline_reached(now)
                 self._repeat_syn_acks(listener, now)

@@ -78,12 +78,13 @@ class Connection(Tcb):
     It changes only when told and is told the time, in nanoseconds of any clock, with every call. After each call
     the driver asks `poll_transmit` until None, and comes back at `next_deadline`.
 
-    `armed`, `changed`, `scheduled` and `via` are the driver's: the deadline for which it is in a queue of timers,
-    whether it is in a list of changed connections and in one of those with something to send, and the index of
-    the interface through which its packets leave.
+    `armed`, `bound`, `changed`, `scheduled`, `socket` and `via` are the driver's: the deadline for which it is in a
+    queue of timers, the flags of its claim on the local port (-1: none), whether it is in a list of changed connections
+    and in one of those with something to send, the number of the user's socket (0: none), and the index of the
+    interface through which its packets leave.
     """
 
-    __slots__ = ("armed", "changed", "scheduled", "via")
+    __slots__ = ("armed", "bound", "changed", "scheduled", "socket", "via")
 
     def __init__(
         self,
@@ -99,8 +100,10 @@ class Connection(Tcb):
     ) -> None:
         super().__init__(identity, parameters, iss, path_mss, congestion, recovery, ts_offset, tracer, settings)
         self.armed = NEVER
+        self.bound = -1
         self.changed = False
         self.scheduled = False
+        self.socket = 0
         self.via = 0
 
     # --- the user's calls

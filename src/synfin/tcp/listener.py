@@ -30,7 +30,8 @@ class Listener:
 
     `backlog` bounds the accept queue as Linux does: one more than `backlog` fits. Connections whose handshake is
     complete wait in `accept_queue`. The host looks up which segments belong here; `local_address` is empty for
-    the wildcard.
+    the wildcard. `bound`, the flags of its claim on the port, and `socket`, the number of the user's socket, are the
+    host's.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Listener:
         "_due",
         "accept_queue",
         "backlog",
+        "bound",
         "cookies",
         "cookies_until",
         "local_address",
@@ -47,6 +49,7 @@ class Listener:
         "parameters",
         "requests",
         "settings",
+        "socket",
         "state",
         "tracer",
         "verdict",
@@ -68,6 +71,8 @@ class Listener:
         self.local_address = local_address
         self.local_port = local_port
         self.backlog = backlog
+        self.bound = 0
+        self.socket = 0
         self.parameters = parameters
         self.numbers = numbers
         self.tracer = tracer
