@@ -51,7 +51,6 @@ from synfin.host.sockets import (
     Socket,
     tuple_of,
 )
-from synfin.host.transport import Transport
 from synfin.tcp import readiness, states
 from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
@@ -60,6 +59,8 @@ from synfin.tcp.parameters import SECOND
 from synfin.tcp.settings import Settings
 
 _OPENING: Final = frozenset({states.SYN_SENT, states.SYN_RECEIVED})
+#: States in which a connection may be dropped without an error.
+_ENDED: Final = frozenset({states.CLOSED, states.TIME_WAIT, states.CLOSING, states.LAST_ACK})
 _STREAM_PROTOCOLS: Final = frozenset({0, sockets.IPPROTO_TCP})
 
 
@@ -330,15 +331,9 @@ def _disconnect(host: Host, sock: Socket, now: int) -> None:
     connection = sock.connection
     if connection is not None:
         sock.error = sock.pending_error
-        if connection.state in states.SYNCHRONIZED and connection.state not in (
-            states.TIME_WAIT,
-            states.CLOSING,
-            states.LAST_ACK,
-        ):
+        if connection.state not in _ENDED:
             sock.error = ECONNRESET
-        elif connection.state in _OPENING:
-            sock.error = ECONNRESET
-        _let_go(host, sock, connection)
+        connection.socket = 0
         if connection.state != states.TIME_WAIT:
             host.abort(connection, now)
         if not sock.port_locked:
@@ -361,11 +356,6 @@ def _stop_listening(host: Host, sock: Socket, now: int) -> None:
     if sock.port_locked and not sock.closed:
         sock.bind(host.transport, listener.local_address, listener.local_port)
         sock.values.ipv6_only = bool(flags & IPV6_ONLY)
-
-
-def _let_go(host: Host, sock: Socket, connection: Connection) -> None:
-    """The connection is the socket's no more; if it lives on, it does so with its claim on the port."""
-    connection.socket = 0
 
 
 # --- ending

@@ -28,7 +28,8 @@ class SocketValues:
         #: close waits for `linger_time` seconds at most; with 0 it resets (SO_LINGER).
         self.linger = False
         self.linger_time = 0
-        #: How long receiving and accepting may take, sending and connecting; 0: for ever. Whoever waits reads them.
+        #: How long receiving and accepting may take, sending and connecting; 0: for ever, -1: not at all. Whoever
+        #: waits reads them (SO_RCVTIMEO, SO_SNDTIMEO).
         self.rcvtimeo = 0
         self.sndtimeo = 0
         #: Where the next peek begins, in octets from what is read next; -1: there (SO_PEEK_OFF).

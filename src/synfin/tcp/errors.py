@@ -32,6 +32,7 @@ _MESSAGES: Final[Mapping[int, str]] = MappingProxyType(
         errno.ENOTCONN: "Transport endpoint is not connected",
         errno.ENOTTY: "Inappropriate ioctl for device",
         errno.EOPNOTSUPP: "Operation not supported",
+        errno.EPERM: "Operation not permitted",
         errno.EPIPE: "Broken pipe",
         errno.EPROTO: "Protocol error",
         errno.EPROTONOSUPPORT: "Protocol not supported",
