@@ -32,7 +32,8 @@ def overlap(address: bytes, flags: int, other: bytes, other_flags: int) -> bool:
     if len(address) == len(other):
         return address == other or not any(address) or not any(other)
     if len(address) == 4:
-        return other == ANY_IPV6 and not other_flags & IPV6_ONLY
+        # A connection over IPv6 that an IPv6 socket for both made: Linux holds it against 0.0.0.0 as well.
+        return not other_flags & IPV6_ONLY and (other == ANY_IPV6 or address == ANY_IPV4)
     return address == ANY_IPV6 and not flags & IPV6_ONLY
 
 

@@ -37,10 +37,15 @@ _FLAGS: Final = frozenset({numbers.SO_DEBUG, numbers.SO_DONTROUTE, numbers.SO_BR
 
 def setsockopt(host: Host, sock: Socket, level: int, name: int, value: int | bytes, now: int) -> None:
     """Sets an option. Raises OSError with ENOPROTOOPT for one that there is not (at that level), or that cannot be set;
-    EINVAL, EDOM, ENOENT and others for a value that does not fit."""
+    EINVAL, EDOM, ENOENT and others for a value that does not fit; OverflowError for an int that does not fit 32 bits.
+    """
     if sock.closed or sock.linger_until >= 0:
         raise os_error(EBADF)
-    octets = value.to_bytes(INT, BYTE_ORDER, signed=True) if isinstance(value, int) else bytes(value)
+    if isinstance(value, int):
+        # An unsigned int has the octets of a negative one.
+        octets = value.to_bytes(INT, BYTE_ORDER, signed=value < 0)
+    else:
+        octets = bytes(value)
     if level == numbers.SOL_SOCKET:
         _set(host, sock, name, octets, now)
     elif level == numbers.IPPROTO_TCP:
