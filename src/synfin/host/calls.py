@@ -99,9 +99,6 @@ def socket_of(host: Host, entry: Connection | Listener) -> Socket | None:
 def getsockname(host: Host, sock: Socket) -> Address:
     """The local end."""
     _check_open(sock)
-    if sock.connection is not None:
-        identity = sock.connection.identity
-        return tuple_of(sock.family, identity.local_address, identity.local_port)
     return tuple_of(sock.family, sock.local_address, sock.local_port)
 
 
@@ -300,11 +297,13 @@ def _open(host: Host, sock: Socket, octets: bytes, port: int, now: int) -> None:
         if len(octets) == 4 and sock.values.ipv6_only:
             raise os_error(ENETUNREACH)
         if len(octets) == 16 and len(local) == 4:
-            raise os_error(EINVAL if any(local) else ENETUNREACH)
+            raise os_error(EAFNOSUPPORT)
         if len(octets) == 16 and octets[0] == 0xFE and octets[1] & 0xC0 == 0x80:
             raise os_error(EINVAL)
     source = local if any(local) else None
-    if source is not None and not addresses.is_unicast(source):
+    if source is not None and (not addresses.is_unicast(source) or host.routes.is_broadcast(source)):
+        if sock.family == AF_INET6:
+            raise os_error(EINVAL)
         source = None
     sock.connection = None
     flags = sock.claim_flags()
@@ -336,9 +335,6 @@ def _disconnect(host: Host, sock: Socket, now: int) -> None:
         connection.socket = 0
         if connection.state != states.TIME_WAIT:
             host.abort(connection, now)
-        if not sock.port_locked:
-            sock.unbind(transport)
-        sock.local_port = connection.identity.local_port
     if not sock.address_locked:
         sock.move(transport, ANY_IPV4 if sock.family == AF_INET else ANY_IPV6)
     sock.connection = None
@@ -386,8 +382,10 @@ def shutdown(host: Host, sock: Socket, how: int, now: int) -> None:
     sock.shut |= halves
     if state == states.CLOSED:
         raise os_error(ENOTCONN)
-    if halves & SENDING and sock.connection is not None:
-        host.close(sock.connection, now)
+    if sock.connection is not None:
+        sock.connection.receive_shut = bool(sock.shut & RECEIVING)
+        if halves & SENDING:
+            host.close(sock.connection, now)
 
 
 def close(host: Host, sock: Socket, now: int) -> None:

@@ -133,7 +133,10 @@ def connect(
     interface = transport.interfaces[via]
     if local_address is None:
         # RFC 9293 §3.9.1.1 (MUST-44): the network layer chooses.
-        local_address = address if transport.is_own(address) else interface.address_of_version(len(address))
+        if len(address) == 4 and addresses.is_loopback(address):
+            local_address = addresses.LOOPBACK_IPV4
+        else:
+            local_address = address if transport.is_own(address) else interface.address_of_version(len(address))
         if local_address is None:
             raise os_error(ENETUNREACH)
     elif not transport.is_own(local_address) or len(local_address) != len(address):

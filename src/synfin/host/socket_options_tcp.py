@@ -16,11 +16,14 @@ from synfin.tcp import changing, states
 from synfin.tcp.clock import timestamp
 from synfin.tcp.congestion import available
 from synfin.tcp.errors import os_error
+from synfin.tcp.info import TcpInfo, listener_info, tcp_info
 
 BYTE_ORDER: Final[Literal["little", "big"]] = sys.byteorder
 INT: Final = 4
 #: TCP_CA_NAME_MAX: octets of a congestion control's name, its end among them.
 NAME_LENGTH: Final = 16
+#: The number of CLOSED in TCP_INFO.
+TCP_CLOSE: Final = 7
 #: Bounds of Linux's: seconds of keep-alive, counts, octets of a segment.
 MAX_KEEPALIVE: Final = 32767
 MAX_COUNT: Final = 127
@@ -122,8 +125,20 @@ def get_option(host: Host, sock: Socket, name: int, now: int, length: int) -> by
     if name == numbers.TCP_CONGESTION:
         chosen = sock.settings.congestion_control or host.parameters.tcp.tcp_congestion_control
         return chosen.encode().ljust(NAME_LENGTH, b"\0")[:length]
+    if name == numbers.TCP_INFO:
+        return _info(sock, now)[:length]
     value = _value(host, sock, name, now) & 0xFFFFFFFF
     return value.to_bytes(INT, BYTE_ORDER)[:length]
+
+
+def _info(sock: Socket, now: int) -> bytes:
+    if sock.listener is not None:
+        return listener_info(sock.listener).pack()
+    if sock.connection is not None:
+        return tcp_info(sock.connection, now).pack()
+    info = TcpInfo()
+    info.set("tcpi_state", TCP_CLOSE)
+    return info.pack()
 
 
 def _value(host: Host, sock: Socket, name: int, now: int) -> int:

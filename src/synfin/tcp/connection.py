@@ -84,10 +84,21 @@ class Connection(Tcb):
     `armed`, `bound`, `changed`, `scheduled`, `socket` and `via` are the driver's: the deadline for which it is in a
     queue of timers, the flags of its claim on the local port (-1: none), whether it is in a list of changed connections
     and in one of those with something to send, the number of the user's socket (0: none), and the index of the
-    interface through which its packets leave.
+    interface through which its packets leave. So are `flow_label`, the automatic one of IPv6 (-1: none yet), and
+    `received_traffic_class` and `received_ttl`, of the packet that arrived last (RFC 9293 §3.9.1.9, MAY-9; -1: none).
     """
 
-    __slots__ = ("armed", "bound", "changed", "scheduled", "socket", "via")
+    __slots__ = (
+        "armed",
+        "bound",
+        "changed",
+        "flow_label",
+        "received_traffic_class",
+        "received_ttl",
+        "scheduled",
+        "socket",
+        "via",
+    )
 
     def __init__(
         self,
@@ -105,6 +116,9 @@ class Connection(Tcb):
         self.armed = NEVER
         self.bound = -1
         self.changed = False
+        self.flow_label = -1
+        self.received_traffic_class = -1
+        self.received_ttl = -1
         self.scheduled = False
         self.socket = 0
         self.via = 0
@@ -139,6 +153,7 @@ class Connection(Tcb):
             raise BlockingIOError
         if len(view) > room:
             view = view[:room]
+        self.counts.busy(now)
         self.send_buffer.append(view)
         # RFC 9293 §3.9.1.2 (MAY-15, MAY-16)
         self.more_to_come = more

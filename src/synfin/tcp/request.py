@@ -22,6 +22,7 @@ class Request:
     """A half-open connection: what a SYN told, and what our SYN,ACK said. Times in nanoseconds."""
 
     __slots__ = (
+        "_progress",
         "answered_at",
         "deadline",
         "flow",
@@ -31,7 +32,6 @@ class Request:
         "peer_mss",
         "peer_wscale",
         "rcv_wscale",
-        "retransmissions",
         "sack_permitted",
         "sent_at",
         "ts_offset",
@@ -52,8 +52,8 @@ class Request:
         self.ts_offset = ts_offset
         #: TS.Recent (RFC 7323 §4.3), or None without timestamps.
         self.ts_recent: int | None = None
-        #: Time-outs so far, each of which sent the SYN,ACK again.
-        self.retransmissions = 0
+        # Twice `timeouts`, and `acked`: one number, for there may be many of these.
+        self._progress = 0
         self.deadline = now + INITIAL_RTO
         #: When the SYN,ACK was sent; -1 once it was sent again, so that nobody knows which was answered.
         self.sent_at = now
@@ -70,6 +70,24 @@ class Request:
         self.sack_permitted = options.sack_permitted and parameters.tcp_sack != 0
         if options.ts_val is not None and parameters.tcp_timestamps:
             self.ts_recent = options.ts_val
+
+    @property
+    def timeouts(self) -> int:
+        """How often the SYN,ACK's time was over."""
+        return self._progress >> 1
+
+    @timeouts.setter
+    def timeouts(self, count: int) -> None:
+        self._progress = count << 1 | self._progress & 1
+
+    @property
+    def acked(self) -> bool:
+        """The handshake is over, but for the data that the listener waits for (TCP_DEFER_ACCEPT)."""
+        return self._progress & 1 != 0
+
+    @acked.setter
+    def acked(self, value: bool) -> None:
+        self._progress = self._progress & ~1 | value
 
     @property
     def timestamps(self) -> bool:
@@ -145,7 +163,10 @@ class Request:
             lost = connection.sent.first_lost()
             if lost is not None:
                 connection.sent.retransmit(lost, 1, 0, lost.sent_at, 0)
-        connection.syn_transmissions = 1 + self.retransmissions
+        # Where it was acknowledged in between, nothing was lost.
+        connection.syn_transmissions = 1 if self.acked else 1 + self.timeouts
+        # The SYN.
+        connection.counts.segs_in = 1
         connection.irs = self.irs
         connection.rcv_nxt = self.irs + 1
         connection.rcv_up = connection.rcv_nxt

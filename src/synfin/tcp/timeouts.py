@@ -47,6 +47,7 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reason)
         return
     tcb.retransmissions += 1
+    tcb.counts.timed_out(now)
     if tcb.first_retransmission < 0:
         tcb.first_retransmission = now
     if tcb.snd_una == tcb.iss:
