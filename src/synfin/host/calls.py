@@ -121,7 +121,7 @@ def bind(host: Host, sock: Socket, address: Address) -> None:
     check_port(address[1])
     octets = sockets.octets_of(sock.family, address)
     transport = host.transport
-    bound = _port(sock) or sock.state != states.CLOSED
+    bound = sock.port != 0 or sock.state != states.CLOSED
     if sock.family == AF_INET6:
         if len(octets) == 16 and addresses.is_multicast(octets):
             raise os_error(EINVAL)
@@ -174,16 +174,6 @@ def _ports(host: Host, sock: Socket) -> tuple[int, int] | None:
     first = low if first <= low <= last else first
     last = high if first <= high <= last else last
     return first, last
-
-
-def _port(sock: Socket) -> int:
-    """The local port that the socket holds now, 0 if it holds none."""
-    if sock.bound_port:
-        return sock.bound_port
-    connection = sock.connection
-    if connection is not None and sock.state != states.CLOSED:
-        return connection.identity.local_port
-    return sock.listener.local_port if sock.listener is not None else 0
 
 
 def _check_open(sock: Socket) -> None:

@@ -8,7 +8,7 @@ have no effect, for nothing here looks at them; the user is a privileged one, fo
 from __future__ import annotations
 
 import sys
-from errno import EBADF, EDOM, EINVAL, ENOPROTOOPT
+from errno import EBADF, EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP
 from struct import Struct
 from typing import Final, Literal
 
@@ -74,10 +74,9 @@ def getsockopt(host: Host, sock: Socket, level: int, name: int, now: int, length
     if level == numbers.IPPROTO_IP:
         octets = socket_options_ip.get_ip(host, sock, name, now)
     elif level == numbers.IPPROTO_IPV6 and sock.family != AF_INET:
-        octets = socket_options_ip.get_ipv6(host, sock, name, now)
-        return octets[:length]
+        return socket_options_ip.get_ipv6(host, sock, name, now)[:length]
     else:
-        raise os_error(ENOPROTOOPT)
+        raise os_error(EOPNOTSUPP if sock.family == AF_INET else ENOPROTOOPT)
     value = int.from_bytes(octets, BYTE_ORDER, signed=True)
     if 0 < length < INT and 0 <= value <= 255:
         return bytes((value,))
@@ -118,7 +117,7 @@ def _set(host: Host, sock: Socket, name: int, octets: bytes, now: int) -> None:
         on, seconds = LINGER.unpack_from(octets)
         values.linger = on != 0
         if on:
-            values.linger_time = seconds & 0xFFFFFFFF
+            values.linger_time = seconds if seconds >= 0 else INT_MAX
     elif name == numbers.SO_RCVLOWAT:
         _set_rcv_lowat(host, sock, value, now)
     elif name in (numbers.SO_RCVTIMEO, numbers.SO_RCVTIMEO_NEW):
@@ -170,8 +169,7 @@ def _get(host: Host, sock: Socket, name: int) -> bytes:
     values, settings, connection = sock.values, sock.settings, sock.connection
     parameters = host.parameters.tcp
     if name == numbers.SO_LINGER:
-        seconds = min(values.linger_time, INT_MAX)
-        return LINGER.pack(values.linger, seconds)
+        return LINGER.pack(values.linger, values.linger_time)
     if name in (numbers.SO_RCVTIMEO, numbers.SO_RCVTIMEO_NEW):
         return _timeval(values.rcvtimeo)
     if name in (numbers.SO_SNDTIMEO, numbers.SO_SNDTIMEO_NEW):

@@ -13,8 +13,8 @@ from typing import Final, Literal
 from synfin.host import socket_option_numbers as numbers
 from synfin.host.host import Host
 from synfin.host.sockets import Socket
-from synfin.tcp import states
 from synfin.tcp.errors import os_error
+from synfin.wire.ip import MAX_IPV4_LENGTH
 
 BYTE_ORDER: Final[Literal["little", "big"]] = sys.byteorder
 INT: Final = 4
@@ -128,7 +128,7 @@ def set_ipv6(sock: Socket, name: int, octets: bytes) -> None:
     values = sock.values
     wrong = short
     if name == numbers.IPV6_V6ONLY:
-        if short or sock.bound_port or sock.listener is not None or sock.connection is not None:
+        if short or sock.port:
             raise os_error(EINVAL)
         values.ipv6_only = value != 0
         return
@@ -143,6 +143,8 @@ def set_ipv6(sock: Socket, name: int, octets: bytes) -> None:
         wrong |= value != 0 and value < _LEAST_MTU
     elif name in _IPV6_FLAGS:
         value = int(value != 0)
+        # Linux takes what is too short for 0 here.
+        wrong &= name != numbers.IPV6_AUTOFLOWLABEL
     else:
         raise os_error(ENOPROTOOPT)
     if wrong:
@@ -189,10 +191,12 @@ def get_ipv6(host: Host, sock: Socket, name: int, now: int) -> bytes:
 
 def _path_mtu(host: Host, sock: Socket, now: int) -> int:
     connection = sock.connection
-    if connection is None or sock.state == states.CLOSED:
+    if connection is None:
         raise os_error(ENOTCONN)
     transport = host.transport
-    return transport.path_mtus.get(connection.identity.remote_address, transport.interfaces[connection.via].mtu, now)
+    address = connection.identity.remote_address
+    mtu = transport.path_mtus.get(address, transport.interfaces[connection.via].mtu, now)
+    return min(mtu, MAX_IPV4_LENGTH) if len(address) == 4 else mtu
 
 
 def _int(value: int) -> bytes:

@@ -133,6 +133,15 @@ class Socket:
             return len(self.connection.identity.local_address) == 16
         return len(self.local_address) == 16
 
+    @property
+    def port(self) -> int:
+        """The local port that it holds now; 0: none."""
+        if self.bound_port:
+            return self.bound_port
+        if self.connection is not None and self.state != states.CLOSED:
+            return self.connection.identity.local_port
+        return self.listener.local_port if self.listener is not None else 0
+
     # --- its claim on a port
 
     def claim_flags(self) -> int:
