@@ -336,7 +336,14 @@ def _endings() -> dict[str, Script]:
             ("x", "socket", AF_INET),
             ("x", "bind", ("0.0.0.0", 5000)),
         ],
-        "closed with data unread": [*PAIR, ("c", "send", b"x"), ("s", "close"), *look("c"), *use("c"), *look_whole("c")],
+        "closed with data unread": [
+            *PAIR,
+            ("c", "send", b"x"),
+            ("s", "close"),
+            *look("c"),
+            *use("c"),
+            *look_whole("c"),
+        ],
         "closed with data unread, after a FIN": [
             *PAIR,
             ("c", "send", b"x"),

@@ -15,14 +15,8 @@ from errno import (
     EADDRNOTAVAIL,
     EAFNOSUPPORT,
     EAGAIN,
-    EALREADY,
     EBADF,
-    ECONNABORTED,
-    ECONNRESET,
-    EINPROGRESS,
     EINVAL,
-    EISCONN,
-    ENETUNREACH,
     ENOTCONN,
     ENOTTY,
     EPROTONOSUPPORT,
@@ -31,7 +25,7 @@ from errno import (
 from typing import Final
 
 from synfin.host import addresses, opening, sockets
-from synfin.host.binding import ANY_IPV4, ANY_IPV6, IPV6_ONLY
+from synfin.host.connecting import OPENING, connect, disconnect, own_ports
 from synfin.host.host import Host
 from synfin.host.opening import check_port
 from synfin.host.socket_option_numbers import SIOCATMARK, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD
@@ -58,9 +52,6 @@ from synfin.tcp.listener import Listener
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.settings import Settings
 
-_OPENING: Final = frozenset({states.SYN_SENT, states.SYN_RECEIVED})
-#: States in which a connection may be dropped without an error.
-_ENDED: Final = frozenset({states.CLOSED, states.TIME_WAIT, states.CLOSING, states.LAST_ACK})
 _STREAM_PROTOCOLS: Final = frozenset({0, sockets.IPPROTO_TCP})
 
 
@@ -98,13 +89,13 @@ def socket_of(host: Host, entry: Connection | Listener) -> Socket | None:
 
 def getsockname(host: Host, sock: Socket) -> Address:
     """The local end."""
-    _check_open(sock)
+    sock.check_open()
     return tuple_of(sock.family, sock.local_address, sock.local_port)
 
 
 def getpeername(host: Host, sock: Socket) -> Address:
     """The remote end. Raises OSError with ENOTCONN if there is none, or no longer."""
-    _check_open(sock)
+    sock.check_open()
     if sock.connection is None or sock.state in (states.CLOSED, states.SYN_SENT):
         raise os_error(ENOTCONN)
     identity = sock.connection.identity
@@ -117,7 +108,7 @@ def bind(host: Host, sock: Socket, address: Address) -> None:
     Raises OSError: EADDRINUSE, EADDRNOTAVAIL, EINVAL if it has one already, EAFNOSUPPORT. ValueError for what is no
     address, OverflowError for what is no port.
     """
-    _check_open(sock)
+    sock.check_open()
     check_port(address[1])
     octets = sockets.octets_of(sock.family, address)
     transport = host.transport
@@ -140,7 +131,7 @@ def bind(host: Host, sock: Socket, address: Address) -> None:
         if port and transport.bindings.conflict(port, octets, sock.claim_flags()):
             port = -1
         elif not port:
-            port = opening.choose_port(transport, octets, sock.claim_flags(), _ports(host, sock))
+            port = opening.choose_port(transport, octets, sock.claim_flags(), own_ports(host, sock))
         if port < 0:
             sock.values.ipv6_only = before
             raise os_error(EADDRINUSE)
@@ -165,22 +156,6 @@ def _check_local(host: Host, sock: Socket, octets: bytes) -> None:
     raise os_error(EADDRNOTAVAIL)
 
 
-def _ports(host: Host, sock: Socket) -> tuple[int, int] | None:
-    """The range of ports to choose from, if the socket has one of its own: within the host's, as Linux has it."""
-    low, high = sock.values.local_ports
-    if not low and not high:
-        return None
-    first, last = host.parameters.ip_local_port_range
-    first = low if first <= low <= last else first
-    last = high if first <= high <= last else last
-    return first, last
-
-
-def _check_open(sock: Socket) -> None:
-    if sock.closed or sock.linger_until >= 0:
-        raise os_error(EBADF)
-
-
 # --- listening
 
 
@@ -189,7 +164,7 @@ def listen(host: Host, sock: Socket, backlog: int, now: int) -> None:
 
     Raises OSError: EADDRINUSE; EINVAL for a socket that is, or was, connected or connecting.
     """
-    _check_open(sock)
+    sock.check_open()
     if not 0 <= backlog <= host.parameters.somaxconn:
         backlog = host.parameters.somaxconn
     if sock.phase != UNCONNECTED or sock.state not in (states.CLOSED, states.LISTEN):
@@ -202,7 +177,7 @@ def listen(host: Host, sock: Socket, backlog: int, now: int) -> None:
     flags = sock.claim_flags()
     sock.unbind(transport)
     if not port:
-        port = opening.choose_port(transport, address, flags, _ports(host, sock))
+        port = opening.choose_port(transport, address, flags, own_ports(host, sock))
         if port < 0:
             raise os_error(EADDRINUSE)
     elif transport.bindings.conflict(port, address, flags):
@@ -222,7 +197,7 @@ def accept(host: Host, sock: Socket) -> tuple[Socket, Address]:
 
     Raises BlockingIOError if there is none, OSError with EINVAL if the socket does not listen.
     """
-    _check_open(sock)
+    sock.check_open()
     listener = sock.listener
     if listener is None:
         raise os_error(EINVAL)
@@ -242,108 +217,6 @@ def accept(host: Host, sock: Socket) -> tuple[Socket, Address]:
     return made, tuple_of(made.family, identity.remote_address, identity.remote_port)
 
 
-# --- connecting
-
-
-def connect(host: Host, sock: Socket, address: Address | None, now: int) -> None:
-    """Connects. Called again, it says what became of it: nothing is raised once the connection is there.
-
-    `address` None stands for AF_UNSPEC, which ends whatever the socket is. Raises BlockingIOError: EINPROGRESS when it
-    begins, EALREADY while it goes on; OSError: EISCONN, the error that ended the attempt, ECONNABORTED if that was told
-    already, ENETUNREACH, EADDRNOTAVAIL, EINVAL after shutdown in mid-connect.
-    """
-    _check_open(sock)
-    if address is None:
-        _disconnect(host, sock, now)
-        sock.phase = UNCONNECTED
-        return
-    check_port(address[1])
-    octets = sockets.octets_of(sock.family, address)
-    if sock.phase == DISCONNECTING:
-        raise os_error(EINVAL)
-    if sock.phase == CONNECTED or (sock.phase == UNCONNECTED and sock.state != states.CLOSED):
-        raise os_error(EISCONN)
-    waits = EALREADY
-    if sock.phase == UNCONNECTED:
-        _open(host, sock, octets, address[1], now)
-        sock.phase = CONNECTING
-        waits = EINPROGRESS
-    if sock.state in _OPENING:
-        raise os_error(waits)
-    if sock.state == states.CLOSED:
-        error = sock.take_error() or ECONNABORTED
-        sock.phase = UNCONNECTED
-        _disconnect(host, sock, now)
-        raise os_error(error)
-    sock.phase = CONNECTED
-
-
-def _open(host: Host, sock: Socket, octets: bytes, port: int, now: int) -> None:
-    transport = host.transport
-    local = sock.local_address
-    if sock.family == AF_INET6:
-        if octets == ANY_IPV6 and len(local) == 4:
-            octets = addresses.LOOPBACK_IPV4
-        if len(octets) == 4 and sock.values.ipv6_only:
-            raise os_error(ENETUNREACH)
-        if len(octets) == 16 and len(local) == 4:
-            raise os_error(EAFNOSUPPORT)
-        if len(octets) == 16 and octets[0] == 0xFE and octets[1] & 0xC0 == 0x80:
-            raise os_error(EINVAL)
-    source = local if any(local) else None
-    if source is not None and (not addresses.is_unicast(source) or host.routes.is_broadcast(source)):
-        if sock.family == AF_INET6:
-            raise os_error(EINVAL)
-        source = None
-    sock.connection = None
-    flags = sock.claim_flags()
-    made = opening.connect(
-        transport, octets, port, now, source, sock.bound_port, sock.settings, flags, _ports(host, sock)
-    )
-    sock.connection = made
-    made.socket = sock.number
-    sock.error = 0
-    apply_ip(sock)
-    if sock.bound_port and not sock.port_locked:
-        # It lasts as long as the connection, which has a claim of its own.
-        sock.unbind(transport)
-    elif sock.bound_port:
-        sock.move(transport, made.identity.local_address)
-    sock.local_address = made.identity.local_address
-    sock.local_port = made.identity.local_port
-
-
-def _disconnect(host: Host, sock: Socket, now: int) -> None:
-    """Ends what the socket is, so that it can begin anew (Linux's tcp_disconnect)."""
-    transport = host.transport
-    _stop_listening(host, sock, now)
-    connection = sock.connection
-    if connection is not None:
-        sock.error = sock.pending_error
-        if connection.state not in _ENDED:
-            sock.error = ECONNRESET
-        connection.socket = 0
-        if connection.state != states.TIME_WAIT:
-            host.abort(connection, now)
-    if not sock.address_locked:
-        sock.move(transport, ANY_IPV4 if sock.family == AF_INET else ANY_IPV6)
-    sock.connection = None
-    sock.shut = 0
-
-
-def _stop_listening(host: Host, sock: Socket, now: int) -> None:
-    listener = sock.listener
-    if listener is None:
-        return
-    sock.listener = None
-    listener.socket = 0
-    flags = listener.bound
-    opening.close_listener(host.transport, listener, now)
-    if sock.port_locked and not sock.closed:
-        sock.bind(host.transport, listener.local_address, listener.local_port)
-        sock.values.ipv6_only = bool(flags & IPV6_ONLY)
-
-
 # --- ending
 
 
@@ -352,7 +225,7 @@ def shutdown(host: Host, sock: Socket, how: int, now: int) -> None:
 
     Raises OSError: EINVAL, ENOTCONN. As on Linux, half of what was asked for may be done in spite of ENOTCONN.
     """
-    _check_open(sock)
+    sock.check_open()
     halves = how + 1
     if not RECEIVING <= halves <= RECEIVING | SENDING:
         raise os_error(EINVAL)
@@ -362,11 +235,11 @@ def shutdown(host: Host, sock: Socket, how: int, now: int) -> None:
         sock.phase = DISCONNECTING if early else CONNECTED
     if state == states.LISTEN:
         if halves & RECEIVING:
-            _disconnect(host, sock, now)
+            disconnect(host, sock, now)
             sock.phase = UNCONNECTED
         return
     if state == states.SYN_SENT:
-        _disconnect(host, sock, now)
+        disconnect(host, sock, now)
         sock.phase = UNCONNECTED
         return
     sock.shut |= halves
@@ -420,7 +293,7 @@ def _stop_listening_for_ever(host: Host, sock: Socket, now: int) -> None:
 
 def poll(host: Host, sock: Socket) -> int:
     """What could be done now without waiting, as poll(2) tells it: bits of `synfin.tcp.readiness`."""
-    _check_open(sock)
+    sock.check_open()
     if sock.listener is not None:
         return sock.listener.readiness()
     bits = 0
@@ -431,10 +304,10 @@ def poll(host: Host, sock: Socket) -> int:
         bits |= readiness.POLLIN | readiness.POLLRDHUP
     if connection is None:
         bits |= readiness.POLLOUT
-    elif state not in _OPENING:
+    elif state not in OPENING:
         told = connection.readiness()
         bits |= told & (readiness.POLLIN | readiness.POLLPRI | readiness.POLLOUT)
-    if shut & SENDING and state not in _OPENING:
+    if shut & SENDING and state not in OPENING:
         bits |= readiness.POLLOUT
     if sock.pending_error:
         bits |= readiness.POLLERR
@@ -447,7 +320,7 @@ def ioctl(host: Host, sock: Socket, request: int) -> int:
 
     Raises OSError: EINVAL on a listener, ENOTTY for other requests.
     """
-    _check_open(sock)
+    sock.check_open()
     if request not in (SIOCATMARK, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD):
         raise os_error(ENOTTY)
     connection = sock.connection
@@ -455,7 +328,7 @@ def ioctl(host: Host, sock: Socket, request: int) -> int:
         return int(connection is not None and connection.at_mark())
     if sock.state == states.LISTEN:
         raise os_error(EINVAL)
-    if connection is None or sock.state in _OPENING:
+    if connection is None or sock.state in OPENING:
         return 0
     if request == SIOCINQ:
         return connection.readable()

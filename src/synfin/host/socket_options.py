@@ -8,7 +8,7 @@ have no effect, for nothing here looks at them; the user is a privileged one, fo
 from __future__ import annotations
 
 import sys
-from errno import EBADF, EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP
+from errno import EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP
 from struct import Struct
 from typing import Final, Literal
 
@@ -39,13 +39,9 @@ def setsockopt(host: Host, sock: Socket, level: int, name: int, value: int | byt
     """Sets an option. Raises OSError with ENOPROTOOPT for one that there is not (at that level), or that cannot be set;
     EINVAL, EDOM, ENOENT and others for a value that does not fit; OverflowError for an int that does not fit 32 bits.
     """
-    if sock.closed or sock.linger_until >= 0:
-        raise os_error(EBADF)
-    if isinstance(value, int):
-        # An unsigned int has the octets of a negative one.
-        octets = value.to_bytes(INT, BYTE_ORDER, signed=value < 0)
-    else:
-        octets = bytes(value)
+    sock.check_open()
+    # An unsigned int has the octets of a negative one.
+    octets = value.to_bytes(INT, BYTE_ORDER, signed=value < 0) if isinstance(value, int) else bytes(value)
     if level == numbers.SOL_SOCKET:
         _set(host, sock, name, octets, now)
     elif level == numbers.IPPROTO_TCP:
@@ -63,8 +59,7 @@ def setsockopt(host: Host, sock: Socket, level: int, name: int, value: int | byt
 def getsockopt(host: Host, sock: Socket, level: int, name: int, now: int, length: int = INT) -> bytes:
     """The value of an option, `length` octets of it at most. Raises OSError with ENOPROTOOPT or EINVAL, ENOTCONN for
     what only a connection knows."""
-    if sock.closed or sock.linger_until >= 0:
-        raise os_error(EBADF)
+    sock.check_open()
     if length < 0:
         raise os_error(EINVAL)
     if level == numbers.SOL_SOCKET:

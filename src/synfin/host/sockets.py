@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EAFNOSUPPORT
+from errno import EAFNOSUPPORT, EBADF
 from typing import Final
 
 from synfin.host import addresses
@@ -93,6 +93,11 @@ class Socket:
         self.closed = False
 
     # --- what it is now
+
+    def check_open(self) -> None:
+        """Raises OSError with EBADF once close was called."""
+        if self.closed or self.linger_until >= 0:
+            raise os_error(EBADF)
 
     @property
     def state(self) -> int:

@@ -8,7 +8,7 @@ signals, so MSG_NOSIGNAL changes nothing; MSG_DONTWAIT and MSG_WAITALL are for w
 from __future__ import annotations
 
 from collections.abc import Iterable
-from errno import EAGAIN, EBADF, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE
+from errno import EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE
 
 from synfin.host.host import Host
 from synfin.host.socket_option_numbers import (
@@ -41,11 +41,6 @@ class Received:
         self.flags = flags
 
 
-def _check_open(sock: Socket) -> None:
-    if sock.closed or sock.linger_until >= 0:
-        raise os_error(EBADF)
-
-
 # --- sending
 
 
@@ -56,7 +51,7 @@ def send(host: Host, sock: Socket, data: Data, flags: int, now: int) -> int:
     there is no room or no connection yet; OSError: BrokenPipeError where nothing can be sent (any more), the error that
     ended the connection, once, EOPNOTSUPP for MSG_FASTOPEN.
     """
-    _check_open(sock)
+    sock.check_open()
     if flags & MSG_FASTOPEN:
         raise os_error(EOPNOTSUPP)
     connection = sock.connection
@@ -129,7 +124,7 @@ def recvmsg(host: Host, sock: Socket, size: int, flags: int, now: int) -> Receiv
     through MSG_ERRQUEUE. Raises BlockingIOError when nothing is there yet; OSError: the error that ended the
     connection, once, after what had arrived; ENOTCONN without a connection; EINVAL for MSG_OOB without urgent data.
     """
-    _check_open(sock)
+    sock.check_open()
     if flags & MSG_ERRQUEUE:
         raise os_error(EAGAIN)
     connection = sock.connection
