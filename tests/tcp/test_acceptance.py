@@ -343,6 +343,21 @@ def test_nothing_is_taken_after_the_fin() -> None:
     assert c.receive(100, 0) == []
 
 
+def test_text_behind_the_peers_fin_is_ignored_in_silence() -> None:
+    # RFC 9293 §3.10.7.4, seventh, CLOSE-WAIT. What the text's segment acknowledges counts all the same.
+    c = established()
+    c.segment_arrives(segment(c, flags=ACK | FIN), 0)
+    assert c.poll_transmit(0, 1500) is not None
+    for offset, flags in ((0, ACK), (100, ACK), (0, ACK | FIN), (-2, ACK)):
+        assert c.segment_arrives(segment(c, offset, flags, b"more"), 0) is None
+        assert c.verdict is reasons.TEXT_AFTER_FIN
+        assert c.poll_transmit(0, 1500) is None
+    c.send(b"ours", 0)
+    assert c.poll_transmit(0, 1500) is not None
+    assert c.segment_arrives(segment(c, payload=b"more", ack=4), 0) is None
+    assert (c.verdict, c.snd_una) == (reasons.ACKNOWLEDGES_NEW, c.snd_nxt)
+
+
 def test_a_fin_before_data_that_is_there_already_is_nonsense() -> None:
     c = established()
     c.segment_arrives(segment(c, 5, payload=b"fghij"), 0)
