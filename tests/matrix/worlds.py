@@ -333,14 +333,15 @@ class World:
     def _held(self, cell: Cell, state: str, seq: int, before: Variables) -> tuple[int, bool]:
         """How much of the segment is kept for later: the peer sends what was missing before it."""
         receiving = state in (cells.ESTABLISHED, cells.FIN_WAIT_1, cells.FIN_WAIT_2)
+        receiving = receiving and cell.situation != cells.SYN_SENT
         missing = 0
         if state == cells.SYN_RECEIVED and cell.situation != cells.SYN_RECEIVED and cell.flags & SYN:
             # Text that came with a SYN would be the user's once the handshake is over.
             self.seq = seq + 1
             self._completes_handshake()
-        elif receiving and cell.place == cells.INSIDE and cell.situation in (state, cells.FIN_WAIT_1):
+        elif receiving and cell.place == cells.INSIDE:
             missing = cells.GAP
-        elif receiving and cell.place == cells.RIGHT_EDGE and cell.situation in (state, cells.FIN_WAIT_1):
+        elif receiving and cell.place == cells.RIGHT_EDGE:
             missing = before.rcv_wnd - 1
         else:
             return 0, False

@@ -183,6 +183,15 @@ def test_a_reset_outside_the_window_is_dropped_in_silence(offset: int) -> None:
     assert c.status().state == "ESTABLISHED"
 
 
+def test_a_reset_is_judged_by_its_number_not_by_its_text() -> None:
+    # RFC 5961 §3.2
+    c = established()
+    assert c.segment_arrives(segment(c, -1, RST, b"text in the window"), 0) is None
+    assert (c.verdict, c.status().state) == (reasons.OUTSIDE_WINDOW, "ESTABLISHED")
+    c.segment_arrives(segment(c, 0, RST, b"why"), 0)
+    assert c.status().state == "CLOSED"
+
+
 @pytest.mark.parametrize("flags", [SYN, SYN | ACK])
 @pytest.mark.parametrize("offset", [-1, 0, 1, 100, 70_000])
 def test_a_syn_in_a_connection_is_challenged_wherever_it_is(flags: int, offset: int) -> None:

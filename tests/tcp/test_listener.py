@@ -182,6 +182,7 @@ def test_resets_in_syn_received() -> None:
     # Outside the window: dropped. In it, but not exact: challenged (RFC 5961 §3.2). Exact: back to LISTEN.
     assert answer(listener, reply, flags=RST, seq=X) == (None, False)
     assert answer(listener, reply, flags=RST, seq=X + 70_000) == (None, False)
+    assert answer(listener, reply, flags=RST, seq=X, payload=b"text in the window") == (None, False)
     challenge, _ = answer(listener, reply, flags=RST, seq=X + 2)
     assert challenge is not None
     assert (challenge.flags, challenge.seq, challenge.ack) == (ACK, reply.seq + 1 & MASK, X + 1)

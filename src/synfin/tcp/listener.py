@@ -225,7 +225,7 @@ class Listener:
         if flags & RST:
             if seq != rcv_nxt:
                 self.verdict = reasons.RESET_NOT_EXACT
-                if not request.may_answer(self.parameters, now):
+                if seq < rcv_nxt or not request.may_answer(self.parameters, now):
                     return None, None
                 self.why = reasons.CHALLENGE_ACK
                 return request.acknowledgment(self.parameters, now), None
