@@ -207,6 +207,18 @@ def test_syns_in_syn_received() -> None:
     assert not listener.requests
 
 
+def test_a_syn_before_the_window_is_trimmed_off() -> None:
+    # RFC 9293 §3.10.7.4, first: "any portions that lie outside the window (including SYN and FIN)"
+    listener = listening()
+    reply = knock(listener)
+    assert reply is not None
+    reset, made = answer(listener, reply, flags=SYN | ACK, seq=X, ack=2, payload=b"new")
+    assert reset == Segment(80, 5000, reply.seq + 2 & MASK, 0, RST, 0)
+    assert (made, len(listener.requests)) == (False, 1)
+    assert answer(listener, reply, flags=SYN | ACK, seq=X, payload=b"new") == (None, True)
+    assert listener.accept_queue[0].receive_queue.octets == 3
+
+
 def test_what_syn_received_drops() -> None:
     listener = listening()
     reply = knock(listener)

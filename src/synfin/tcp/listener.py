@@ -232,8 +232,8 @@ class Listener:
             self.verdict = reasons.RESET_RECEIVED
             self._forget(request, states.RCV_RST, reasons.RESET_RECEIVED, now)
             return None, None
-        # Fourth, check the SYN bit: back to LISTEN.
-        if flags & SYN:
+        # Fourth, check the SYN bit: back to LISTEN, unless it lies before the window and only its text is new.
+        if flags & SYN and seq >= rcv_nxt:
             self.verdict = reasons.SYN_IN_CONNECTION
             self._forget(request, states.RCV_RST, reasons.SYN_IN_CONNECTION, now)
             return None, None
