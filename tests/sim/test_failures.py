@@ -48,7 +48,7 @@ def expirations(rto: int = RTO, count: int = 40) -> list[int]:
 
 
 def hypothetical(retries: int) -> int:
-    """tcp_retries2: "the hypothetical time-out" of so many retransmissions that begin at TCP_RTO_MIN; 924.6 s for 15."""
+    """tcp_retries2: the time of so many retransmissions that begin at TCP_RTO_MIN; 924.6 s for 15."""
     return sum(min(RTO_MIN << number, RTO_MAX) for number in range(retries + 1))
 
 
