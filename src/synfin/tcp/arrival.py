@@ -209,15 +209,14 @@ def _resets_all_the_same(tcb: Tcb, seq: int) -> bool:
 
 
 def _check_syn(tcb: Tcb, arrival: Arrival, now: int) -> None:
-    if tcb.parameters.tcp_insecure_syn and tcb.rcv_nxt <= arrival.seq < tcb.rcv_adv:
-        # RFC 793 p. 71: an error, reset the connection.
-        tcb.verdict = reasons.SYN_IN_CONNECTION
-        tcb.why = reasons.RESET_NO_CONNECTION
+    tcb.verdict = reasons.SYN_IN_CONNECTION
+    if tcb.parameters.tcp_insecure_syn:
+        # RFC 793 §3.9, fourth: an error, which resets the connection.
+        tcb.why = reasons.RESET_ABORT
         arrival.reply = closed.segment_arrives(arrival.segment)
-        end(tcb, states.ABORT, ECONNRESET, now, reasons.SYN_IN_CONNECTION)
+        end(tcb, states.RCV_RST, ECONNRESET, now, reasons.SYN_IN_CONNECTION)
         return
     # RFC 5961 §4.2
-    tcb.verdict = reasons.SYN_IN_CONNECTION
     _challenge(tcb, arrival, now)
 
 

@@ -23,8 +23,8 @@ REOPEN_GAP = 65535 + 2
 
 
 class TimeWait:
-    """What is left of a connection. `entered_at` is when it began, `expiry` when it ends; `answered_at`, when a nonsense
-    segment last got an answer; `ts_recent_at` is -1 without timestamps. Times in nanoseconds, numbers 32 bits."""
+    """What is left of a connection. `entered_at` is when it began, `expiry` its end; `answered_at` when nonsense last
+    got an answer; `ts_recent_at` is -1 without timestamps. Times in nanoseconds, numbers 32 bits."""
 
     __slots__ = (
         "answered_at",
