@@ -203,8 +203,8 @@ def test_a_running_server_is_looked_at_and_set(
             heading, *rows = capfd.readouterr().out.splitlines()
             assert heading == "State  Recv-Q Send-Q Local Address:Port Peer Address:Port"
             assert [row.split()[::3] for row in rows] == [["LISTEN", "0.0.0.0:80"], ["LISTEN", "[::]:80"]]
-            assert main(["tun", "sysctl", "--device", "mine", "net.ipv4.tcp_timewait_len"]) == 0
-            assert capfd.readouterr().out == "net.ipv4.tcp_timewait_len = 1\n"
+            assert main(["tun", "sysctl", "--device", "mine", "synfin.tcp_timewait_len"]) == 0
+            assert capfd.readouterr().out == "synfin.tcp_timewait_len = 1\n"
             assert main(["tun", "sysctl", "-w", "net.ipv4.tcp_sack=0"]) == 0
             capfd.readouterr()
             assert main(["tun", "sysctl", "net.ipv4.tcp_sack"]) == 0

@@ -16,7 +16,7 @@ def quiet_server() -> World:
     """A world in which the server has used up its quick acknowledgments."""
     w = World()
     w.connect()
-    w.client.tcb.nodelay = True
+    w.client.tcb.settings.nodelay = True
     w.server.reading = True
     for _ in range(60):
         w.client.send(b"x" * 1448)
@@ -28,7 +28,7 @@ def quiet_server() -> World:
 def test_quick_at_the_start() -> None:
     w = World()
     w.connect()
-    w.client.tcb.nodelay = True
+    w.client.tcb.settings.nodelay = True
     sent = []
     for _ in range(5):
         w.client.send(b"x")

@@ -145,7 +145,7 @@ class Run:
             elif name == "receive":
                 self.receive(one, two)
             elif name == "nodelay":
-                end.connection.nodelay = bool(two)
+                end.connection.settings.nodelay = bool(two)
             else:
                 self.closed[one] = True
                 # A close in SYN-SENT ends the open: nothing arrives then.

@@ -249,7 +249,7 @@ def test_the_send_buffer_is_bounded() -> None:
 
 def test_many_small_writes_pay_for_their_ranges() -> None:
     c = established()
-    c.nodelay = True
+    c.settings.nodelay = True
     written = 0
     try:
         while True:

@@ -30,7 +30,7 @@ def test_a_small_segment_waits_while_another_is_not_acknowledged() -> None:
 def test_nodelay() -> None:
     w = World()
     w.connect()
-    w.client.tcb.nodelay = True
+    w.client.tcb.settings.nodelay = True
     for octet in b"nagle":
         w.client.send(bytes([octet]))
         w.flush()

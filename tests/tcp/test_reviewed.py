@@ -52,7 +52,7 @@ def test_small_partial_acknowledgments_leave_a_congestion_window() -> None:
     w.run_for(SECOND)
     w.server.reading = True
     client = w.client.tcb
-    client.nodelay, client.cwnd, client.snd_buf = True, 40_000, 1 << 20
+    client.settings.nodelay, client.cwnd, client.snd_buf = True, 40_000, 1 << 20
     w.lose(by_client(data), nth=1, count=24)
     for _ in range(30):
         w.client.send(bytes(1000))

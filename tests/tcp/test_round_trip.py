@@ -129,7 +129,7 @@ def test_the_timer_runs_for_the_oldest_segment_and_restarts_with_progress() -> N
     w = World()
     w.connect()
     w.lose(by_client(data), nth=2, count=1)
-    w.client.tcb.nodelay = True
+    w.client.tcb.settings.nodelay = True
     w.client.send(b"a")
     w.run_for(5 * MS)
     w.client.send(b"b")

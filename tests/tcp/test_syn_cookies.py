@@ -12,6 +12,7 @@ from synfin.tcp import states
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.request import Request
+from synfin.tcp.settings import Settings
 from synfin.tcp.syn_cookies import LIFE, SIZES_IPV4, TICK, SynCookies, restored, timestamp_with_options
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import MASK, before
@@ -67,7 +68,7 @@ def test_a_timestamp_brings_the_options_back_and_is_never_ahead(shift: int, sack
     clock = timestamp(now, offset)
     assert value == clock or before(value, clock)
     assert (clock - value) & MASK < 128
-    back = restored(FLOW, 7, 9, 1300, Options(ts_val=1, ts_ecr=value), 1460, offset, now, TcpParameters())
+    back = restored(FLOW, 7, 9, 1300, Options(ts_val=1, ts_ecr=value), 1460, offset, now, TcpParameters(), Settings())
     assert (back.peer_wscale, back.sack_permitted, back.peer_mss) == (shift, sack, 1300)
 
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from synfin.host.parameters import Value
     from synfin.socket.stack import Stack
+    from synfin.tcp.parameters import Value
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | None"
 

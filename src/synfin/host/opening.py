@@ -13,6 +13,7 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
 from synfin.tcp.listener import Listener
 from synfin.tcp.recovery import NewReno
+from synfin.tcp.settings import Settings
 from synfin.tcp.tcb import Identity
 
 
@@ -22,7 +23,9 @@ def check_port(port: int) -> None:
         raise OverflowError("port must be 0-65535.")
 
 
-def listen(transport: Transport, address: bytes, port: int, backlog: int, now: int) -> Listener:
+def listen(
+    transport: Transport, address: bytes, port: int, backlog: int, now: int, settings: Settings | None = None
+) -> Listener:
     """A passive open at `address` (octets; the unspecified address for all of that version) and `port`.
 
     Raises OSError: EADDRINUSE if the port has a listener there, EADDRNOTAVAIL if the address is not ours.
@@ -41,7 +44,14 @@ def listen(transport: Transport, address: bytes, port: int, backlog: int, now: i
         raise os_error(EADDRINUSE)
     backlog = min(max(backlog, 0), transport.parameters.somaxconn)
     listener = Listener(
-        address, port, backlog, transport.parameters.tcp, transport.numbers, transport.tracer, transport.cookies
+        address,
+        port,
+        backlog,
+        transport.parameters.tcp,
+        transport.numbers,
+        transport.tracer,
+        transport.cookies,
+        settings,
     )
     transport.listeners[address, port] = listener
     if transport.tracer is not None:
@@ -54,7 +64,13 @@ def listen(transport: Transport, address: bytes, port: int, backlog: int, now: i
 
 
 def connect(
-    transport: Transport, address: bytes, port: int, now: int, local_address: bytes | None = None, local_port: int = 0
+    transport: Transport,
+    address: bytes,
+    port: int,
+    now: int,
+    local_address: bytes | None = None,
+    local_port: int = 0,
+    settings: Settings | None = None,
 ) -> Connection:
     """An active open towards `address` (octets) and `port`; the SYN goes out with the next poll.
 
@@ -87,10 +103,11 @@ def connect(
         parameters,
         iss,
         transport.path_mss(interface, address, now),
-        congestion_control(parameters.tcp_congestion_control),
+        congestion_control((settings and settings.congestion_control) or parameters.tcp_congestion_control),
         NewReno(iss),
         transport.numbers.timestamp_offset(identity),
         transport.tracer,
+        settings,
     )
     connection.via = via
     transport.connections[identity.flow] = connection

@@ -7,63 +7,47 @@ from types import MappingProxyType
 from typing import Final
 
 from synfin.tcp.congestion import available
-from synfin.tcp.parameters import TcpParameters
+from synfin.tcp.parameters import TCP_PARAMETERS, Parameter, TcpParameters, Value
 
-Value = int | str | tuple[int, ...]
-
-_TCP_PREFIX: Final = "net.ipv4."
-#: The names of the host's own parameters, as sysctl(8) spells them.
-_HOST_NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "net.ipv4.ip_default_ttl": "ip_default_ttl",
-        "net.ipv4.ip_local_port_range": "ip_local_port_range",
-        "net.core.somaxconn": "somaxconn",
-    }
+#: All parameters that are the host's own.
+HOST_PARAMETERS: Final = (
+    Parameter("net.ipv4.ip_default_ttl", 64, "TTL of what the host sends", 1, 255),
+    Parameter("net.ipv4.ip_local_port_range", (32768, 60999), "first and last port that connect chooses", 1, 65535),
+    Parameter("net.core.somaxconn", 4096, "the most that a listener's backlog counts for", 0, 65535),
 )
 
-
-#: The least and the greatest value of each number, for those that Linux bounds too.
-_BOUNDS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
-    {
-        "ip_default_ttl": (1, 255),
-        "ip_local_port_range": (1, 65535),
-        "somaxconn": (0, 65535),
-        "tcp_syn_retries": (1, 127),
-        "tcp_synack_retries": (0, 255),
-        "tcp_syn_linear_timeouts": (0, 127),
-        "tcp_retries1": (0, 255),
-        "tcp_min_snd_mss": (48, 65535),
-        "tcp_rmem": (1, (1 << 31) - 1),
-        "tcp_wmem": (1, (1 << 31) - 1),
-        "tcp_rto_min_us": (1, 120_000_000),
-        "tcp_rto_max_ms": (1000, 120_000),
-    }
+#: Every parameter by its name, in the order of the names.
+PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(
+    dict(sorted((parameter.name, parameter) for parameter in HOST_PARAMETERS + TCP_PARAMETERS))
 )
-_ANY_NUMBER: Final = (0, (1 << 31) - 1)
+_OF_THE_HOST: Final = frozenset(parameter.name for parameter in HOST_PARAMETERS)
 
 
 class Parameters:
-    """All parameters of one host. Those of TCP are in `tcp`."""
+    """All parameters of one host. Those of TCP are in `tcp`; `PARAMETERS` says what each means.
 
-    __slots__ = ("ip_default_ttl", "ip_local_port_range", "somaxconn", "tcp")
+    `profile` is the name of the set of values that they began with (`synfin.host.profiles`).
+    """
+
+    __slots__ = ("profile", "tcp", *(parameter.attribute for parameter in HOST_PARAMETERS))
+
+    ip_default_ttl: int
+    ip_local_port_range: tuple[int, int]
+    somaxconn: int
 
     def __init__(self) -> None:
+        self.profile = "linux"
         self.tcp = TcpParameters()
-        #: TTL, and IPv6's hop limit, of what the host sends.
-        self.ip_default_ttl = 64
-        #: The first and the last port that a connection without one of its own may get.
-        self.ip_local_port_range = (32768, 60999)
-        #: The most that a listener's backlog counts for.
-        self.somaxconn = 4096
+        for parameter in HOST_PARAMETERS:
+            setattr(self, parameter.attribute, parameter.default)
 
     def names(self) -> list[str]:
         """All names, sorted, such as ``net.ipv4.tcp_syn_retries``."""
-        return sorted([_TCP_PREFIX + name for name in TcpParameters.__slots__] + list(_HOST_NAMES))
+        return list(PARAMETERS)
 
     def get(self, name: str) -> Value:
         """The value of the parameter `name`. Raises KeyError if there is none."""
-        owner, attribute = self._find(name)
-        value: Value = getattr(owner, attribute)
+        value: Value = getattr(self._owner(name), PARAMETERS[name].attribute)
         return value
 
     def set(self, name: str, text: str) -> None:
@@ -71,30 +55,38 @@ class Parameters:
 
         Raises KeyError if there is no such parameter, ValueError if the value does not fit it.
         """
-        owner, attribute = self._find(name)
-        old: Value = getattr(owner, attribute)
-        value: Value = text.strip()
-        if not isinstance(old, str):
-            numbers = tuple(int(word) for word in text.split())
-            least, most = _BOUNDS.get(attribute, _ANY_NUMBER)
-            if not all(least <= number <= most for number in numbers):
-                raise ValueError(f"{name} takes numbers from {least} to {most}")
-            if isinstance(old, tuple):
-                if len(numbers) != len(old) or list(numbers) != sorted(numbers):
-                    raise ValueError(f"{name} takes {len(old)} numbers in ascending order")
-                value = numbers
-            elif len(numbers) == 1:
-                value = numbers[0]
-            else:
-                raise ValueError(f"{name} takes one number")
-        elif attribute == "tcp_congestion_control" and value not in available():
-            raise ValueError(f"{name} takes one of {', '.join(available())}")
-        setattr(owner, attribute, value)
+        parameter = PARAMETERS[name]
+        self.assign(parameter, parse(parameter, text))
 
-    def _find(self, name: str) -> tuple[TcpParameters | Parameters, str]:
-        if name in _HOST_NAMES:
-            return self, _HOST_NAMES[name]
-        attribute = name.removeprefix(_TCP_PREFIX)
-        if attribute != name and attribute in TcpParameters.__slots__:
-            return self.tcp, attribute
-        raise KeyError(name)
+    def assign(self, parameter: Parameter, value: Value) -> None:
+        """Gives `parameter` a value that is known to fit it."""
+        setattr(self._owner(parameter.name), parameter.attribute, value)
+
+    def _owner(self, name: str) -> TcpParameters | Parameters:
+        return self if name in _OF_THE_HOST else self.tcp
+
+
+def parse(parameter: Parameter, text: str) -> Value:
+    """The value that `text` writes for `parameter`. Raises ValueError, with words, if it is none."""
+    name = parameter.name
+    default = parameter.default
+    if isinstance(default, str):
+        word = text.strip()
+        if word not in available():
+            raise ValueError(f"{name} takes one of {', '.join(available())}")
+        return word
+    numbers = tuple(int(word) for word in text.split())
+    if not all(parameter.least <= number <= parameter.most for number in numbers):
+        raise ValueError(f"{name} takes numbers from {parameter.least} to {parameter.most}")
+    if isinstance(default, tuple):
+        if len(numbers) != len(default) or list(numbers) != sorted(numbers):
+            raise ValueError(f"{name} takes {len(default)} numbers in ascending order")
+        return numbers
+    if len(numbers) != 1:
+        raise ValueError(f"{name} takes one number")
+    return numbers[0]
+
+
+def text(value: Value) -> str:
+    """A value as sysctl(8) prints it."""
+    return "\t".join(map(str, value)) if isinstance(value, tuple) else str(value)

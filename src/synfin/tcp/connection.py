@@ -16,6 +16,7 @@ from synfin.tcp.reassembly import Piece
 from synfin.tcp.receive_tuning import user_read
 from synfin.tcp.recovery import LossRecovery
 from synfin.tcp.send_buffer import octets_of
+from synfin.tcp.settings import Settings
 from synfin.tcp.tcb import Identity, Tcb
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import wrap
@@ -94,8 +95,9 @@ class Connection(Tcb):
         recovery: LossRecovery,
         ts_offset: int = 0,
         tracer: Tracer | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        super().__init__(identity, parameters, iss, path_mss, congestion, recovery, ts_offset, tracer)
+        super().__init__(identity, parameters, iss, path_mss, congestion, recovery, ts_offset, tracer, settings)
         self.armed = NEVER
         self.changed = False
         self.scheduled = False

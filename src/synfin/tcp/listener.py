@@ -14,6 +14,7 @@ from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.parameters import MILLISECOND, TcpParameters
 from synfin.tcp.request import Request
 from synfin.tcp.round_trip import INITIAL_RTO
+from synfin.tcp.settings import Settings
 from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, timestamp_with_options
 from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
@@ -45,6 +46,7 @@ class Listener:
         "overflows",
         "parameters",
         "requests",
+        "settings",
         "state",
         "tracer",
         "verdict",
@@ -61,6 +63,7 @@ class Listener:
         numbers: InitialSequenceNumbers,
         tracer: Tracer | None = None,
         cookies: SynCookies | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self.local_address = local_address
         self.local_port = local_port
@@ -68,6 +71,8 @@ class Listener:
         self.parameters = parameters
         self.numbers = numbers
         self.tracer = tracer
+        #: What the user set; each connection gets a copy.
+        self.settings = settings if settings is not None else Settings()
         #: Makes SYN cookies where ``tcp_syncookies`` asks for them; None: never.
         self.cookies = cookies
         #: Cookies are taken until then: as long as the last one that was sent lives.
@@ -163,7 +168,7 @@ class Listener:
         self.verdict = reasons.SYN_RECEIVED
         self._trace_request(flow, reasons.SYN_RECEIVED, now)
         self.why = reasons.SYN_ANSWERED
-        return request.syn_ack(self.parameters, now)
+        return request.syn_ack(self.parameters, self.settings, now)
 
     def _send_cookie(self, cookies: SynCookies, request: Request, segment: Segment, now: int) -> Segment:
         """Answers a SYN for which there is no room, and keeps nothing (RFC 4987 §3.6)."""
@@ -178,7 +183,7 @@ class Listener:
             # Nothing would bring them back.
             request.peer_wscale = -1
             request.sack_permitted = False
-        return request.syn_ack(self.parameters, now, ts_val)
+        return request.syn_ack(self.parameters, self.settings, now, ts_val)
 
     def _remembered(self, flow: bytes, segment: Segment, path_mss: int, now: int) -> Request | None:
         """The request whose cookie the peer acknowledges, if it does."""
@@ -190,7 +195,7 @@ class Listener:
         if mss < 0:
             return None
         offset = self.numbers.timestamp_offset(Identity.from_flow(flow))
-        return restored(flow, irs, iss, mss, segment.options, path_mss, offset, now, self.parameters)
+        return restored(flow, irs, iss, mss, segment.options, path_mss, offset, now, self.parameters, self.settings)
 
     def _request_segment(
         self, request: Request, segment: Segment, now: int
@@ -211,8 +216,8 @@ class Listener:
                 return None, None
             self.why = reasons.SYN_ANSWERED
             request.sent_at = -1
-            return request.syn_ack(self.parameters, now), None
-        rcv_wnd = request.rcv_wnd(self.parameters)
+            return request.syn_ack(self.parameters, self.settings, now), None
+        rcv_wnd = request.rcv_wnd(self.parameters, self.settings)
         last = seq + max(segment.length, 1) - 1
         inside = rcv_nxt <= seq < rcv_nxt + rcv_wnd or rcv_nxt <= last < rcv_nxt + rcv_wnd
         if not inside or (old and not flags & RST):
@@ -220,7 +225,7 @@ class Listener:
             if flags & RST or not request.may_answer(self.parameters, now):
                 return None, None
             self.why = reasons.ACK_OF_UNACCEPTABLE
-            return request.acknowledgment(self.parameters, now), None
+            return request.acknowledgment(self.parameters, self.settings, now), None
         # Second, check the RST bit (with RFC 5961 §3.2).
         if flags & RST:
             if seq != rcv_nxt:
@@ -228,7 +233,7 @@ class Listener:
                 if not request.may_answer(self.parameters, now):
                     return None, None
                 self.why = reasons.CHALLENGE_ACK
-                return request.acknowledgment(self.parameters, now), None
+                return request.acknowledgment(self.parameters, self.settings, now), None
             self.verdict = reasons.RESET_RECEIVED
             self._forget(request, states.RCV_RST, reasons.RESET_RECEIVED, now)
             return None, None
@@ -262,7 +267,7 @@ class Listener:
                 self.why = reasons.RESET_ABORT
                 return closed.segment_arrives(segment), None
             return None, None
-        connection = request.connection(self.parameters, self.tracer, now)
+        connection = request.connection(self.parameters, self.settings, self.tracer, now)
         if self.requests.pop(request.flow, None) is None:
             self._trace_request(request.flow, reasons.SYN_COOKIE, now)
         reply = connection.segment_arrives(segment, now)
@@ -329,5 +334,5 @@ class Listener:
             if request is not None:
                 self.why = reasons.RETRANSMISSION_TIMEOUT
                 request.sent_at = -1
-                return flow, request.syn_ack(self.parameters, now)
+                return flow, request.syn_ack(self.parameters, self.settings, now)
         return None

@@ -178,7 +178,7 @@ def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:
 def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
     """Sender's silly-window avoidance and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4)."""
     if octets == unsent:
-        if tcb.fin_queued or tcb.nodelay or tcb.probe_now:
+        if tcb.fin_queued or tcb.settings.nodelay or tcb.probe_now:
             return True
         # RFC 9293 §3.7.4 (SHLD-7), as Minshall has it and Linux does it: a small segment waits only while
         # another small one is not acknowledged.

@@ -1,6 +1,7 @@
 """Parameters of TCP under Linux's names, with Linux's units and the defaults of a current kernel.
 
-A host gives one such object to all its connections; a changed value holds for what happens from then on.
+A host gives one such object to all its connections; a changed value holds for what happens from then on. Named sets of
+values are in `synfin.host.profiles`.
 """
 
 from __future__ import annotations
@@ -10,103 +11,177 @@ from typing import Final
 MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 
+INT_MAX: Final = (1 << 31) - 1
+UINT_MAX: Final = (1 << 32) - 1
 
-class TcpParameters:
-    """The ``net.ipv4.tcp_*`` parameters that this stack has.
+Value = int | str | tuple[int, ...]
 
-    Each name and unit is Linux's, save three that Linux has only as constants or as its nature: `tcp_timewait_len`
-    (seconds, TCP_TIMEWAIT_LEN, 60), `tcp_delack_min` (milliseconds, TCP_DELACK_MIN, 40) and
-    `tcp_icmp_ends_connecting`.
+
+class Parameter:
+    """One parameter: its name as sysctl(8) has it, Linux's default, its bounds (of each number), what it means.
+
+    Names under ``synfin.`` are behaviours that on Linux, or on another host, are constants or nature.
     """
 
-    __slots__ = (
-        "tcp_abort_on_overflow",
-        "tcp_congestion_control",
-        "tcp_delack_min",
-        "tcp_dsack",
-        "tcp_fin_timeout",
-        "tcp_icmp_ends_connecting",
-        "tcp_invalid_ratelimit",
-        "tcp_keepalive_intvl",
-        "tcp_keepalive_probes",
-        "tcp_keepalive_time",
-        "tcp_max_syn_backlog",
-        "tcp_max_tw_buckets",
-        "tcp_min_snd_mss",
-        "tcp_moderate_rcvbuf",
-        "tcp_orphan_retries",
-        "tcp_retries1",
-        "tcp_retries2",
-        "tcp_rmem",
-        "tcp_rto_max_ms",
-        "tcp_rto_min_us",
-        "tcp_sack",
-        "tcp_syn_linear_timeouts",
-        "tcp_syn_retries",
-        "tcp_synack_retries",
-        "tcp_syncookies",
-        "tcp_timestamps",
-        "tcp_timewait_len",
-        "tcp_window_scaling",
-        "tcp_wmem",
-    )
+    __slots__ = ("attribute", "default", "least", "meaning", "most", "name")
+
+    def __init__(self, name: str, default: Value, meaning: str, least: int = 0, most: int = INT_MAX) -> None:
+        self.name = name
+        #: The attribute that holds it.
+        self.attribute = name.rpartition(".")[2]
+        self.default = default
+        self.meaning = meaning
+        self.least = least
+        self.most = most
+
+
+def _tcp(name: str, default: Value, meaning: str, least: int = 0, most: int = INT_MAX) -> Parameter:
+    return Parameter("net.ipv4." + name, default, meaning, least, most)
+
+
+def _own(name: str, default: Value, meaning: str, least: int = 0, most: int = INT_MAX) -> Parameter:
+    return Parameter("synfin." + name, default, meaning, least, most)
+
+
+#: All parameters of TCP.
+TCP_PARAMETERS: Final = (
+    # --- opening
+    _tcp("tcp_syn_retries", 6, "retransmissions of a SYN before connect fails, beside the linear ones", 1, 127),
+    _tcp("tcp_syn_linear_timeouts", 4, "time-outs of a SYN before the time-out starts to double", 0, 127),
+    _tcp("tcp_synack_retries", 5, "retransmissions of a SYN+ACK before a request is forgotten", 0, 255),
+    _tcp("tcp_max_syn_backlog", 1024, "requests (half-open connections) of one listener, at most"),
+    _tcp("tcp_syncookies", 1, "SYN cookies: 0 never, 1 when the queue of requests is full, 2 always", 0, 2),
+    _tcp("tcp_abort_on_overflow", 0, "1: reset a client whose last ACK finds the accept queue full", 0, 1),
+    _tcp("tcp_timestamps", 1, "timestamps (RFC 7323): 0 off, 1 on, 2 on without an offset of their own", 0, 2),
+    _tcp("tcp_sack", 1, "1: offer and accept selective acknowledgments (RFC 2018)", 0, 1),
+    _tcp("tcp_dsack", 1, "1: report duplicates in the first SACK block (RFC 2883)", 0, 1),
+    _tcp("tcp_window_scaling", 1, "1: offer and accept window scaling (RFC 7323)", 0, 1),
+    _tcp("tcp_ecn", 2, "ECN (RFC 3168): 0 off, 1 asked for and accepted, 2 accepted", 0, 2),
+    _tcp("tcp_ecn_fallback", 1, "1: a SYN that asked for ECN and was lost is sent again without asking", 0, 1),
+    # --- retransmission and giving up
+    _tcp("tcp_retries1", 3, "R1 (RFC 9293 §3.8.3): retransmissions before the network layer is told", 0, 255),
+    _tcp("tcp_retries2", 15, "R2: retransmissions before the connection ends, taken as the time they need"),
+    _tcp("tcp_orphan_retries", 0, "R2 of a connection that its user has closed; 0 stands for 8", 0, 255),
+    _tcp("tcp_max_orphans", 65536, "connections without a user, at most; one more is reset"),
+    _tcp("tcp_rto_min_us", 200_000, "the least RTO beyond SRTT, in microseconds", 1, 120_000_000),
+    _tcp("tcp_rto_max_ms", 120_000, "the greatest RTO, in milliseconds", 1000, 120_000),
+    _tcp("tcp_keepalive_time", 7200, "seconds of silence before the first keep-alive probe"),
+    _tcp("tcp_keepalive_intvl", 75, "seconds between keep-alive probes"),
+    _tcp("tcp_keepalive_probes", 9, "unanswered keep-alive probes before the connection ends", 0, 255),
+    # --- closing
+    _tcp("tcp_fin_timeout", 60, "seconds that a connection without a user may stay in FIN-WAIT-2"),
+    _tcp("tcp_max_tw_buckets", 65536, "TIME-WAITs of a host, at most"),
+    _tcp("tcp_tw_reuse", 2, "connect may take a port from TIME-WAIT: 0 never, 1 yes, 2 on loopback", 0, 2),
+    _tcp("tcp_tw_reuse_delay", 1000, "milliseconds that a TIME-WAIT is left alone before that", 1),
+    _tcp("tcp_rfc1337", 0, "1: a RST does not end TIME-WAIT (RFC 1337)", 0, 1),
+    # --- memory, windows
+    _tcp("tcp_rmem", (4096, 131072, 6291456), "receive buffer in octets: least, default, most", 1),
+    _tcp("tcp_wmem", (4096, 16384, 4194304), "send buffer in octets: least, default, most", 1),
+    _tcp("tcp_mem", (65536, 98304, 131072), "all of TCP in pages of 4096 octets: low, pressure, most"),
+    _tcp("tcp_moderate_rcvbuf", 1, "1: the receive buffer grows with what the user reads", 0, 1),
+    _tcp(
+        "tcp_adv_win_scale",
+        1,
+        "share of the receive buffer that is no window: n > 0: 1/2^n; else all but 1/2^-n",
+        -31,
+        31,
+    ),
+    _tcp("tcp_notsent_lowat", UINT_MAX, "octets not sent yet above which a socket is not writable", 0, UINT_MAX),
+    # --- paths
+    _tcp("tcp_min_snd_mss", 48, "the least MSS that a peer or a path can make us use, in octets", 48, 65535),
+    _tcp("tcp_mtu_probing", 0, "search for the path's MTU (RFC 4821): 0 no, 1 after a black hole, 2 yes", 0, 2),
+    _tcp("tcp_base_mss", 1024, "the MSS with which that search begins, in octets", 48, 65535),
+    _tcp("tcp_mtu_probe_floor", 48, "the least MSS that the search falls back to, in octets", 48, 65535),
+    _tcp("tcp_probe_interval", 600, "seconds until a finished search begins anew"),
+    _tcp("tcp_probe_threshold", 8, "octets between the search's bounds at which it ends"),
+    # --- sending
+    _tcp("tcp_congestion_control", "reno", "the congestion control of new connections"),
+    _tcp("tcp_slow_start_after_idle", 1, "1: begin anew with the restart window after an idle RTO", 0, 1),
+    # --- the rest
+    _tcp("tcp_stdurg", 0, "1: the urgent pointer is read as that of the last urgent octet (RFC 1122)", 0, 1),
+    _tcp("tcp_invalid_ratelimit", 500, "milliseconds between two answers to segments that are no use"),
+    # --- behaviours
+    _own("tcp_timewait_len", 60, "seconds of TIME-WAIT, that is 2 MSL (Linux's TCP_TIMEWAIT_LEN)"),
+    _own("tcp_delack_min", 40, "the shortest delay of an acknowledgment, in milliseconds; the longest is 200", 1, 499),
+    _own("tcp_quick_acks", 1, "1: acknowledge each segment at once where a sender needs it (Linux)", 0, 1),
+    _own("tcp_minshall", 1, "1: a small segment waits only for another small one (Linux); 0: for any data", 0, 1),
+    _own("tcp_probe_data", 0, "1: a window probe carries an octet of new data (RFC 9293 §3.8.6.1); 0: none", 0, 1),
+    _own("tcp_rto_min_of_sum", 0, "1: the least RTO bounds the RTO (RFC 6298 §2.4); 0: the term beyond SRTT", 0, 1),
+    _own("tcp_rto_slop", 0, "milliseconds added to the time-out of each retransmission (BSD)", 0, 1000),
+    _own("tcp_freebsd_options", 0, "1: a SYN's options in FreeBSD's order, window shift 6; 0: in Linux's", 0, 1),
+    _own("tcp_round_window", 0, "1: the receive buffer becomes a multiple of the MSS (BSD)", 0, 1),
+    _own("tcp_icmp_ends_connecting", 1, "1: an ICMP error ends connect; 0: it goes on (RFC 9293 MUST-56)", 0, 1),
+    _own("tcp_icmp_hard_aborts", 0, "1: Unreachable codes 2 to 4 end a connection (RFC 9293 SHLD-26)", 0, 1),
+    _own("tcp_drop_synfin", 1, "1: a listener drops a SYN with a FIN; 0: takes both", 0, 1),
+    _own("tcp_blackhole", 0, "where no connection is: 1 no RST for a SYN, 2 no RST at all", 0, 2),
+    _own("tcp_insecure_rst", 0, "1: any RST in the window ends a connection (before RFC 5961)", 0, 1),
+    _own("tcp_insecure_syn", 0, "1: a SYN in the window resets a connection (before RFC 5961)", 0, 1),
+)
+
+
+class TcpParameters:
+    """The values of all parameters of TCP on one host; `TCP_PARAMETERS` says what each means."""
+
+    __slots__ = tuple(parameter.attribute for parameter in TCP_PARAMETERS)
+
+    tcp_abort_on_overflow: int
+    tcp_adv_win_scale: int
+    tcp_base_mss: int
+    tcp_blackhole: int
+    tcp_congestion_control: str
+    tcp_delack_min: int
+    tcp_drop_synfin: int
+    tcp_dsack: int
+    tcp_ecn: int
+    tcp_ecn_fallback: int
+    tcp_fin_timeout: int
+    tcp_freebsd_options: int
+    tcp_icmp_ends_connecting: int
+    tcp_icmp_hard_aborts: int
+    tcp_insecure_rst: int
+    tcp_insecure_syn: int
+    tcp_invalid_ratelimit: int
+    tcp_keepalive_intvl: int
+    tcp_keepalive_probes: int
+    tcp_keepalive_time: int
+    tcp_max_orphans: int
+    tcp_max_syn_backlog: int
+    tcp_max_tw_buckets: int
+    tcp_mem: tuple[int, int, int]
+    tcp_min_snd_mss: int
+    tcp_minshall: int
+    tcp_moderate_rcvbuf: int
+    tcp_mtu_probe_floor: int
+    tcp_mtu_probing: int
+    tcp_notsent_lowat: int
+    tcp_orphan_retries: int
+    tcp_probe_data: int
+    tcp_probe_interval: int
+    tcp_probe_threshold: int
+    tcp_quick_acks: int
+    tcp_retries1: int
+    tcp_retries2: int
+    tcp_rfc1337: int
+    tcp_rmem: tuple[int, int, int]
+    tcp_round_window: int
+    tcp_rto_max_ms: int
+    tcp_rto_min_of_sum: int
+    tcp_rto_min_us: int
+    tcp_rto_slop: int
+    tcp_sack: int
+    tcp_slow_start_after_idle: int
+    tcp_stdurg: int
+    tcp_syn_linear_timeouts: int
+    tcp_syn_retries: int
+    tcp_synack_retries: int
+    tcp_syncookies: int
+    tcp_timestamps: int
+    tcp_timewait_len: int
+    tcp_tw_reuse: int
+    tcp_tw_reuse_delay: int
+    tcp_window_scaling: int
+    tcp_wmem: tuple[int, int, int]
 
     def __init__(self) -> None:
-        #: Retransmissions of a SYN before an active open fails, not counting the linear ones.
-        self.tcp_syn_retries = 6
-        #: How many time-outs of a SYN pass before the RTO starts to double.
-        self.tcp_syn_linear_timeouts = 4
-        #: Retransmissions of a SYN+ACK before a request is forgotten.
-        self.tcp_synack_retries = 5
-        #: R1 of RFC 9293 §3.8.3, in retransmissions. It can be set, but nothing is done at R1 yet.
-        self.tcp_retries1 = 3
-        #: R2 of RFC 9293 §3.8.3, in retransmissions; Linux turns them into a time, 924.6 s by default.
-        self.tcp_retries2 = 15
-        #: The same for a connection that its user has closed; 0 stands for 8.
-        self.tcp_orphan_retries = 0
-        #: Seconds that a connection closed by its user may stay in FIN-WAIT-2.
-        self.tcp_fin_timeout = 60
-        #: Seconds of silence before the first keep-alive probe of a connection that has keep-alive switched on.
-        self.tcp_keepalive_time = 7200
-        #: Seconds between keep-alive probes.
-        self.tcp_keepalive_intvl = 75
-        #: Unanswered keep-alive probes before the connection ends.
-        self.tcp_keepalive_probes = 9
-        #: Seconds of TIME-WAIT (2 MSL of RFC 9293 §3.4.2).
-        self.tcp_timewait_len = 60
-        #: The most TIME-WAIT values that a host keeps.
-        self.tcp_max_tw_buckets = 65536
-        #: The most requests (half-open connections) of one listener.
-        self.tcp_max_syn_backlog = 1024
-        #: 1: answer with SYN cookies when the queue of requests is full (RFC 4987).
-        self.tcp_syncookies = 1
-        #: 1: reset a client whose last ACK finds the accept queue full, instead of ignoring that ACK.
-        self.tcp_abort_on_overflow = 0
-        #: 1: offer and accept timestamps (RFC 7323).
-        self.tcp_timestamps = 1
-        #: 1: offer and accept selective acknowledgments (RFC 2018).
-        self.tcp_sack = 1
-        #: 1: report duplicates in the first SACK block (RFC 2883).
-        self.tcp_dsack = 1
-        #: 1: offer and accept window scaling (RFC 7323).
-        self.tcp_window_scaling = 1
-        #: Receive buffer in octets: least, default, most. The window is at most half the buffer.
-        self.tcp_rmem = (4096, 131072, 6291456)
-        #: Send buffer in octets: least, default, most.
-        self.tcp_wmem = (4096, 16384, 4194304)
-        #: 1: let the receive buffer grow with what the user reads in a round trip, up to tcp_rmem[2].
-        self.tcp_moderate_rcvbuf = 1
-        #: 1: an ICMP error ends an attempt to connect, as Linux has it; 0: it goes on (RFC 9293 §3.9.2.2, MUST-56).
-        self.tcp_icmp_ends_connecting = 1
-        #: Milliseconds between two answers to unacceptable segments of one connection; 0: answer each.
-        self.tcp_invalid_ratelimit = 500
-        #: The least RTO beyond SRTT, in microseconds.
-        self.tcp_rto_min_us = 200_000
-        #: The greatest RTO, in milliseconds.
-        self.tcp_rto_max_ms = 120_000
-        #: The shortest delay of an acknowledgment, in milliseconds; the longest is 200 ms.
-        self.tcp_delack_min = 40
-        #: The least MSS that a peer can make us use, in octets.
-        self.tcp_min_snd_mss = 48
-        #: The name of the congestion control for new connections.
-        self.tcp_congestion_control = "reno"
+        for parameter in TCP_PARAMETERS:
+            setattr(self, parameter.attribute, parameter.default)

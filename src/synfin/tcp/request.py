@@ -8,9 +8,11 @@ from synfin.tcp.clock import timestamp
 from synfin.tcp.congestion import congestion_control
 from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import MILLISECOND, TcpParameters
+from synfin.tcp.receive_window import MAX_WINDOW_SHIFT, initial_window, window_shift, window_space
 from synfin.tcp.recovery import NewReno
 from synfin.tcp.round_trip import INITIAL_RTO
-from synfin.tcp.tcb import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6, MAX_WINDOW_SHIFT, Identity, window_shift
+from synfin.tcp.settings import Settings
+from synfin.tcp.tcb import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6, Identity
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, SYN, Segment
 from synfin.wire.tcp_options import NO_OPTIONS, Options, timestamp_options
@@ -82,34 +84,37 @@ class Request:
         self.answered_at = now
         return True
 
-    def rcv_wnd(self, parameters: TcpParameters) -> int:
-        """The window that our SYN,ACK offers, never scaled (RFC 7323 §2.2): full segments, as many as fit."""
-        mss = self.path_mss
-        space = min(parameters.tcp_rmem[1] // 2, 65535)
-        return space - space % mss if space > mss else space
+    def advertised_mss(self, settings: Settings) -> int:
+        """The MSS that our SYN,ACK tells."""
+        return min(self.path_mss, settings.max_segment or self.path_mss)
+
+    def rcv_wnd(self, parameters: TcpParameters, settings: Settings) -> int:
+        """The window that our SYN,ACK offers, never scaled (RFC 7323 §2.2)."""
+        buffer = settings.rcv_buf or parameters.tcp_rmem[1]
+        return initial_window(window_space(buffer, parameters, settings), self.advertised_mss(settings))
 
     # --- its segments
 
-    def syn_ack(self, parameters: TcpParameters, now: int, ts_val: int = -1) -> Segment:
+    def syn_ack(self, parameters: TcpParameters, settings: Settings, now: int, ts_val: int = -1) -> Segment:
         """Our SYN,ACK; `ts_val`, if not negative, takes the place of the clock's timestamp."""
-        self.rcv_wscale = window_shift(parameters) if self.peer_wscale >= 0 else 0
+        self.rcv_wscale = window_shift(parameters, settings) if self.peer_wscale >= 0 else 0
         if ts_val < 0:
             ts_val = timestamp(now, self.ts_offset)
         options = Options(
-            mss=self.path_mss,
+            mss=self.advertised_mss(settings),
             window_scale=self.rcv_wscale if self.peer_wscale >= 0 else None,
             sack_permitted=self.sack_permitted,
             ts_val=ts_val if self.ts_recent is not None else None,
             ts_ecr=self.ts_recent,
         )
-        return self._segment(self.iss, SYN | ACK, self.rcv_wnd(parameters), options)
+        return self._segment(self.iss, SYN | ACK, self.rcv_wnd(parameters, settings), options)
 
-    def acknowledgment(self, parameters: TcpParameters, now: int) -> Segment:
+    def acknowledgment(self, parameters: TcpParameters, settings: Settings, now: int) -> Segment:
         """<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>"""
         options = NO_OPTIONS
         if self.ts_recent is not None:
             options = timestamp_options(timestamp(now, self.ts_offset), self.ts_recent)
-        return self._segment(self.iss + 1, ACK, self.rcv_wnd(parameters) >> self.rcv_wscale, options)
+        return self._segment(self.iss + 1, ACK, self.rcv_wnd(parameters, settings) >> self.rcv_wscale, options)
 
     def _segment(self, seq: int, flags: int, window: int, options: Options) -> Segment:
         identity = Identity.from_flow(self.flow)
@@ -117,17 +122,18 @@ class Request:
 
     # --- what becomes of it
 
-    def connection(self, parameters: TcpParameters, tracer: Tracer | None, now: int) -> Connection:
+    def connection(self, parameters: TcpParameters, settings: Settings, tracer: Tracer | None, now: int) -> Connection:
         """The connection in SYN-RECEIVED that takes the request's place, as if it had sent the SYN,ACK."""
         connection = Connection(
             Identity.from_flow(self.flow),
             parameters,
             self.iss,
             self.path_mss,
-            congestion_control(parameters.tcp_congestion_control),
+            congestion_control(settings.congestion_control or parameters.tcp_congestion_control),
             NewReno(self.iss),
             self.ts_offset,
             tracer,
+            settings.copy(),
         )
         connection.passive = True
         connection.state = states.SYN_RECEIVED
@@ -144,7 +150,7 @@ class Request:
         connection.rcv_nxt = self.irs + 1
         connection.rcv_up = connection.rcv_nxt
         connection.last_ack_sent = connection.rcv_nxt
-        connection.rcv_adv = connection.rcv_limit = connection.rcv_nxt + self.rcv_wnd(parameters)
+        connection.rcv_adv = connection.rcv_limit = connection.rcv_nxt + self.rcv_wnd(parameters, settings)
         connection.peer_mss = self.peer_mss
         if self.peer_wscale >= 0:
             connection.snd_wscale = self.peer_wscale

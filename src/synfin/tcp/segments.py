@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from synfin.tcp import states, timers
 from synfin.tcp.clock import timestamp
+from synfin.tcp.receive_window import initial_window
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, RST, SYN, Segment
@@ -12,13 +13,6 @@ from synfin.wire.tcp_options import NO_OPTIONS, Options, timestamp_options
 #: RFC 2018 §3: at most so many blocks fit beside timestamps, and without them.
 SACK_BLOCKS_WITH_TIMESTAMPS = 3
 SACK_BLOCKS = 4
-
-
-def initial_window(tcb: Tcb) -> int:
-    """The window of a SYN, which is never scaled (RFC 7323 §2.2): full segments, as many as fit."""
-    space = min(tcb.window_space, 65535)
-    mss = tcb.advertised_mss
-    return space - space % mss if space > mss else space
 
 
 def select_window(tcb: Tcb) -> int:
@@ -55,7 +49,7 @@ def make_syn(tcb: Tcb, now: int) -> Segment:
         ts_ecr=ts_ecr,
     )
     identity = tcb.identity
-    window = initial_window(tcb)
+    window = initial_window(tcb.window_space, tcb.advertised_mss)
     tcb.rcv_adv = tcb.rcv_limit = tcb.rcv_nxt + window
     if answer:
         _acknowledgment_leaves(tcb, now)

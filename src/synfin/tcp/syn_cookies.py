@@ -12,8 +12,9 @@ from typing import Final
 
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import SECOND, TcpParameters
+from synfin.tcp.receive_window import window_shift
 from synfin.tcp.request import Request
-from synfin.tcp.tcb import window_shift
+from synfin.tcp.settings import Settings
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp_options import Options
 
@@ -89,6 +90,7 @@ def restored(
     offset: int,
     now: int,
     parameters: TcpParameters,
+    settings: Settings,
 ) -> Request:
     """The request of which nothing was kept but the cookie `iss`, from the `options` of the ACK that brought it."""
     request = Request(flow, irs, iss, path_mss, offset, now)
@@ -99,6 +101,6 @@ def restored(
         bits = options.ts_ecr & ((1 << _OPTION_BITS) - 1)
         shift = bits & _NO_WINDOW_SCALE
         request.peer_wscale = shift if shift != _NO_WINDOW_SCALE and parameters.tcp_window_scaling else -1
-        request.rcv_wscale = window_shift(parameters) if request.peer_wscale >= 0 else 0
+        request.rcv_wscale = window_shift(parameters, settings) if request.peer_wscale >= 0 else 0
         request.sack_permitted = bits & _SACK_BIT != 0 and parameters.tcp_sack != 0
     return request

@@ -10,7 +10,8 @@ from synfin.tcp.acknowledgment import process_acknowledgment
 from synfin.tcp.arriving import Arrival, established
 from synfin.tcp.clock import timestamp
 from synfin.tcp.ending import end
-from synfin.tcp.tcb import MAX_WINDOW_SHIFT, Tcb
+from synfin.tcp.receive_window import MAX_WINDOW_SHIFT
+from synfin.tcp.tcb import Tcb
 from synfin.tcp.text import check_fin, check_urg, process_text
 from synfin.wire.sequence import before
 from synfin.wire.tcp import ACK, RST, SYN, Segment

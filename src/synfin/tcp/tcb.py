@@ -12,10 +12,12 @@ from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import INFINITE_SSTHRESH, CongestionControl
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.reassembly import Reassembly, ReceiveQueue
+from synfin.tcp.receive_window import window_shift, window_space
 from synfin.tcp.recovery import LossRecovery
 from synfin.tcp.round_trip import RoundTrip
 from synfin.tcp.send_buffer import SendBuffer
 from synfin.tcp.sent import SentRecord
+from synfin.tcp.settings import Settings
 from synfin.tcp.timers import NAMES as TIMER_NAMES
 from synfin.tcp.timers import Timers
 from synfin.wire.sequence import wrap
@@ -31,13 +33,6 @@ HEADERS_IPV4 = 40
 HEADERS_IPV6 = 60
 #: Octets that the timestamps option takes in each segment (RFC 7323 appendix A).
 TIMESTAMPS_LENGTH = 12
-#: RFC 7323 §2.3
-MAX_WINDOW_SHIFT = 14
-
-
-def window_shift(parameters: TcpParameters) -> int:
-    """The shift that lets a window be as large as tcp_rmem allows the buffer to become (RFC 7323 §2.3)."""
-    return min(max(parameters.tcp_rmem[2].bit_length() - 16, 0), MAX_WINDOW_SHIFT)
 
 
 class Identity:
@@ -102,7 +97,6 @@ class Tcb:
         "last_sent",
         "max_snd_wnd",
         "mss",
-        "nodelay",
         "orphaned",
         "parameters",
         "passive",
@@ -130,6 +124,7 @@ class Tcb:
         "sack_permitted",
         "send_buffer",
         "sent",
+        "settings",
         "snd_buf",
         "snd_nxt",
         "snd_sml",
@@ -166,10 +161,13 @@ class Tcb:
         recovery: LossRecovery,
         ts_offset: int = 0,
         tracer: Tracer | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self.identity = identity
         self.parameters = parameters
         self.tracer = tracer
+        #: What the user set.
+        self.settings = settings = settings if settings is not None else Settings()
         self.state = states.CLOSED
         #: This end came from LISTEN (RFC 9293 §3.5, MUST-11).
         self.passive = False
@@ -199,10 +197,8 @@ class Tcb:
         self.fin_acknowledged = False
         #: The end of the last segment sent that was smaller than full (Nagle's test, as Minshall has it).
         self.snd_sml = iss
-        #: The user switched Nagle's algorithm off (TCP_NODELAY).
-        self.nodelay = False
         #: The send buffer's limit in octets; 0: it follows the congestion window.
-        self.snd_buf = 0
+        self.snd_buf = settings.snd_buf
         self.last_sent = 0
 
         # --- Receive sequence variables
@@ -214,8 +210,8 @@ class Tcb:
         self.rcv_limit = 0
         self.rcv_wscale = 0
         self.rcv_up = 0
-        self.rcv_buf = parameters.tcp_rmem[1]
-        self.rcv_buf_locked = False
+        self.rcv_buf = settings.rcv_buf or parameters.tcp_rmem[1]
+        self.rcv_buf_locked = settings.rcv_buf > 0
         self.receive_queue = ReceiveQueue()
         self.reassembly = Reassembly()
         self.fin_received = False
@@ -234,7 +230,7 @@ class Tcb:
         #: The largest segment that the path to the peer takes, without options (from the route's MTU).
         self.path_mss = path_mss
         #: The MSS that we told the peer.
-        self.advertised_mss = path_mss
+        self.advertised_mss = min(path_mss, settings.max_segment or path_mss)
         #: The MSS that the peer told us.
         self.peer_mss = DEFAULT_MSS_IPV4 if len(identity.remote_address) == 4 else DEFAULT_MSS_IPV6
         #: Eff.snd.MSS of RFC 9293 §3.7.1: octets of data in a full segment, options deducted.
@@ -244,7 +240,7 @@ class Tcb:
         self.timestamps = parameters.tcp_timestamps != 0
         self.sack_permitted = parameters.tcp_sack != 0
         #: The shift that our SYN offers, or -1 for none.
-        self.syn_wscale = window_shift(parameters) if parameters.tcp_window_scaling else -1
+        self.syn_wscale = window_shift(parameters, settings) if parameters.tcp_window_scaling else -1
         #: Added to the clock of our timestamps, so that it tells nobody how long the host has run.
         self.ts_offset = ts_offset
         self.ts_recent = 0
@@ -314,8 +310,8 @@ class Tcb:
 
     @property
     def window_space(self) -> int:
-        """The most octets that a window may offer: half the buffer, for what keeping them costs besides."""
-        return self.rcv_buf // 2
+        """The most octets that a window may offer: not the whole buffer, for what keeping them costs besides."""
+        return window_space(self.rcv_buf, self.parameters, self.settings)
 
     def send_limit(self) -> int:
         """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem."""
@@ -327,7 +323,8 @@ class Tcb:
     def update_mss(self) -> None:
         """Computes Eff.snd.MSS anew."""
         # RFC 9293 §3.7.1 (MUST-16): the smaller of the peer's and the path's, less options.
-        mss = max(min(self.peer_mss, self.path_mss), self.parameters.tcp_min_snd_mss)
+        mss = min(self.peer_mss, self.path_mss, self.settings.max_segment or self.path_mss)
+        mss = max(mss, self.parameters.tcp_min_snd_mss)
         self.mss = mss - TIMESTAMPS_LENGTH if self.timestamps else mss
 
     # --- changes that are traced
