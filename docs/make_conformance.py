@@ -3,9 +3,9 @@
     python docs/make_conformance.py            writes the file
     python docs/make_conformance.py --check    exits 1 if the file is stale or the table contradicts itself
 
-The verdicts are in tests/conformance/requirements.toml; the tests name their requirements with the marker
-``requirement``, which is read from the source, so that nothing is run. A test that is expected to fail, or skipped
-wherever it runs, shows nothing.
+The verdicts are in tests/conformance/requirements.toml, what single profiles do otherwise in synfin.host.profiles. The
+tests name their requirements with the marker ``requirement``, which is read from the source, so that nothing is run. A
+test that is expected to fail, or skipped wherever it runs, shows nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+
+from synfin.host.profiles import PROFILES
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "tests" / "conformance" / "requirements.toml"
@@ -33,7 +35,7 @@ NOT_APPLICABLE = "not applicable"
 DECIDED_OTHERWISE = "decided otherwise"
 VERDICTS = (MET, NOT_MET, NOT_APPLICABLE, DECIDED_OTHERWISE)
 
-#: The profile in which requirements count as met when no profile is named.
+#: The profile that a verdict is about: it follows the RFC wherever hosts differ.
 STRICT = "rfc"
 
 
@@ -56,10 +58,12 @@ def read_requirements(path: Path = REQUIREMENTS) -> dict[str, Requirement]:
     return {name: Requirement(name, entry) for name, entry in entries.items()}
 
 
-def read_deviations(path: Path = REQUIREMENTS) -> dict[str, dict[str, str]]:
+def read_deviations() -> dict[str, dict[str, str]]:
     """For each profile, what it does otherwise than RFC 9293: requirement and reason."""
-    deviations: dict[str, dict[str, str]] = tomllib.loads(path.read_text(encoding="utf-8"))["deviations"]
-    return deviations
+    return {
+        profile.name: {deviation.requirement: deviation.reason for deviation in profile.deviations}
+        for profile in PROFILES.values()
+    }
 
 
 def count_mutants(folder: Path = MUTANTS) -> tuple[int, int]:
@@ -157,10 +161,14 @@ def problems(
     for name in [*requirements, *tests]:
         if name not in IDS:
             wrong.append(f"{name} is no requirement of RFC 9293")
-    for profile, differing in deviations.items():
-        for name, reason in differing.items():
-            if name not in requirements or requirements[name].verdict != MET or not reason:
-                wrong.append(f"profile {profile}: {name} is no requirement that is met elsewhere, or lacks a reason")
+    for name, requirement in requirements.items():
+        differing = [profile for profile, names in deviations.items() if name in names]
+        if requirement.verdict == MET and STRICT in differing:
+            wrong.append(f"{name} is said to be met, but the profile {STRICT} lists it as a deviation")
+        if requirement.verdict == DECIDED_OTHERWISE and not name.startswith("MAY") and len(differing) < len(deviations):
+            wrong.append(f"{name} is {requirement.verdict}, but not every profile lists it as a deviation")
+    for profile, names in deviations.items():
+        wrong += [f"profile {profile}: {name} is no requirement of RFC 9293" for name in names if name not in IDS]
     return wrong
 
 
@@ -184,13 +192,13 @@ def document(
     mutants: tuple[int, int],
 ) -> str:
     """The text of docs/conformance.md."""
-    lines = [INTRODUCTION, *_summary(requirements, deviations, mutants), ""]
+    lines = [INTRODUCTION, *_summary(requirements, mutants), ""]
     lines += ["## How the profiles differ", ""]
     lines += ["A requirement that is met is met under every profile, but for these.", ""]
     lines += ["| profile | requirement | what it does instead, and why |", "|---|---|---|"]
-    for profile, differing in deviations.items():
-        for name in sorted(differing, key=IDS.index):
-            lines.append(f"| `{profile}` | {name} | {differing[name]} |")
+    for profile, names in deviations.items():
+        differing = [name for name in IDS if name in names and requirements[name].verdict == MET]
+        lines += [f"| `{profile}` | {name} | {names[name]} |" for name in differing]
         if not differing:
             lines.append(f"| `{profile}` | | nothing |")
     for kind in KINDS:
@@ -201,9 +209,7 @@ def document(
     return "\n".join(lines) + "\n"
 
 
-def _summary(
-    requirements: dict[str, Requirement], deviations: dict[str, dict[str, str]], mutants: tuple[int, int]
-) -> list[str]:
+def _summary(requirements: dict[str, Requirement], mutants: tuple[int, int]) -> list[str]:
     judged = [requirement for requirement in requirements.values() if requirement.verdict in VERDICTS]
     lines = [f"**{len(judged)} of {len(IDS)} requirements have a verdict.** Under the profile `{STRICT}`:", ""]
     lines += ["| | " + " | ".join(VERDICTS) + " | in all |", "|---|" + "---|" * (len(VERDICTS) + 1)]
@@ -211,8 +217,7 @@ def _summary(
         counts = dict.fromkeys(VERDICTS, 0)
         for requirement in judged:
             if requirement.id.startswith(kind + "-"):
-                differs = requirement.id in deviations.get(STRICT, {})
-                counts[NOT_MET if differs else requirement.verdict] += 1
+                counts[requirement.verdict] += 1
         numbers = " | ".join(str(counts[verdict]) for verdict in VERDICTS)
         lines.append(f"| {WORDS[kind]} | {numbers} | {last} |")
     lines += [
@@ -226,7 +231,7 @@ def _summary(
 def _row(requirement: Requirement, deviations: dict[str, dict[str, str]], tests: list[str]) -> str:
     verdict = requirement.verdict
     differing = [f"`{profile}`" for profile, names in deviations.items() if requirement.id in names]
-    if differing:
+    if differing and requirement.verdict == MET:
         verdict += f", but for {', '.join(differing)}"
     if requirement.note:
         verdict += f": {requirement.note}"
