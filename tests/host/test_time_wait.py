@@ -17,7 +17,8 @@ from tests.host.machine import MS, OURS, SECOND, Machine, Peer, peer_in, segment
 def machine(**parameters: str) -> Machine:
     ours = Parameters()
     for name, value in parameters.items():
-        ours.set(f"net.ipv4.{name}", value)
+        (full,) = [each for each in ours.names() if each.endswith("." + name)]
+        ours.set(full, value)
     m = Machine(ours)
     m.host.listen(OURS, 80, 100, m.now)
     return m

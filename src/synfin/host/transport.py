@@ -56,6 +56,9 @@ class Transport(Tables):
         # RFC 9293 §3.10.7.1
         self._judge(flow, packet, states.CLOSED, reasons.NOBODY_HOME, now)
         reply = closed.segment_arrives(segment)
+        blackhole = self.parameters.tcp.tcp_blackhole
+        if blackhole == 2 or (blackhole == 1 and segment.flags & SYN):
+            return
         if reply is not None:
             self._output(flow, reply, via, states.CLOSED, reasons.RESET_NO_CONNECTION, now)
 

@@ -31,7 +31,7 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
         and tcb.snd_nxt > tcb.snd_una
         and segment.payload_length == 0
         and not segment.flags & (SYN | FIN)
-        and tcb.snd_wnd == window_before
+        and tcb.snd_wnd == window_before > 0
         and len(tcb.sent) > 0
         and tcb.snd_una > tcb.iss
     ):
@@ -43,6 +43,7 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
     # RFC 9293 §3.10.7.4, fifth, ESTABLISHED: old segments do not update the window.
     if tcb.snd_wl1 < seq or (tcb.snd_wl1 == seq and tcb.snd_wl2 <= ack):
         window = segment.wnd << tcb.snd_wscale
+        closed = tcb.snd_wnd == 0
         tcb.snd_wl1 = seq
         tcb.snd_wl2 = ack
         if window != tcb.snd_wnd:
@@ -53,6 +54,11 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
         if window > 0 and len(tcb.sent) == 0:
             tcb.probe_backoff = 0
             tcb.stop_timer(timers.PERSIST, now)
+        elif closed and window > 0 and tcb.parameters.tcp_probe_data and tcb.snd_nxt - ack == 1:
+            # The octet of a window probe found no room; now there is some.
+            tcb.sent.mark_all_lost()
+            tcb.why_lost = reasons.WINDOW_PROBE
+            tcb.round_trip.backoff = 0
 
 
 def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:

@@ -156,7 +156,7 @@ def _challenge(tcb: Tcb, arrival: Arrival, now: int) -> None:
 
 
 def _check_rst(tcb: Tcb, arrival: Arrival, now: int) -> None:
-    if arrival.seq != tcb.rcv_nxt:
+    if arrival.seq != tcb.rcv_nxt and not tcb.parameters.tcp_insecure_rst:
         # RFC 5961 §3.2: in the window but not exact.
         tcb.verdict = reasons.RESET_NOT_EXACT
         _challenge(tcb, arrival, now)
@@ -176,8 +176,14 @@ def _check_rst(tcb: Tcb, arrival: Arrival, now: int) -> None:
 
 
 def _check_syn(tcb: Tcb, arrival: Arrival, now: int) -> None:
-    # RFC 5961 §4.2
     tcb.verdict = reasons.SYN_IN_CONNECTION
+    if tcb.parameters.tcp_insecure_syn:
+        # RFC 793 §3.9, fourth: an error, which resets the connection.
+        tcb.why = reasons.RESET_ABORT
+        arrival.reply = closed.segment_arrives(arrival.segment)
+        end(tcb, states.RCV_RST, ECONNRESET, now, reasons.SYN_IN_CONNECTION)
+        return
+    # RFC 5961 §4.2
     _challenge(tcb, arrival, now)
 
 

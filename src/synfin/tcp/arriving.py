@@ -41,6 +41,8 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> Non
         tcb.round_trip.syn_was_lost()
     tcb.congestion.established(tcb)
     tcb.trace_congestion(now, reasons.INITIAL_WINDOW)
+    if tcb.parameters.tcp_round_window:
+        tcb.rcv_buf += -tcb.rcv_buf % tcb.mss
     tcb.acknowledging.established(tcb.advertised_mss, tcb.rcv_wnd)
     tcb.rcv_space_from = tcb.rcv_nxt
     tcb.last_received = now

@@ -142,8 +142,8 @@ class Listener:
         if flags & ACK:
             self.why = reasons.RESET_NO_CONNECTION
             return closed.segment_arrives(segment)
-        # Third, check for a SYN. One with a FIN is nonsense, which Linux drops too. Fourth, drop the rest.
-        if not flags & SYN or flags & FIN:
+        # Third, check for a SYN; one with a FIN is nonsense, and by default dropped. Fourth, drop the rest.
+        if not flags & SYN or (flags & FIN and self.parameters.tcp_drop_synfin):
             return None
         if len(self.accept_queue) > self.backlog:
             self.overflows += 1

@@ -180,9 +180,9 @@ def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
     if octets == unsent:
         if tcb.fin_queued or tcb.settings.nodelay or tcb.probe_now:
             return True
-        # RFC 9293 §3.7.4 (SHLD-7), as Minshall has it and Linux does it: a small segment waits only while
-        # another small one is not acknowledged.
-        return tcb.snd_sml <= tcb.snd_una
+        # RFC 9293 §3.7.4 (SHLD-7): a small segment waits while anything is unacknowledged; as Minshall has it and
+        # Linux does it, only while another small one is.
+        return (tcb.snd_sml if tcb.parameters.tcp_minshall else tcb.snd_nxt) <= tcb.snd_una
     # The window, or the congestion window, ends within a segment.
     if tcb.sent.in_flight == 0 and octets == partial:
         return tcb.probe_now or partial * 2 >= tcb.max_snd_wnd
@@ -191,7 +191,7 @@ def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
 
 def _restart_after_idle(tcb: Tcb, now: int) -> None:
     # RFC 5681 §4.1: after an idle RTO the acknowledgment clock is gone; begin with the restart window.
-    if tcb.delivered > 1 and now - tcb.last_sent > tcb.round_trip.rto:
+    if tcb.parameters.tcp_slow_start_after_idle and tcb.delivered > 1 and now - tcb.last_sent > tcb.round_trip.rto:
         restart = min(tcb.congestion.initial_window(tcb), tcb.cwnd)
         if restart < tcb.cwnd:
             tcb.cwnd = restart
@@ -236,7 +236,16 @@ def probe_interval(tcb: Tcb) -> int:
 
 
 def _probe(tcb: Tcb, now: int) -> Segment:
-    """An octet that the peer has already, so that it answers with its window. Linux sends no new data for this."""
+    """An octet that the peer has already, so that it answers with its window, as Linux does; or a new one."""
     tcb.probe_now = False
     tcb.why = reasons.WINDOW_PROBE
+    if tcb.parameters.tcp_probe_data and tcb.unsent > 0:
+        # RFC 9293 §3.8.6.1. From here on the retransmission timer sends it again.
+        start = tcb.snd_nxt
+        tcb.snd_nxt = start + 1
+        tcb.sent.append(start, start + 1, 1, now, tcb.delivered)
+        tcb.stop_timer(timers.PERSIST, now)
+        tcb.round_trip.back_off()
+        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+        return _data_segment(tcb, start, 1, 0, now)
     return make_segment(tcb, tcb.snd_una - 1, 0, now)

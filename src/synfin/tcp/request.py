@@ -11,6 +11,7 @@ from synfin.tcp.parameters import MILLISECOND, TcpParameters
 from synfin.tcp.receive_window import MAX_WINDOW_SHIFT, initial_window, window_shift, window_space
 from synfin.tcp.recovery import NewReno
 from synfin.tcp.round_trip import INITIAL_RTO
+from synfin.tcp.segments import syn_options
 from synfin.tcp.settings import Settings
 from synfin.tcp.tcb import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6, Identity
 from synfin.wire.sequence import wrap
@@ -100,12 +101,13 @@ class Request:
         self.rcv_wscale = window_shift(parameters, settings) if self.peer_wscale >= 0 else 0
         if ts_val < 0:
             ts_val = timestamp(now, self.ts_offset)
-        options = Options(
-            mss=self.advertised_mss(settings),
-            window_scale=self.rcv_wscale if self.peer_wscale >= 0 else None,
-            sack_permitted=self.sack_permitted,
-            ts_val=ts_val if self.ts_recent is not None else None,
-            ts_ecr=self.ts_recent,
+        options = syn_options(
+            parameters,
+            self.advertised_mss(settings),
+            self.rcv_wscale if self.peer_wscale >= 0 else -1,
+            self.sack_permitted,
+            ts_val if self.ts_recent is not None else None,
+            self.ts_recent,
         )
         return self._segment(self.iss, SYN | ACK, self.rcv_wnd(parameters, settings), options)
 

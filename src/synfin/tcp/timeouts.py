@@ -45,6 +45,7 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reasons.GAVE_UP)
         return
     tcb.retransmissions += 1
+    tcb.round_trip.slack = True
     if tcb.first_retransmission < 0:
         tcb.first_retransmission = now
     if tcb.snd_una == tcb.iss:
@@ -53,6 +54,11 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         linear = tcb.parameters.tcp_syn_linear_timeouts if tcb.state == states.SYN_SENT else 0
         if tcb.retransmissions > linear:
             tcb.round_trip.back_off()
+    elif tcb.snd_wnd == 0 and tcb.parameters.tcp_probe_data and tcb.snd_nxt - tcb.snd_una == 1:
+        # A window probe with an octet of data, which no congestion kept back.
+        tcb.sent.mark_all_lost()
+        tcb.why_lost = reasons.WINDOW_PROBE
+        tcb.round_trip.back_off()
     else:
         # RFC 6298 §5.4, §5.5
         tcb.recovery.timed_out(tcb, now)
