@@ -125,6 +125,20 @@ def test_what_lies_beyond_the_right_edge_ends_no_connection() -> None:
             c.segment_arrives(answer(c, 0, 0), now + MS)
 
 
+@pytest.mark.requirement("SHLD-14")
+def test_a_smaller_buffer_takes_back_no_window() -> None:
+    c = established()
+    edge = c.rcv_nxt + c.rcv_wnd
+    c.rcv_buf //= 8
+    c.rcv_buf_locked = True
+    while c.rcv_nxt + 1000 < edge:
+        c.segment_arrives(segment(c, 0, payload=bytes(1000)), 0)
+        c.receive(1000, 0)
+        acknowledged = polled(c, 0)
+        assert [each.ack + each.wnd for each in acknowledged if each.ack + each.wnd < edge] == []
+    assert c.rcv_nxt == edge - 240
+
+
 # --- what segments carry
 
 

@@ -60,7 +60,8 @@ def test_windows_have_room_for_30_bits() -> None:
     said(peer, ACK, Options(), wnd=0xFFFF)
     connection = peer.connection
     assert connection.status().snd_wnd == connection.max_snd_wnd == 0xFFFF << 14
-    said(peer, ACK, Options(), b"x")
+    said(peer, ACK, Options(), b"x", wnd=0xFFFE)
+    assert connection.status().snd_wnd == 0xFFFE << 14
     assert connection.status().rcv_wnd > 0x10000
 
 

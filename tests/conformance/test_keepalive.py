@@ -60,3 +60,15 @@ def test_a_probe_carries_no_data() -> None:
     assert isinstance(probe, Segment)
     assert probe.payload_length == 0
     assert probe.seq == (world.connection.snd_nxt - 1) & 0xFFFFFFFF
+
+
+@pytest.mark.requirement("MUST-26")
+def test_no_probe_while_data_are_outstanding() -> None:
+    world = World()
+    world.client.host.parameters.tcp.tcp_keepalive_time = 10
+    world.switch(world.client, world.connection)
+    world.kill_server()
+    world.client.send(world.connection, b"x")
+    world.network.run(500 * SECOND)
+    assert world.probes() == []
+    assert world.connection.status().state == "ESTABLISHED"

@@ -96,7 +96,6 @@ def test_any_segment_starts_the_two_hours_anew() -> None:
 
 
 @pytest.mark.row("D1")
-@pytest.mark.requirement("MUST-26")
 def test_with_data_outstanding_the_retransmission_limit_decides() -> None:
     world = World()
     world.switch(world.client, world.connection)
