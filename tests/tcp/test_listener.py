@@ -183,6 +183,7 @@ def test_resets_in_syn_received() -> None:
     # Outside the window: dropped. In it, but not exact: challenged (RFC 5961 §3.2). Exact: back to LISTEN.
     assert answer(listener, reply, flags=RST, seq=X) == (None, False)
     assert answer(listener, reply, flags=RST, seq=X + 70_000) == (None, False)
+    assert answer(listener, reply, flags=RST, seq=X, payload=b"text in the window") == (None, False)
     challenge, _ = answer(listener, reply, flags=RST, seq=X + 2)
     assert challenge is not None
     assert (challenge.flags, challenge.seq, challenge.ack) == (ACK, reply.seq + 1 & MASK, X + 1)
@@ -205,6 +206,18 @@ def test_syns_in_syn_received() -> None:
     assert (other.flags, other.ack) == (ACK, X + 1)
     assert answer(listener, reply, 2 * SECOND, SYN, X + 5) == (None, False)
     assert not listener.requests
+
+
+def test_a_syn_before_the_window_is_trimmed_off() -> None:
+    # RFC 9293 §3.10.7.4, first: "any portions that lie outside the window (including SYN and FIN)"
+    listener = listening()
+    reply = knock(listener)
+    assert reply is not None
+    reset, made = answer(listener, reply, flags=SYN | ACK, seq=X, ack=2, payload=b"new")
+    assert reset == Segment(80, 5000, reply.seq + 2 & MASK, 0, RST, 0)
+    assert (made, len(listener.requests)) == (False, 1)
+    assert answer(listener, reply, flags=SYN | ACK, seq=X, payload=b"new") == (None, True)
+    assert listener.accept_queue[0].receive_queue.octets == 3
 
 
 def test_what_syn_received_drops() -> None:

@@ -10,9 +10,11 @@ from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, Counters
 from synfin.host.interface import OUTPUT_LIMIT, Interface, Routes
 from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
+from synfin.tcp import snapshot
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
 from synfin.tcp.reassembly import Piece
+from synfin.tcp.snapshot import Snapshot
 from synfin.wire.errors import WireError
 from synfin.wire.icmp import IcmpMessage
 from synfin.wire.ip import Packet, parse_packet
@@ -135,6 +137,20 @@ class Host:
         """Switches keep-alive on or off; see `Connection.set_keepalive`."""
         connection.set_keepalive(on, now)
         self.transport.settle(connection, now)
+
+    def dump(self, connection: Connection, now: int) -> Snapshot:
+        """The connection as a value, which `restore` takes on this host or another; see `synfin.tcp.snapshot`.
+
+        It leaves this host in silence, without a FIN or a RST. Raises OSError with ENOTCONN if it has ended.
+        """
+        taken = snapshot.dump(connection, now)
+        opening.discard(self.transport, connection)
+        return taken
+
+    def restore(self, value: Snapshot, now: int) -> Connection:
+        """Goes on with a connection that was dumped. Raises OSError (EADDRNOTAVAIL, EADDRINUSE, ENETUNREACH), and
+        ValueError for what is no snapshot."""
+        return opening.restore(self.transport, value, now)
 
     def close_listener(self, listener: Listener, now: int) -> None:
         """Ends listening; connections that nobody accepted are reset."""

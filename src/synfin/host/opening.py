@@ -7,6 +7,7 @@ from errno import EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH
 from synfin import reasons
 from synfin.host import addresses
 from synfin.host.transport import Transport
+from synfin.tcp import snapshot as snapshots
 from synfin.tcp import states
 from synfin.tcp.congestion import congestion_control
 from synfin.tcp.connection import Connection
@@ -14,6 +15,7 @@ from synfin.tcp.errors import os_error
 from synfin.tcp.listener import Listener
 from synfin.tcp.recovery import NewReno
 from synfin.tcp.settings import Settings
+from synfin.tcp.snapshot import Snapshot
 from synfin.tcp.tcb import Identity
 
 
@@ -139,6 +141,33 @@ def _local_end(transport: Transport, address: bytes, port: int, remote_address: 
         if flow in transport.connections or flow in transport.time_waits or requested:
             raise os_error(EADDRNOTAVAIL)
     return Identity(address, port, remote_address, remote_port)
+
+
+def discard(transport: Transport, connection: Connection) -> None:
+    """Takes a connection out of the host in silence: nobody is told, as when a TCP_REPAIR socket is closed."""
+    if transport.connections.get(connection.identity.flow) is connection:
+        del transport.connections[connection.identity.flow]
+
+
+def restore(transport: Transport, snapshot: Snapshot, now: int) -> Connection:
+    """The connection of a snapshot, on this host from now on.
+
+    Raises OSError: EADDRNOTAVAIL if its local address is not ours, EADDRINUSE if its four-tuple is taken, ENETUNREACH
+    without a route; ValueError for what is no snapshot.
+    """
+    connection = snapshots.restore(snapshot, transport.parameters.tcp, now, transport.tracer)
+    identity = connection.identity
+    if not transport.is_own(identity.local_address):
+        raise os_error(EADDRNOTAVAIL)
+    if identity.flow in transport.connections or identity.flow in transport.time_waits:
+        raise os_error(EADDRINUSE)
+    connection.via = transport.interface_towards(identity.remote_address)
+    if connection.via < 0:
+        raise os_error(ENETUNREACH)
+    transport.connections[identity.flow] = connection
+    transport.settle(connection, now)
+    transport.schedule(connection)
+    return connection
 
 
 def close_listener(transport: Transport, listener: Listener, now: int) -> None:

@@ -230,15 +230,15 @@ class Listener:
         if flags & RST:
             if seq != rcv_nxt:
                 self.verdict = reasons.RESET_NOT_EXACT
-                if not request.may_answer(self.parameters, now):
+                if seq < rcv_nxt or not request.may_answer(self.parameters, now):
                     return None, None
                 self.why = reasons.CHALLENGE_ACK
                 return request.acknowledgment(self.parameters, self.settings, now), None
             self.verdict = reasons.RESET_RECEIVED
             self._forget(request, states.RCV_RST, reasons.RESET_RECEIVED, now)
             return None, None
-        # Fourth, check the SYN bit: back to LISTEN.
-        if flags & SYN:
+        # Fourth, check the SYN bit: back to LISTEN, unless it lies before the window and only its text is new.
+        if flags & SYN and seq >= rcv_nxt:
             self.verdict = reasons.SYN_IN_CONNECTION
             self._forget(request, states.RCV_RST, reasons.SYN_IN_CONNECTION, now)
             return None, None
