@@ -90,6 +90,7 @@ def test_a_refused_open() -> None:
     assert m.host.connections() == []
 
 
+@pytest.mark.requirement("MUST-57", "MUST-63")
 @pytest.mark.parametrize("flags", [SYN, SYN | ACK, ACK, FIN | ACK, RST, 0])
 @pytest.mark.parametrize(
     ("source", "destination"),
@@ -124,6 +125,7 @@ def test_from_and_to_single_hosts_only(source: str, destination: str, flags: int
     assert m.host.counters["TcpInSegs"] == 0
 
 
+@pytest.mark.requirement("MUST-63")
 @pytest.mark.parametrize("port", [80, 81])
 @pytest.mark.parametrize("ours", [OURS, OURS_6])
 def test_nothing_comes_from_ourselves_over_a_wire(ours: str, port: int) -> None:

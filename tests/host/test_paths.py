@@ -72,6 +72,7 @@ def test_while_connecting_an_error_ends_the_attempt(kind: int, code: int, errno:
     assert world.client.host.connections() == []
 
 
+@pytest.mark.requirement("MUST-56")
 def test_with_the_switch_of_the_rfc_the_attempt_goes_on() -> None:
     # RFC 9293 §3.9.2.2, MUST-56
     world = World(connected=False)
@@ -83,6 +84,7 @@ def test_with_the_switch_of_the_rfc_the_attempt_goes_on() -> None:
 
 
 @pytest.mark.row("D5")
+@pytest.mark.requirement("MUST-54", "MUST-56")
 @pytest.mark.parametrize("code", [icmp.HOST_UNREACHABLE, icmp.PORT_UNREACHABLE])
 def test_an_established_connection_keeps_trying_and_then_says_why(code: int) -> None:
     world = World()
@@ -119,6 +121,7 @@ def test_who_does_not_see_the_connection_is_not_believed(offset: int) -> None:
     assert connection.error == ETIMEDOUT
 
 
+@pytest.mark.requirement("MUST-55")
 def test_source_quench_is_dropped() -> None:
     # RFC 9293 §3.9.2.2 (MUST-55), RFC 6633
     world = World()

@@ -145,6 +145,7 @@ def test_d_sack_reports_the_duplicate_first() -> None:
     assert reply.options.sack == ((IRS + 106, IRS + 107),)
 
 
+@pytest.mark.requirement("MUST-66")
 def test_at_a_zero_window_only_what_is_at_rcv_nxt_passes() -> None:
     c = established()
     c.rcv_buf = 0
@@ -200,6 +201,7 @@ def test_a_syn_in_a_connection_is_challenged_wherever_it_is(flags: int, offset: 
     assert c.status().state == "ESTABLISHED"
 
 
+@pytest.mark.requirement("MAY-12")
 def test_an_ack_of_what_was_never_sent_is_challenged() -> None:
     c = established()
     assert is_ack(c, c.segment_arrives(segment(c, ack=1, payload=b"data"), 0))
@@ -208,6 +210,7 @@ def test_an_ack_of_what_was_never_sent_is_challenged() -> None:
         c.receive(10, 0)
 
 
+@pytest.mark.requirement("MAY-12")
 def test_an_ack_older_than_the_largest_window_is_challenged() -> None:
     # RFC 5961 §5.2: SND.UNA - MAX.SND.WND
     c = established()
@@ -320,6 +323,7 @@ def test_every_segment_carries_the_clock_and_the_echo() -> None:
 # --- urgent data
 
 
+@pytest.mark.requirement("MUST-32", "MUST-62")
 def test_the_urgent_pointer_is_told() -> None:
     from synfin.tcp.readiness import POLLIN, POLLPRI
 

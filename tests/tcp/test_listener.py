@@ -175,6 +175,7 @@ def test_a_wrong_ack_in_syn_received_is_reset_and_the_request_stays(flags: int, 
     assert answer(listener, reply) == (None, True)
 
 
+@pytest.mark.requirement("MUST-11")
 def test_resets_in_syn_received() -> None:
     listener = listening()
     reply = knock(listener)

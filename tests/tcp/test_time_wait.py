@@ -144,6 +144,7 @@ def test_a_reset_with_a_fin_is_a_reset(flags: int) -> None:
 
 
 @pytest.mark.row("C10")
+@pytest.mark.requirement("MAY-2")
 def test_a_syn_beyond_all_numbers_opens_the_connection_anew() -> None:
     # RFC 9293 §3.6.1 (MAY-2)
     c = in_time_wait()
@@ -162,6 +163,7 @@ def test_a_syn_beyond_all_numbers_opens_the_connection_anew() -> None:
 
 
 @pytest.mark.row("C10")
+@pytest.mark.requirement("SHLD-4", "MAY-2")
 def test_a_syn_with_a_later_timestamp_opens_it_too_and_one_with_an_earlier_does_not() -> None:
     # RFC 6191 §2
     c = in_time_wait(TS)
