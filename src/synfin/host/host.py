@@ -106,6 +106,7 @@ class Host:
     def send(self, connection: Connection, data: bytes | bytearray | memoryview, now: int) -> int:
         """SEND on a connection; see `Connection.send`."""
         taken = connection.send(data, now)
+        self.transport.account(connection)
         self.transport.schedule(connection)
         return taken
 
@@ -114,6 +115,8 @@ class Host:
         pieces = connection.receive(limit, now)
         if connection.ack_now:
             self.transport.settle(connection, now)
+        else:
+            self.transport.account(connection)
         return pieces
 
     def close(self, connection: Connection, now: int) -> None:
@@ -125,6 +128,7 @@ class Host:
         """The user lets go of the connection; see `Connection.release`."""
         connection.release(now)
         self.transport.settle(connection, now)
+        self.transport.orphaned(connection, now)
 
     def abort(self, connection: Connection, now: int) -> None:
         """ABORT; see `Connection.abort`."""
