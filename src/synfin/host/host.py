@@ -12,6 +12,7 @@ from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
+from synfin.tcp.memory import PAGE
 from synfin.tcp.reassembly import Piece
 from synfin.wire.errors import WireError
 from synfin.wire.icmp import IcmpMessage
@@ -106,7 +107,8 @@ class Host:
     def send(self, connection: Connection, data: bytes | bytearray | memoryview, now: int) -> int:
         """SEND on a connection; see `Connection.send`."""
         taken = connection.send(data, now)
-        self.transport.account(connection)
+        if len(connection.send_buffer) > connection.charged:
+            self.transport.account(connection)
         self.transport.schedule(connection)
         return taken
 
@@ -115,7 +117,7 @@ class Host:
         pieces = connection.receive(limit, now)
         if connection.ack_now:
             self.transport.settle(connection, now)
-        else:
+        elif connection.charged > PAGE:
             self.transport.account(connection)
         return pieces
 

@@ -11,7 +11,7 @@ from synfin.reasons import Reason
 from synfin.tcp import closed, path, states, time_wait
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
-from synfin.tcp.memory import SLACK, pages
+from synfin.tcp.memory import PAGE, SLACK, pages
 from synfin.tcp.receive_tuning import shrink_buffer
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.tcp import SYN, Segment
@@ -159,8 +159,12 @@ class Transport(Tables):
 
     def settle(self, connection: Connection, now: int) -> None:
         """After any call to a connection: what follows from the state in which it is now."""
+        # As `account`, which would be one call more for each segment.
+        buffer = connection.send_buffer
+        held = connection.receive_queue.charge + connection.reassembly.charge + buffer.end - buffer.start
+        if not 0 <= connection.charged - held <= SLACK:
+            self._charge(connection, held)
         state = connection.state
-        self.account(connection)
         if state == states.CLOSED:
             self._forget(connection, now)
         elif state == states.TIME_WAIT:
@@ -210,8 +214,7 @@ class Transport(Tables):
         """Charges the account with what the connection holds now. Most calls find nothing to do."""
         buffer = connection.send_buffer
         held = connection.receive_queue.charge + connection.reassembly.charge + buffer.end - buffer.start
-        charged = connection.charged
-        if held > charged or charged - held > SLACK or (held == 0 and charged > 0):
+        if not 0 <= connection.charged - held <= SLACK:
             self._charge(connection, held)
 
     def _charge(self, connection: Connection, held: int) -> None:
@@ -220,7 +223,7 @@ class Transport(Tables):
             return
         memory = self.memory
         pressure, exhausted = memory.pressure, memory.exhausted
-        connection.charged = pages(held)
+        connection.charged = max(pages(held), PAGE)
         memory.change(connection.charged - charged)
         if not memory.pressure:
             return
