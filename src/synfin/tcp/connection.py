@@ -78,12 +78,12 @@ class Connection(Tcb):
     It changes only when told and is told the time, in nanoseconds of any clock, with every call. After each call
     the driver asks `poll_transmit` until None, and comes back at `next_deadline`.
 
-    `armed`, `changed`, `scheduled` and `via` are the driver's: the deadline for which it is in a queue of timers,
-    whether it is in a list of changed connections and in one of those with something to send, and the index of
-    the interface through which its packets leave.
+    `armed`, `changed`, `charged`, `scheduled` and `via` are the driver's: the deadline for which it is in a queue of
+    timers, whether it is in a list of changed connections and in one of those with something to send, how many octets
+    the account of memory has for it, and the index of the interface through which its packets leave.
     """
 
-    __slots__ = ("armed", "changed", "scheduled", "via")
+    __slots__ = ("armed", "changed", "charged", "scheduled", "via")
 
     def __init__(
         self,
@@ -100,6 +100,7 @@ class Connection(Tcb):
         super().__init__(identity, parameters, iss, path_mss, congestion, recovery, ts_offset, tracer, settings)
         self.armed = NEVER
         self.changed = False
+        self.charged = 0
         self.scheduled = False
         self.via = 0
 
@@ -194,6 +195,10 @@ class Connection(Tcb):
         if self.tracer is not None:
             self.tracer.user_called(now, self.identity.flow, "ABORT")
         self._abort(now, reasons.USER_ABORTED)
+
+    def discard(self, now: int, reason: reasons.Reason) -> None:
+        """The host can keep the connection no longer: as `abort`, but nobody called it."""
+        self._abort(now, reason)
 
     def _abort(self, now: int, reason: reasons.Reason) -> None:
         if self.state == states.CLOSED:

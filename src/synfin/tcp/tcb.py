@@ -10,6 +10,7 @@ from synfin.reasons import Reason
 from synfin.tcp import states
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import INFINITE_SSTHRESH, CongestionControl
+from synfin.tcp.memory import Memory
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.reassembly import Reassembly, ReceiveQueue
 from synfin.tcp.receive_window import window_shift, window_space
@@ -96,6 +97,7 @@ class Tcb:
         "last_received",
         "last_sent",
         "max_snd_wnd",
+        "memory",
         "mss",
         "orphaned",
         "parameters",
@@ -168,6 +170,8 @@ class Tcb:
         self.tracer = tracer
         #: What the user set.
         self.settings = settings = settings if settings is not None else Settings()
+        #: The account of the host's memory, None where there is none to keep.
+        self.memory: Memory | None = None
         self.state = states.CLOSED
         #: This end came from LISTEN (RFC 9293 §3.5, MUST-11).
         self.passive = False
@@ -314,10 +318,14 @@ class Tcb:
         return window_space(self.rcv_buf, self.parameters, self.settings)
 
     def send_limit(self) -> int:
-        """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem."""
+        """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem; the least
+        when memory is short."""
+        wmem = self.parameters.tcp_wmem
+        memory = self.memory
+        if memory is not None and memory.pressure and (memory.exhausted or not self.snd_buf):
+            return wmem[0]
         if self.snd_buf:
             return self.snd_buf
-        wmem = self.parameters.tcp_wmem
         return min(max(wmem[1], 2 * self.cwnd), wmem[2])
 
     def update_mss(self) -> None:

@@ -58,6 +58,13 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.ack_now = True
         tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
         return
+    memory = tcb.memory
+    if memory is not None and memory.exhausted and (first > tcb.rcv_nxt or tcb.receive_queue.octets):
+        # The next octets for a reader who has none are taken all the same, or nothing would ever be freed.
+        tcb.verdict = reasons.NO_MEMORY
+        tcb.ack_now = True
+        tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
+        return
     pieces: tuple[Piece, ...] = segment.payload
     if first > start or last < start + length:
         pieces = tuple(slice_pieces(pieces, first - start, last - start))
