@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from synfin import reasons
 from synfin.events import Tracer
@@ -63,6 +63,22 @@ class Identity:
         )
 
 
+class Urgent:
+    """Urgent data that the peer announced and the user has not read: `mark` is the number of the last urgent octet,
+    which `octet` is once it has arrived."""
+
+    __slots__ = ("mark", "octet", "state")
+
+    AWAITED: Final = 0
+    ARRIVED: Final = 1
+    READ: Final = 2
+
+    def __init__(self, mark: int) -> None:
+        self.mark = mark
+        self.state = Urgent.AWAITED
+        self.octet = 0
+
+
 class Tcb:
     """The variables of a connection under the RFC's names, sequence numbers unwrapped (see `sequence`).
 
@@ -98,15 +114,20 @@ class Tcb:
         "last_sent",
         "max_snd_wnd",
         "memory",
+        "more_to_come",
         "mss",
         "orphaned",
         "parameters",
         "passive",
+        "path_in_doubt",
         "path_mss",
         "peer_mss",
         "probe_backoff",
         "probe_now",
+        "probe_urgent",
         "probes",
+        "probing_since",
+        "pushed_through",
         "rcv_adv",
         "rcv_buf",
         "rcv_buf_locked",
@@ -131,6 +152,7 @@ class Tcb:
         "snd_nxt",
         "snd_sml",
         "snd_una",
+        "snd_up",
         "snd_wl1",
         "snd_wl2",
         "snd_wnd",
@@ -146,6 +168,7 @@ class Tcb:
         "ts_offset",
         "ts_recent",
         "ts_recent_at",
+        "urgent",
         "verdict",
         "wake",
         "why",
@@ -181,6 +204,8 @@ class Tcb:
         self.error = 0
         #: An errno that the network reported and that may pass (RFC 9293 §3.9.1.8), 0 if none.
         self.soft_error = 0
+        #: R1 was reached (RFC 9293 §3.8.3): advice for the network layer, which the host takes and clears.
+        self.path_in_doubt = False
         #: Bits of `readiness` on which something happened since the host looked.
         self.wake = 0
 
@@ -201,6 +226,12 @@ class Tcb:
         self.fin_acknowledged = False
         #: The end of the last segment sent that was smaller than full (Nagle's test, as Minshall has it).
         self.snd_sml = iss
+        #: SND.UP: the number after the last urgent octet, as far as there was any.
+        self.snd_up = iss
+        #: The last write said that more comes (MSG_MORE): what is partial waits.
+        self.more_to_come = False
+        #: Partial segments up to this number wait for nothing.
+        self.pushed_through = iss
         #: The send buffer's limit in octets; 0: it follows the congestion window.
         self.snd_buf = settings.snd_buf
         self.last_sent = 0
@@ -213,7 +244,10 @@ class Tcb:
         #: The same before a scaled window was rounded up for the wire, so that roundings do not add up.
         self.rcv_limit = 0
         self.rcv_wscale = 0
+        #: RCV.UP: the number after the last urgent octet, as far as there was any.
         self.rcv_up = 0
+        #: Urgent data that the user has not read, or None.
+        self.urgent: Urgent | None = None
         self.rcv_buf = settings.rcv_buf or parameters.tcp_rmem[1]
         self.rcv_buf_locked = settings.rcv_buf > 0
         self.receive_queue = ReceiveQueue()
@@ -267,6 +301,10 @@ class Tcb:
         #: Window probes sent since the window was last open: how often their interval has doubled.
         self.probe_backoff = 0
         self.probe_now = False
+        #: When the first of them was sent, or -1.
+        self.probing_since = -1
+        #: A segment without data that announces urgent data is to go before the probe.
+        self.probe_urgent = False
         #: Keep-alive's settings while it is switched on.
         self.keepalive: KeepAlive | None = None
 
@@ -302,6 +340,11 @@ class Tcb:
     def rcv_wnd(self) -> int:
         """RCV.WND: how many octets from RCV.NXT on the peer has been offered room for."""
         return max(self.rcv_adv - self.rcv_nxt, 0)
+
+    @property
+    def copied(self) -> int:
+        """The number of the next octet that the user will read."""
+        return self.rcv_nxt - self.fin_received - self.receive_queue.octets
 
     @property
     def unsent(self) -> int:
