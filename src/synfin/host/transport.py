@@ -185,6 +185,11 @@ class Transport(Tables):
             self._drain(connection, now)
             self._remove(connection)
 
+    def discharge(self, connection: Connection) -> None:
+        """Takes a connection out of the host in silence."""
+        if self.connections.get(connection.identity.flow) is connection:
+            self._remove(connection)
+
     def _remove(self, connection: Connection) -> None:
         """Out of the table. What a user may still read of it is the user's from now on."""
         flow = connection.identity.flow

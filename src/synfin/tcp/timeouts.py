@@ -8,7 +8,7 @@ from synfin import reasons
 from synfin.tcp import keepalive, readiness, states, timers
 from synfin.tcp.ending import end
 from synfin.tcp.output import probe_interval
-from synfin.tcp.parameters import MILLISECOND
+from synfin.tcp.parameters import MILLISECOND, SECOND
 from synfin.tcp.round_trip import INITIAL_RTO, time_for_retransmissions
 from synfin.tcp.tcb import Tcb
 
@@ -67,11 +67,19 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         tcb.round_trip.back_off()
     # RFC 6298 §5.6
     rto = tcb.round_trip.rto
-    user_timeout = tcb.settings.user_timeout * MILLISECOND
+    user_timeout = _user_timeout(tcb)
     if user_timeout:
         # RFC 5482 §1: no sooner and no later than the user said.
         rto = min(rto, max(tcb.first_retransmission + user_timeout - now, MILLISECOND))
     tcb.start_timer(timers.RETRANSMISSION, now + rto, now)
+
+
+def _user_timeout(tcb: Tcb) -> int:
+    """How long, from the first retransmission on, or from the SYN, the user will wait (nanoseconds); 0: as long as the
+    host says."""
+    if tcb.state == states.SYN_SENT and tcb.settings.user_timeout == 0:
+        return tcb.parameters.tcp_keepinit * SECOND
+    return tcb.settings.user_timeout * MILLISECOND
 
 
 def _doubt_path(tcb: Tcb, now: int) -> None:
@@ -95,7 +103,7 @@ def _gives_up(tcb: Tcb, now: int) -> bool:
     """R2 of RFC 9293 §3.8.3: what the user set (MUST-21), or the host's, counted for a SYN and by time for the rest
     as Linux does."""
     parameters = tcb.parameters
-    user_timeout = tcb.settings.user_timeout * MILLISECOND
+    user_timeout = _user_timeout(tcb)
     waited = now - tcb.first_retransmission if tcb.retransmissions else 0
     if tcb.snd_una == tcb.iss:
         # MUST-22: the same procedure for a SYN.
