@@ -96,9 +96,9 @@ def established() -> tuple[Machine, Connection]:
 
 def test_the_old_host_says_nothing_and_gives_back_its_memory() -> None:
     machine, connection = established()
-    machine.host.send(connection, bytes(50_000), machine.now)
+    machine.host.send(connection, bytes(12_000), machine.now)
     machine.poll()
-    assert machine.host.transport.memory.held >= 50_000
+    assert machine.host.transport.memory.held >= 10_000
     machine.host.dump(connection, machine.now)
     assert machine.poll() == []
     assert machine.states() == ["LISTEN"]
@@ -107,11 +107,11 @@ def test_the_old_host_says_nothing_and_gives_back_its_memory() -> None:
 
 def test_the_new_host_is_charged() -> None:
     machine, connection = established()
-    machine.host.send(connection, bytes(50_000), machine.now)
+    machine.host.send(connection, bytes(12_000), machine.now)
     taken = machine.host.dump(connection, machine.now)
     other = Machine()
     other.host.restore(taken, other.now)
-    assert other.host.transport.memory.held >= 50_000
+    assert other.host.transport.memory.held >= 10_000
 
 
 def test_a_four_tuple_has_one_connection() -> None:
