@@ -70,15 +70,21 @@ def test_many_peers_fill_no_more_than_tcp_mem(gap: int) -> None:
 
 def test_under_pressure_windows_become_small_and_grow_again() -> None:
     m = machine(tcp_mem=LIMITS)
-    all_peers = peers(m, 20)
+    *all_peers, late = peers(m, 20)
+    # As if it had read much before.
+    late.connection.rcv_space_octets = 1 << 20
     for peer in all_peers:
         fill(m, peer, 100)
     memory = m.host.transport.memory
     assert memory.pressure
-    late = all_peers[-1]
-    assert late.connection.rcv_wnd < 3 * 4 * 1460
-    # Nothing was taken back that had been promised.
-    assert all(peer.connection.receive_queue.octets > 0 for peer in all_peers)
+    # What was promised is taken, and read; then the window is four segments.
+    fill(m, late, 100)
+    assert late.connection.rcv_wnd < 1460
+    while late.connection.receive_queue.octets:
+        m.host.receive(late.connection, 1 << 20, m.now)
+    m.poll()
+    assert memory.pressure
+    assert 1460 < late.connection.rcv_wnd < 4 * 1460 + 128
     # The users read: the account is empty, and the peers can go on.
     for peer in all_peers:
         while peer.connection.receive_queue.octets:
@@ -158,6 +164,11 @@ def test_the_account_is_empty_when_all_have_gone() -> None:
             m.host.send(peer.connection, bytes(5000), m.now)
             m.poll()
             m.gets(peer.forged(flags))
+            if flags & FIN:
+                # Nothing more will come, so reading tells the peer nothing; the account learns it all the same.
+                before = m.host.transport.memory.held
+                m.host.receive(peer.connection, 1 << 20, m.now)
+                assert m.host.transport.memory.held < before - 2 * PAGE
             connection = m.host.transport.connections.get(peer.flow)
             if connection is not None:
                 m.host.abort(connection, m.now)

@@ -1,4 +1,4 @@
-"""SYN floods (RFC 4987): a bounded queue, cookies that keep nothing and multiply nothing, and clients who get through."""
+"""SYN floods (RFC 4987): a bounded queue, cookies that multiply nothing, and clients who get through."""
 
 from __future__ import annotations
 
