@@ -50,6 +50,7 @@ BY_VERDICT: Final[Mapping[Reason, str]] = MappingProxyType(
         reasons.SYN_IN_CONNECTION: "TcpExtTCPSYNChallenge",
         reasons.ACCEPT_QUEUE_FULL: "TcpExtListenOverflows",
         reasons.SYN_QUEUE_FULL: "TcpExtListenDrops",
+        reasons.WAITS_FOR_DATA: "TcpExtTCPDeferAcceptDrop",
         reasons.DUPLICATE_DATA: "TcpExtDelayedACKLost",
         reasons.TIME_WAIT_REOPENED: "TcpExtTWRecycled",
     }

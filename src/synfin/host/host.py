@@ -105,9 +105,17 @@ class Host:
         """Takes a complete connection from the accept queue. Raises BlockingIOError if there is none."""
         return listener.accept()
 
-    def send(self, connection: Connection, data: bytes | bytearray | memoryview, now: int) -> int:
+    def send(self, connection: Connection, data: bytes | bytearray | memoryview, now: int, more: bool = False) -> int:
         """SEND on a connection; see `Connection.send`."""
-        taken = connection.send(data, now)
+        taken = connection.send(data, now, more)
+        if len(connection.send_buffer) > connection.charged:
+            self.transport.account(connection)
+        self.transport.schedule(connection)
+        return taken
+
+    def send_urgent(self, connection: Connection, data: bytes | bytearray | memoryview, now: int) -> int:
+        """SEND of urgent data; see `Connection.send_urgent`."""
+        taken = connection.send_urgent(data, now)
         if len(connection.send_buffer) > connection.charged:
             self.transport.account(connection)
         self.transport.schedule(connection)

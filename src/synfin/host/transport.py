@@ -6,6 +6,7 @@ from synfin import reasons
 from synfin.host import addresses
 from synfin.host.counters import BY_REASON, BY_VERDICT
 from synfin.host.interface import OUTPUT_LIMIT, Interface
+from synfin.host.marking import mark
 from synfin.host.tables import Tables, headers
 from synfin.reasons import Reason
 from synfin.tcp import closed, path, states, time_wait
@@ -66,6 +67,9 @@ class Transport(Tables):
 
     def _to_connection(self, connection: Connection, packet: Packet, segment: Segment, now: int) -> None:
         before = connection.state
+        # RFC 9293 §3.9.1.9 (MAY-9)
+        connection.received_traffic_class = packet.traffic_class
+        connection.received_ttl = packet.ttl
         reply = connection.segment_arrives(segment, now)
         self._judge(connection.identity.flow, packet, connection.state, connection.verdict, now)
         if connection.state == states.CLOSED and connection.verdict is reasons.RESET_RECEIVED:
@@ -102,6 +106,8 @@ class Transport(Tables):
                 self.counters.add("TcpExtSyncookiesRecv")
             connection.via = via
             connection.memory = self.memory
+            connection.received_traffic_class = packet.traffic_class
+            connection.received_ttl = packet.ttl
             self.connections[flow] = connection
             self.counters.add("TcpPassiveOpens")
             state = connection.state
@@ -288,6 +294,7 @@ class Transport(Tables):
     def _packet(self, flow: bytes, segment: Segment, state: int, why: Reason, now: int) -> Packet:
         half = (len(flow) - 4) // 2
         packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl=self.parameters.ip_default_ttl)
+        mark(self, packet, flow, state)
         self.counters.add("TcpOutSegs")
         names = BY_REASON.get(why)
         if names is not None:
@@ -330,6 +337,8 @@ class Transport(Tables):
         connection = self.timers.pop_due(now)
         while connection is not None:
             connection.deadline_reached(now)
+            if connection.path_in_doubt:
+                self._doubt_path(connection)
             self.settle(connection, now)
             if connection.orphaned and connection.state != states.CLOSED and self._starves(connection):
                 self._discard_orphan(connection, now)
@@ -342,6 +351,12 @@ class Transport(Tables):
         while flow is not None:
             self._trace_end_of_time_wait(flow, reasons.TWO_MSL_OVER, now)
             flow = self.time_waits.pop_expired(now)
+
+    def _doubt_path(self, connection: Connection) -> None:
+        """R1 was reached (RFC 9293 §3.8.3, MUST-20): what is known of the path is forgotten."""
+        connection.path_in_doubt = False
+        self.path_mtus.forget(connection.identity.remote_address)
+        self.counters.add("SynfinNegativeAdvice")
 
     def _repeat_syn_acks(self, listener: Listener, now: int) -> None:
         due = listener.poll_transmit(now)

@@ -23,6 +23,31 @@ from synfin.wire.tcp_options import NO_OPTIONS, Options
 
 #: A heap of fewer deadlines is not worth sweeping.
 SWEEP_ABOVE = 64
+#: Seconds; Linux's TCP_RTO_MAX, whatever the parameter says.
+_DEFERRAL_RTO_MAX = 120
+
+
+def deferral(seconds: int) -> int:
+    """How many time-outs of the SYN,ACK cover so many seconds, at most 255 (TCP_DEFER_ACCEPT, as Linux counts)."""
+    if seconds <= 0:
+        return 0
+    count = 1
+    timeout = period = 1
+    while seconds > period and count < 255:
+        count += 1
+        timeout = min(timeout * 2, _DEFERRAL_RTO_MAX)
+        period += timeout
+    return count
+
+
+def deferral_seconds(count: int) -> int:
+    """How many seconds `count` time-outs of the SYN,ACK take: what TCP_DEFER_ACCEPT reads as."""
+    timeout = 1
+    period = 0
+    for _ in range(count):
+        period += timeout
+        timeout = min(timeout * 2, _DEFERRAL_RTO_MAX)
+    return period
 
 
 class Listener:
@@ -258,6 +283,11 @@ class Listener:
             self.verdict = reasons.ACK_NOT_ACCEPTABLE
             self.why = reasons.RESET_NO_CONNECTION
             return closed.segment_arrives(segment), None
+        if request.timeouts < deferral(self.settings.defer_accept) and segment.length == 0:
+            # TCP_DEFER_ACCEPT, as Linux does: without data the listener's user has nothing to do.
+            request.acked = True
+            self.verdict = reasons.WAITS_FOR_DATA
+            return None, None
         return self._complete(request, segment, now)
 
     def _complete(self, request: Request, segment: Segment, now: int) -> tuple[Segment | None, Connection | None]:
@@ -313,13 +343,19 @@ class Listener:
         while self.next_deadline() <= now:
             _, flow = heappop(self._deadlines)
             request = self.requests[flow]
-            if request.retransmissions >= self.parameters.tcp_synack_retries or self._flooded(request):
+            # As Linux does: TCP_SYNCNT of a listener counts SYN,ACKs, and one that waits for data (TCP_DEFER_ACCEPT)
+            # is sent again at the end only, as the last chance for the data or for an ACK.
+            retries = self.settings.syn_retries or self.parameters.tcp_synack_retries
+            deferred = deferral(self.settings.defer_accept)
+            exhausted = request.timeouts >= retries and not (request.acked and request.timeouts < deferred)
+            if exhausted or self._flooded(request):
                 self._forget(request, states.GIVE_UP, reasons.GAVE_UP, now)
                 continue
-            request.retransmissions += 1
+            if not request.acked or request.timeouts >= deferred - 1:
+                self._due.append(flow)
+            request.timeouts += 1
             request.deadline = now + request.interval(self.parameters)
             self._arm(request)
-            self._due.append(flow)
 
     def _flooded(self, request: Request) -> bool:
         """Whether cookies had to be sent since the last SYN,ACK of `request`.

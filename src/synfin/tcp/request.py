@@ -23,6 +23,7 @@ class Request:
     """A half-open connection: what a SYN told, and what our SYN,ACK said. Times in nanoseconds."""
 
     __slots__ = (
+        "_progress",
         "answered_at",
         "deadline",
         "flow",
@@ -32,7 +33,6 @@ class Request:
         "peer_mss",
         "peer_wscale",
         "rcv_wscale",
-        "retransmissions",
         "sack_permitted",
         "sent_at",
         "ts_offset",
@@ -53,8 +53,8 @@ class Request:
         self.ts_offset = ts_offset
         #: TS.Recent (RFC 7323 §4.3), or None without timestamps.
         self.ts_recent: int | None = None
-        #: Time-outs so far, each of which sent the SYN,ACK again.
-        self.retransmissions = 0
+        # Twice `timeouts`, and `acked`: one number, for there may be many of these.
+        self._progress = 0
         self.deadline = now + INITIAL_RTO
         #: When the SYN,ACK was sent; -1 once it was sent again, so that nobody knows which was answered.
         self.sent_at = now
@@ -73,13 +73,31 @@ class Request:
             self.ts_recent = options.ts_val
 
     @property
+    def timeouts(self) -> int:
+        """How often the SYN,ACK's time was over."""
+        return self._progress >> 1
+
+    @timeouts.setter
+    def timeouts(self, count: int) -> None:
+        self._progress = count << 1 | self._progress & 1
+
+    @property
+    def acked(self) -> bool:
+        """The handshake is over, but for the data that the listener waits for (TCP_DEFER_ACCEPT)."""
+        return self._progress & 1 != 0
+
+    @acked.setter
+    def acked(self, value: bool) -> None:
+        self._progress = self._progress & ~1 | value
+
+    @property
     def timestamps(self) -> bool:
         """Whether timestamps were agreed on (RFC 7323 §3.2)."""
         return self.ts_recent is not None
 
     def interval(self, parameters: TcpParameters) -> int:
         """From the last SYN,ACK to the next, in nanoseconds."""
-        return min(INITIAL_RTO << self.retransmissions, parameters.tcp_rto_max_ms * MILLISECOND)
+        return min(INITIAL_RTO << self.timeouts, parameters.tcp_rto_max_ms * MILLISECOND)
 
     def may_answer(self, parameters: TcpParameters, now: int) -> bool:
         """Whether a segment that is no use may be answered now (``tcp_invalid_ratelimit``)."""
@@ -151,7 +169,8 @@ class Request:
             lost = connection.sent.first_lost()
             if lost is not None:
                 connection.sent.retransmit(lost, 1, 0, lost.sent_at, 0)
-        connection.syn_transmissions = 1 + self.retransmissions
+        # Where it was acknowledged in between, nothing was lost.
+        connection.syn_transmissions = 1 if self.acked else 1 + self.timeouts
         connection.irs = self.irs
         connection.rcv_nxt = self.irs + 1
         connection.rcv_up = connection.rcv_nxt

@@ -5,7 +5,8 @@ from __future__ import annotations
 from errno import ECONNREFUSED
 
 from synfin import reasons
-from synfin.tcp import closed, states
+from synfin.tcp import closed, states, timers
+from synfin.tcp.acknowledging import DELAY_MAX
 from synfin.tcp.acknowledgment import process_acknowledgment
 from synfin.tcp.arriving import Arrival, established
 from synfin.tcp.clock import timestamp
@@ -51,8 +52,12 @@ def segment_arrives(tcb: Tcb, arrival: Arrival, now: int) -> None:
         process_acknowledgment(tcb, segment, arrival.seq, arrival.ack, now)
         tcb.change_state(states.RCV_SYN_ACK, now, reasons.SYN_ACK_RECEIVED)
         established(tcb, segment, arrival.seq, arrival.ack, now)
-        tcb.ack_now = True
-        tcb.why_ack = reasons.SYN_ACK_ANSWERED
+        if (tcb.settings.defer_accept or tcb.acknowledging.interactive) and segment.length == 1:
+            # As Linux does, where the user said so (TCP_DEFER_ACCEPT, TCP_QUICKACK 0): the ACK rides on the first data.
+            tcb.start_timer(timers.DELAYED_ACK, now + DELAY_MAX, now)
+        else:
+            tcb.ack_now = True
+            tcb.why_ack = reasons.SYN_ACK_ANSWERED
         if segment.length > 1:
             # Other controls or text: processing goes on at the sixth step of §3.10.7.4.
             check_urg(tcb, arrival)

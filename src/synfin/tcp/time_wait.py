@@ -16,7 +16,7 @@ from synfin.wire.sequence import MASK, before, unwrap, wrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
 from synfin.wire.tcp_options import NO_OPTIONS, Options
 
-_packed = Struct("!qqqqIIIIIH?")
+_packed = Struct("!qqqqIIIIIH?Bi")
 
 #: RFC 9293 §3.6.1: a reopened connection begins above all numbers of the old one; Linux leaves this much room.
 REOPEN_GAP = 65535 + 2
@@ -30,10 +30,12 @@ class TimeWait:
         "answered_at",
         "entered_at",
         "expiry",
+        "flow_label",
         "rcv_nxt",
         "rcv_wnd",
         "snd_nxt",
         "timestamps",
+        "traffic_class",
         "ts_offset",
         "ts_recent",
         "ts_recent_at",
@@ -53,6 +55,8 @@ class TimeWait:
             self.ts_offset,
             self.window_field,
             self.timestamps,
+            self.traffic_class,
+            self.flow_label,
         ) = _packed.unpack(packed)
 
     def pack(self) -> bytes:
@@ -68,6 +72,8 @@ class TimeWait:
             self.ts_offset,
             self.window_field,
             self.timestamps,
+            self.traffic_class,
+            self.flow_label,
         )
 
 
@@ -85,7 +91,15 @@ def from_connection(tcb: Tcb, now: int) -> bytes:
         tcb.ts_offset & MASK,
         min((tcb.rcv_wnd + (1 << tcb.rcv_wscale) - 1) >> tcb.rcv_wscale, 65535),
         tcb.timestamps,
+        tcb.settings.traffic_class & 0xFC,
+        tcb.settings.flow_label,
     )
+
+
+def marks(packed: bytes) -> tuple[int, int]:
+    """The traffic class, without ECN, and the flow label (-1: an automatic one) that its user had set."""
+    tw = TimeWait(packed)
+    return tw.traffic_class, tw.flow_label
 
 
 def expiry(packed: bytes) -> int:
