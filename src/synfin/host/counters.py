@@ -54,6 +54,14 @@ BY_VERDICT: Final[Mapping[Reason, str]] = MappingProxyType(
     }
 )
 
+#: What else may happen on a connection (`Tcb.happened`) adds to.
+BY_EVENT: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        reasons.MTU_PROBE_ARRIVED: "TcpExtTCPMTUPSuccess",
+        reasons.MTU_PROBE_LOST: "TcpExtTCPMTUPFail",
+    }
+)
+
 #: What the reason of an outgoing segment adds to.
 BY_REASON: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
     {
@@ -62,6 +70,8 @@ BY_REASON: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         reasons.FAST_RETRANSMIT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
         reasons.PARTIAL_ACKNOWLEDGMENT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
         reasons.PATH_MTU_REDUCED: ("TcpRetransSegs",),
+        reasons.MTU_PROBE_LOST: ("TcpRetransSegs",),
+        reasons.BLACK_HOLE: ("TcpRetransSegs", "TcpExtTCPTimeouts"),
         reasons.CHALLENGE_ACK: ("TcpExtTCPChallengeACK",),
         reasons.SYN_COOKIE: ("TcpExtSyncookiesSent",),
         reasons.ACK_DELAYED: ("TcpExtDelayedACKs",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from synfin import reasons
 from synfin.host import addresses
-from synfin.host.counters import BY_REASON, BY_VERDICT
+from synfin.host.counters import BY_EVENT, BY_REASON, BY_VERDICT
 from synfin.host.interface import OUTPUT_LIMIT, Interface
 from synfin.host.tables import Tables, headers
 from synfin.reasons import Reason
@@ -152,6 +152,8 @@ class Transport(Tables):
     def settle(self, connection: Connection, now: int) -> None:
         """After any call to a connection: what follows from the state in which it is now."""
         state = connection.state
+        if connection.happened:
+            self._count(connection)
         if state == states.CLOSED:
             self._forget(connection, now)
         elif state == states.TIME_WAIT:
@@ -164,6 +166,11 @@ class Transport(Tables):
         if connection.wake and not connection.changed:
             connection.changed = True
             self.changed.append(connection)
+
+    def _count(self, connection: Connection) -> None:
+        for reason in connection.happened:
+            self.counters.add(BY_EVENT[reason])
+        connection.happened = ()
 
     def _forget(self, connection: Connection, now: int) -> None:
         """A connection in CLOSED leaves the table, after its RST, if it owes one."""

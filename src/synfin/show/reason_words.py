@@ -35,6 +35,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "accepted": N_("acceptable segment"),
     "acknowledges-new": N_("acknowledges new data"),
     "duplicate-acknowledgment": N_("duplicate ACK: acknowledges nothing new"),
+    "mtu-probe-arrived": N_("the probe arrived: the path takes larger segments"),
     "in-order-data": N_("data in order: exactly what was expected next"),
     "out-of-order-data": N_("data out of order: kept until the gap is filled"),
     "duplicate-data": N_("duplicate: this data was already received"),
@@ -74,6 +75,9 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "partial-acknowledgment": N_("partial ACK: the next missing segment again"),
     "keep-alive-probe": N_("long silence: are you still there?"),
     "path-mtu-reduced": N_("too big for the path: sent again in smaller segments"),
+    "mtu-probe": N_("a probe: does the path take a segment of this size?"),
+    "mtu-probe-lost": N_("the probe was too big: sent again in smaller segments"),
+    "black-hole": N_("a black hole? Sent again in smaller segments"),
     "reset-no-connection": N_("RST: there is no such connection"),
     "reset-abort": N_("RST: the application aborted"),
     # congestion control

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import readiness, timers
+from synfin.tcp import mtu_probing, readiness, timers
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import MILLISECOND, SECOND
 from synfin.tcp.sent import Acknowledged
@@ -36,7 +36,8 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
         and tcb.snd_una > tcb.iss
     ):
         tcb.verdict = reasons.DUPLICATE_ACKNOWLEDGMENT
-        tcb.recovery.duplicate(tcb, now)
+        if tcb.mtu_search is None or not mtu_probing.duplicate(tcb, tcb.mtu_search, now):
+            tcb.recovery.duplicate(tcb, now)
 
 
 def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> None:
@@ -73,6 +74,8 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     tcb.probe_backoff = 0
     tcb.first_retransmission = -1
     tcb.keep_retransmission_timer = False
+    if tcb.mtu_search is not None:
+        mtu_probing.acknowledged(tcb, tcb.mtu_search, now)
     if not opening:
         tcb.recovery.acknowledged(tcb, octets, now)
     # RFC 6298 §5.2, §5.3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import states
+from synfin.tcp import mtu_probing, states
 from synfin.tcp.ending import end
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import unwrap
@@ -42,6 +42,7 @@ def packet_too_big(tcb: Tcb, seq: int, path_mss: int, now: int) -> bool:
     if tcb.state == states.CLOSED or not in_flight(tcb, seq) or path_mss >= tcb.path_mss:
         return False
     tcb.path_mss = path_mss
+    mtu_probing.path_changed(tcb)
     tcb.update_mss()
     for entry in tcb.sent.entries():
         if entry.segment_size > tcb.mss:

@@ -24,6 +24,7 @@ from synfin.wire.sequence import wrap
 
 if TYPE_CHECKING:
     from synfin.tcp.keepalive import KeepAlive
+    from synfin.tcp.mtu_probing import MtuSearch
 
 #: RFC 9293 §3.7.1 (MUST-15): assumed of a peer that sends no MSS option.
 DEFAULT_MSS_IPV4 = 536
@@ -87,6 +88,7 @@ class Tcb:
         "fin_received",
         "fin_sequence",
         "first_retransmission",
+        "happened",
         "identity",
         "irs",
         "iss",
@@ -97,6 +99,7 @@ class Tcb:
         "last_sent",
         "max_snd_wnd",
         "mss",
+        "mtu_search",
         "orphaned",
         "parameters",
         "passive",
@@ -179,6 +182,8 @@ class Tcb:
         self.soft_error = 0
         #: Bits of `readiness` on which something happened since the host looked.
         self.wake = 0
+        #: What happened besides, for the host to count.
+        self.happened: tuple[Reason, ...] = ()
 
         # --- Send sequence variables (RFC 9293 §3.3.1)
         self.iss = iss
@@ -233,6 +238,8 @@ class Tcb:
         self.advertised_mss = min(path_mss, settings.max_segment or path_mss)
         #: The MSS that the peer told us.
         self.peer_mss = DEFAULT_MSS_IPV4 if len(identity.remote_address) == 4 else DEFAULT_MSS_IPV6
+        #: The search for the path's MTU (RFC 4821) while it goes on.
+        self.mtu_search: MtuSearch | None = None
         #: Eff.snd.MSS of RFC 9293 §3.7.1: octets of data in a full segment, options deducted.
         self.mss = min(self.peer_mss, path_mss)
 
@@ -324,6 +331,8 @@ class Tcb:
         """Computes Eff.snd.MSS anew."""
         # RFC 9293 §3.7.1 (MUST-16): the smaller of the peer's and the path's, less options.
         mss = min(self.peer_mss, self.path_mss, self.settings.max_segment or self.path_mss)
+        if self.mtu_search is not None:
+            mss = min(mss, self.mtu_search.low)
         mss = max(mss, self.parameters.tcp_min_snd_mss)
         self.mss = mss - TIMESTAMPS_LENGTH if self.timestamps else mss
 

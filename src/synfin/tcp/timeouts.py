@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 
 from synfin import reasons
-from synfin.tcp import keepalive, states, timers
+from synfin.tcp import keepalive, mtu_probing, states, timers
 from synfin.tcp.ending import end
 from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND
@@ -55,7 +55,10 @@ def _retransmission(tcb: Tcb, now: int) -> None:
             tcb.round_trip.back_off()
     else:
         # RFC 6298 §5.4, §5.5
+        smaller = mtu_probing.timed_out(tcb, _lasted(tcb, tcb.parameters.tcp_retries1, now), now)
         tcb.recovery.timed_out(tcb, now)
+        if smaller:
+            tcb.why_lost = reasons.BLACK_HOLE
         tcb.round_trip.back_off()
     # RFC 6298 §5.6
     tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
@@ -79,8 +82,16 @@ def _gives_up(tcb: Tcb, now: int) -> bool:
     retries = parameters.tcp_retries2
     if tcb.orphaned:
         retries = parameters.tcp_orphan_retries or ORPHAN_RETRIES
-    least = parameters.tcp_rto_min_us * 1000
-    return now - tcb.first_retransmission >= time_for_retransmissions(retries, least, parameters)
+    return _lasted(tcb, retries, now)
+
+
+def _lasted(tcb: Tcb, retries: int, now: int) -> bool:
+    """Whether retransmission has gone on for as long as so many take that begin at the least RTO."""
+    if tcb.first_retransmission < 0:
+        return False
+    parameters = tcb.parameters
+    first = parameters.tcp_rto_min_us * 1000
+    return now - tcb.first_retransmission >= time_for_retransmissions(retries, first, parameters)
 
 
 def _persist(tcb: Tcb, now: int) -> None:
