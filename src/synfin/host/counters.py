@@ -39,6 +39,12 @@ BY_CAUSE_IPV6: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
+#: Packets that may be or are marked (RFC 3168 §5), by their codepoint: of IPv4, and of IPv6.
+ECN_COUNTERS: Final = (
+    ("", "IpExtInECT1Pkts", "IpExtInECT0Pkts", "IpExtInCEPkts"),
+    ("", "Ip6InECT1Pkts", "Ip6InECT0Pkts", "Ip6InCEPkts"),
+)
+
 #: What a verdict on an arriving segment adds to.
 BY_VERDICT: Final[Mapping[Reason, str]] = MappingProxyType(
     {

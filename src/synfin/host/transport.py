@@ -11,7 +11,7 @@ from synfin.reasons import Reason
 from synfin.tcp import closed, path, states, time_wait
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
-from synfin.wire.ip import PROTOCOL_TCP, Packet
+from synfin.wire.ip import CE, NOT_ECT, PROTOCOL_TCP, Packet
 from synfin.wire.tcp import SYN, Segment
 
 #: Octets of an IP header without options.
@@ -61,7 +61,7 @@ class Transport(Tables):
 
     def _to_connection(self, connection: Connection, packet: Packet, segment: Segment, now: int) -> None:
         before = connection.state
-        reply = connection.segment_arrives(segment, now)
+        reply = connection.segment_arrives(segment, now, packet.traffic_class & CE)
         self._judge(connection.identity.flow, packet, connection.state, connection.verdict, now)
         if connection.state == states.CLOSED and connection.verdict is reasons.RESET_RECEIVED:
             failed = before in (states.SYN_SENT, states.SYN_RECEIVED)
@@ -91,7 +91,7 @@ class Transport(Tables):
             return
         flow = packet.flow
         mss = self.path_mss(self.interfaces[via], packet.source, now)
-        reply, connection = listener.segment_arrives(flow, segment, mss, now, iss)
+        reply, connection = listener.segment_arrives(flow, segment, mss, now, iss, packet.traffic_class & CE)
         if connection is not None:
             connection.via = via
             self.connections[flow] = connection
@@ -209,9 +209,12 @@ class Transport(Tables):
             return
         interface.output.append(self._packet(flow, segment, state, why, now))
 
-    def _packet(self, flow: bytes, segment: Segment, state: int, why: Reason, now: int) -> Packet:
+    def _packet(
+        self, flow: bytes, segment: Segment, state: int, why: Reason, now: int, codepoint: int = NOT_ECT
+    ) -> Packet:
         half = (len(flow) - 4) // 2
-        packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl=self.parameters.ip_default_ttl)
+        ttl = self.parameters.ip_default_ttl
+        packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl, codepoint)
         self.counters.add("TcpOutSegs")
         names = BY_REASON.get(why)
         if names is not None:
@@ -233,7 +236,8 @@ class Transport(Tables):
             segment = connection.poll_transmit(now, _segment_room(interface, identity.remote_address))
             if segment is not None:
                 sending.append(connection)
-                return self._packet(identity.flow, segment, connection.state, connection.why, now)
+                codepoint = connection.ecn.codepoint if connection.ecn is not None else NOT_ECT
+                return self._packet(identity.flow, segment, connection.state, connection.why, now, codepoint)
             connection.scheduled = False
             if self.connections.get(identity.flow) is connection:
                 self.timers.arm(connection)

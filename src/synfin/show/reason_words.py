@@ -63,6 +63,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "ack-every-second": N_("ACK of every second full-sized segment"),
     "ack-delayed": N_("delayed ACK: its timer expired"),
     "ack-of-fin": N_("acknowledges the peer's FIN"),
+    "ack-of-ce": N_("a router marked congestion (CE): ACK with ECE at once"),
     "ack-out-of-order": N_("duplicate ACK: a segment before it is missing"),
     "ack-fills-gap": N_("ACK sent at once: a gap is being filled"),
     "ack-of-unacceptable": N_("unacceptable segment: ACK says what is expected"),
@@ -85,6 +86,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "idle-restart": N_("idle for an RTO: cwnd begins anew"),
     "slow-start": N_("slow start: cwnd grows with every ACK"),
     "congestion-avoidance": N_("congestion avoidance: one MSS per round trip"),
+    "ecn-echo": N_("ECE: congestion on the way, cwnd is reduced"),
     "fast-recovery": N_("fast recovery: repairs a loss without slow start"),
     "full-acknowledgment": N_("full ACK: the loss is repaired, recovery ends"),
     # time

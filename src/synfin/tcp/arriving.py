@@ -12,13 +12,14 @@ from synfin.wire.tcp import SYN, Segment
 class Arrival:
     """A segment on its way through the steps: SEG.SEQ and SEG.ACK unwrapped, the reply that belongs to it.
 
-    `start` is the number of its first octet of data, behind a SYN.
+    `start` is the number of its first octet of data, behind a SYN; `codepoint` its packet's ECN codepoint.
     """
 
-    __slots__ = ("ack", "reply", "segment", "seq", "start")
+    __slots__ = ("ack", "codepoint", "reply", "segment", "seq", "start")
 
-    def __init__(self, segment: Segment, seq: int, ack: int) -> None:
+    def __init__(self, segment: Segment, seq: int, ack: int, codepoint: int) -> None:
         self.segment = segment
+        self.codepoint = codepoint
         self.seq = seq
         self.ack = ack
         self.start = seq + 1 if segment.flags & SYN else seq

@@ -90,6 +90,8 @@ def next_probe(tcb: Tcb, now: int) -> int:
         return NO_PROBE
     mss = tcb.mss
     # RFC 4821 §7.4
+    if tcb.ecn is not None and tcb.snd_una <= tcb.ecn.reduced_until:
+        return NO_PROBE
     if tcb.cwnd < LEAST_WINDOW * mss or tcb.recovery.in_recovery() or not tcb.settings.dont_fragment:
         return NO_PROBE
     if search.high - search.low < max(tcb.parameters.tcp_probe_threshold, 1):

@@ -8,6 +8,7 @@ from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.segments import make_reset, make_segment, make_syn
 from synfin.tcp.sent import SentRange
 from synfin.tcp.tcb import Tcb
+from synfin.wire.ip import NOT_ECT
 from synfin.wire.tcp import FIN, PSH, Segment
 
 #: Octets of a TCP header without options.
@@ -22,6 +23,8 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
     `room` is the largest segment, in octets with its header, that the link takes; one above the MSS lets a run of
     full segments leave as one superpacket.
     """
+    if tcb.ecn is not None:
+        tcb.ecn.codepoint = NOT_ECT
     if tcb.reset_pending:
         return _reset(tcb, now)
     state = tcb.state
@@ -162,7 +165,10 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
         tcb.probe_now = False
     else:
         tcb.why = reasons.NEW_DATA if octets else reasons.FIN_SENT
-    return _data_segment(tcb, start, octets, FIN if fin else 0, now)
+    flags = FIN if fin else 0
+    if tcb.ecn is not None and octets:
+        flags |= tcb.ecn.new_data_leaves()
+    return _data_segment(tcb, start, octets, flags, now)
 
 
 def _mtu_probe(tcb: Tcb, octets: int, now: int) -> Segment:
@@ -176,7 +182,8 @@ def _mtu_probe(tcb: Tcb, octets: int, now: int) -> Segment:
     if not tcb.timers.running(timers.RETRANSMISSION):
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
     tcb.why = reasons.MTU_PROBE
-    return make_segment(tcb, start, 0, now, tcb.send_buffer.pieces(start, start + octets), octets)
+    flags = tcb.ecn.new_data_leaves() if tcb.ecn is not None else 0
+    return make_segment(tcb, start, flags, now, tcb.send_buffer.pieces(start, start + octets), octets)
 
 
 def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:

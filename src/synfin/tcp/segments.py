@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from synfin.tcp import states, timers
+from synfin.tcp import ecn, states, timers
 from synfin.tcp.clock import timestamp
 from synfin.tcp.receive_window import initial_window
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import wrap
-from synfin.wire.tcp import ACK, RST, SYN, Segment
+from synfin.wire.tcp import ACK, ECE, RST, SYN, Segment
 from synfin.wire.tcp_options import NO_OPTIONS, Options, timestamp_options
 
 #: RFC 2018 §3: at most so many blocks fit beside timestamps, and without them.
@@ -58,7 +58,7 @@ def make_syn(tcb: Tcb, now: int) -> Segment:
         identity.remote_port,
         wrap(tcb.iss),
         wrap(tcb.rcv_nxt) if answer else 0,
-        SYN | ACK if answer else SYN,
+        (SYN | ACK if answer else SYN) | ecn.flags_of_syn(tcb, answer),
         window,
         options,
     )
@@ -78,6 +78,9 @@ def make_segment(
     window = select_window(tcb)
     options = _options(tcb, payload_length, now)
     _acknowledgment_leaves(tcb, now)
+    if tcb.ecn is not None and tcb.ecn.echo:
+        # RFC 3168 §6.1.3
+        flags |= ECE
     return Segment(
         identity.local_port,
         identity.remote_port,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED
 
 from synfin import reasons
-from synfin.tcp import closed, states
+from synfin.tcp import closed, ecn, states
 from synfin.tcp.acknowledgment import process_acknowledgment
 from synfin.tcp.arriving import Arrival, established
 from synfin.tcp.clock import timestamp
@@ -102,4 +102,5 @@ def _learn_from_syn(tcb: Tcb, arrival: Arrival, now: int) -> None:
     if tcb.timestamps and options.ts_val is not None:
         tcb.ts_recent = options.ts_val
         tcb.ts_recent_at = now
+    ecn.learn_from_syn(tcb, arrival.segment.flags, arrival.segment.flags & ACK != 0)
     tcb.update_mss()

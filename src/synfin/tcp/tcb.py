@@ -23,6 +23,7 @@ from synfin.tcp.timers import Timers
 from synfin.wire.sequence import wrap
 
 if TYPE_CHECKING:
+    from synfin.tcp.ecn import Ecn
     from synfin.tcp.keepalive import KeepAlive
     from synfin.tcp.mtu_probing import MtuSearch
 
@@ -82,6 +83,8 @@ class Tcb:
         "cwnd_limited_until",
         "delivered",
         "dsack",
+        "ecn",
+        "ecn_asked",
         "error",
         "fin_acknowledged",
         "fin_queued",
@@ -255,6 +258,11 @@ class Tcb:
         self.ts_recent_at = -1
         #: RFC 7323 §4.3: Last.ACK.sent
         self.last_ack_sent = 0
+
+        #: Our SYN asked for ECN (RFC 3168 §6.1.1).
+        self.ecn_asked = False
+        #: What ECN needs, once both ends have agreed on it.
+        self.ecn: Ecn | None = None
 
         # --- Timers, round trips, retransmission
         self.timers = Timers()
