@@ -333,9 +333,10 @@ class Connection(Tcb):
 
     # --- the network's calls
 
-    def segment_arrives(self, segment: Segment, now: int) -> Segment | None:
-        """SEGMENT ARRIVES (RFC 9293 §3.10.7). Returns the reply that belongs to this segment, if there is one."""
-        return arrival.segment_arrives(self, segment, now)
+    def segment_arrives(self, segment: Segment, now: int, codepoint: int = 0) -> Segment | None:
+        """SEGMENT ARRIVES (RFC 9293 §3.10.7), in a packet with the ECN `codepoint`. Returns the reply that belongs to
+        this segment, if there is one."""
+        return arrival.segment_arrives(self, segment, now, codepoint)
 
     def poll_transmit(self, now: int, room: int) -> Segment | None:
         """The next segment to send, or None; `room` is the largest, in octets, that the link takes."""

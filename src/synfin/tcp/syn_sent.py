@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED
 
 from synfin import reasons
-from synfin.tcp import closed, states, timers
+from synfin.tcp import closed, ecn, states, timers
 from synfin.tcp.acknowledging import DELAY_MAX
 from synfin.tcp.acknowledgment import process_acknowledgment
 from synfin.tcp.arriving import Arrival, established
@@ -107,4 +107,5 @@ def _learn_from_syn(tcb: Tcb, arrival: Arrival, now: int) -> None:
     if tcb.timestamps and options.ts_val is not None:
         tcb.ts_recent = options.ts_val
         tcb.ts_recent_at = now
+    ecn.learn_from_syn(tcb, arrival.segment.flags, arrival.segment.flags & ACK != 0)
     tcb.update_mss()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 
 from synfin import reasons
-from synfin.tcp import keepalive, readiness, states, timers
+from synfin.tcp import keepalive, mtu_probing, readiness, states, timers
 from synfin.tcp.ending import end
 from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND, SECOND
@@ -63,7 +63,10 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         tcb.round_trip.back_off()
     else:
         # RFC 6298 §5.4, §5.5
+        smaller = mtu_probing.timed_out(tcb, _lasted(tcb, tcb.parameters.tcp_retries1, now), now)
         tcb.recovery.timed_out(tcb, now)
+        if smaller:
+            tcb.why_lost = reasons.BLACK_HOLE
         tcb.round_trip.back_off()
     # RFC 6298 §5.6
     rto = tcb.round_trip.rto
@@ -88,9 +91,7 @@ def _doubt_path(tcb: Tcb, now: int) -> None:
         return
     if tcb.snd_una > tcb.iss:
         # As Linux does, by the time that so many retransmissions take (SHLD-10).
-        parameters = tcb.parameters
-        least = parameters.tcp_rto_min_us * 1000
-        if now - tcb.first_retransmission < time_for_retransmissions(parameters.tcp_retries1, least, parameters):
+        if not _lasted(tcb, tcb.parameters.tcp_retries1, now):
             return
         if tcb.soft_error == 0:
             # SHLD-9
@@ -128,9 +129,7 @@ def _gives_up(tcb: Tcb, now: int) -> bool:
         return now - tcb.last_received > patience and waited > patience
     if user_timeout:
         return waited >= user_timeout
-    retries = _orphan_retries(tcb) if tcb.orphaned else parameters.tcp_retries2
-    least = parameters.tcp_rto_min_us * 1000
-    return waited >= time_for_retransmissions(retries, least, parameters)
+    return _lasted(tcb, _orphan_retries(tcb) if tcb.orphaned else parameters.tcp_retries2, now)
 
 
 def _orphan_retries(tcb: Tcb) -> int:
@@ -141,6 +140,15 @@ def _orphan_retries(tcb: Tcb) -> int:
         # As Linux does: the network said that something is wrong.
         return 0
     return parameters.tcp_orphan_retries or ORPHAN_RETRIES
+
+
+def _lasted(tcb: Tcb, retries: int, now: int) -> bool:
+    """Whether retransmission has gone on for as long as so many take that begin at the least RTO."""
+    if tcb.first_retransmission < 0:
+        return False
+    parameters = tcb.parameters
+    first = parameters.tcp_rto_min_us * 1000
+    return now - tcb.first_retransmission >= time_for_retransmissions(retries, first, parameters)
 
 
 def _persist(tcb: Tcb, now: int) -> None:
