@@ -117,7 +117,8 @@ RIGHT_EDGE: Final = "right edge"
 BEYOND: Final = "beyond"
 PLACES: Final = (LEFT, LEFT_EDGE, INSIDE, RIGHT_EDGE, BEYOND)
 
-#: SEG.SEQ = RCV.NXT - `DATA` / 2: half of the data is old (segments with data only).
+#: Segments with data only: half of the data is old (SEG.SEQ = RCV.NXT - `DATA` / 2), or, where there is a SYN, just
+#: that (SEG.SEQ = RCV.NXT - 1), as in the peer's SYN again.
 ACROSS_LEFT_EDGE: Final = "across left edge"
 #: SEG.SEQ = RCV.NXT + RCV.WND, the first number that is not in the window.
 BEHIND_RIGHT_EDGE: Final = "behind right edge"
@@ -208,7 +209,7 @@ def sequence_number(cell: Cell, variables: Variables) -> int:
     edge = rcv_nxt + variables.rcv_wnd
     return {
         LEFT: rcv_nxt - max(cell.length, 1),
-        ACROSS_LEFT_EDGE: rcv_nxt - DATA // 2,
+        ACROSS_LEFT_EDGE: rcv_nxt - (1 if cell.flags & SYN else DATA // 2),
         LEFT_EDGE: rcv_nxt,
         INSIDE: rcv_nxt + GAP,
         RIGHT_EDGE: edge - 1,
