@@ -208,13 +208,11 @@ class KernelCell:
         connection = self.connection
         assert connection is not None
         self._says(FIN | ACK, ack=ack)
-        # An even value lets the ACK go that is being delayed, and leaves the delaying as it was (tcp(7)).
+        ended = connection.recv(1) == b""
+        # The kernel delays the ACK of a FIN. An even value lets it go, if all has been read, and goes on delaying.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 2)
         self._hear()
-        if self.rcv_nxt != self.seq & MASK:
-            # In CLOSING nothing brings the kernel to acknowledge at once; see below.
-            self.rcv_nxt = self.seq & MASK
-        if connection.recv(1) != b"":
+        if self.rcv_nxt != self.seq & MASK or not ended:
             raise Unreachable(self.cell.name)
 
     def _check(self, situation: str) -> None:

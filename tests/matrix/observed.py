@@ -7,14 +7,13 @@ the state after; what the application hears, if anything::
     later ACK seq=SND.NXT ack=RCV.NXT+1 | CLOSE-WAIT | EOF
     - | FIN-WAIT-1
 
-Numbers are relative to the variables as they were before the segment. In CLOSED and LISTEN, which have none, the
-reply's are relative to the segment's, and a fresh initial number is "ISS".
+Numbers are relative to the variables as they were before the segment, or to the segment, where that is what the reply
+answers: in CLOSED, LISTEN and SYN-SENT, in resets and in SYN,ACKs. A fresh initial number is "ISS".
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from synfin.wire.sequence import HALF, MASK
@@ -99,7 +98,7 @@ def _seq(reply: Segment, cell: Cell, variables: Variables) -> str:
 
 
 def _ack(reply: Segment, cell: Cell, variables: Variables) -> str:
-    if cell.situation in (CLOSED, LISTEN, SYN_SENT):
+    if cell.situation in (CLOSED, LISTEN, SYN_SENT) or reply.flags & SYN or (reply.flags & RST and reply.seq == 0):
         return _relative(reply.ack, "SEG.SEQ", sequence_number(cell, variables))
     return _relative(reply.ack, "RCV.NXT", variables.rcv_nxt)
 
@@ -145,11 +144,3 @@ def state_text(cell: Cell, state: str) -> str:
     if state:
         return state
     return LISTEN if cell.situation in (LISTEN, SYN_RECEIVED) else CLOSED
-
-
-def most_common_first(observations: Sequence[str]) -> list[str]:
-    """Each observation once."""
-    counts: dict[str, int] = {}
-    for each in observations:
-        counts[each] = counts.get(each, 0) + 1
-    return sorted(counts, key=lambda each: (-counts[each], each))
