@@ -34,9 +34,7 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
     if length == 0:
         return
     if tcb.state not in states.MAY_RECEIVE:
-        # This should not occur, since a FIN has been received. Ignore the text, but answer it.
-        tcb.ack_now = True
-        tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
+        # This should not occur, since a FIN has been received. Ignore the segment text.
         return
     start = arrival.start
     first = max(start, tcb.rcv_nxt)
