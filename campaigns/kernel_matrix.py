@@ -21,12 +21,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from synfin.drill.kernel import KernelHost
 from tests.matrix.cells import Cell
 from tests.matrix.kernel import BATCH, KernelMatrix
 from tests.matrix.observed import Observation
 from tests.matrix.recorded import PATH, all_cells, load, save
-
-from synfin.drill.kernel import KernelHost
 
 #: How many cells one namespace runs before the file is written.
 PORTION = 4 * BATCH

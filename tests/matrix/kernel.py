@@ -26,8 +26,7 @@ from synfin.drill.kernel import (
 )
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import MASK
-from synfin.wire.tcp import ACK, FIN, NO_OPTIONS, RST, SYN, Options, Segment
-
+from synfin.wire.tcp import ACK, FIN, NO_OPTIONS, SYN, Options, Segment
 from tests.matrix import cells
 from tests.matrix.cells import Cell, Variables, acknowledgment_number, sequence_number
 from tests.matrix.observed import PATIENCE, Observation, hears_text, reply_text, state_text
@@ -53,11 +52,11 @@ _ADDRESSES: Final = {4: (LOCAL_IPV4, REMOTE_IPV4), 6: (LOCAL_IPV6, REMOTE_IPV6)}
 _MSS: Final = {4: 1460, 6: 1440}
 
 
-class TooSlow(Exception):
+class TooSlowError(Exception):
     """The machine was busy: timers may have come between."""
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """The kernel could not be led into the situation."""
 
 
@@ -100,7 +99,9 @@ class KernelCell:
         )
         self.host.send(Packet(packed(self.remote), packed(self.local), PROTOCOL_TCP, segment))
 
-    def _says(self, flags: int, octets: int = 0, ack: int | None = None, options: Options = NO_OPTIONS) -> list[Segment]:
+    def _says(
+        self, flags: int, octets: int = 0, ack: int | None = None, options: Options = NO_OPTIONS
+    ) -> list[Segment]:
         """The peer's next segment in order; what the kernel answers."""
         acknowledged = self.snd_nxt if ack is None else ack
         self._send(flags, self.seq, acknowledged if flags & ACK else 0, octets, options)
@@ -124,7 +125,7 @@ class KernelCell:
     # --- into the situation
 
     def reach(self) -> None:
-        """Leads the kernel into the situation. Raises Unreachable."""
+        """Leads the kernel into the situation. Raises UnreachableError."""
         start = time.monotonic()
         situation = self.cell.situation
         if situation == cells.CLOSED:
@@ -149,7 +150,7 @@ class KernelCell:
             )
         self._check(situation)
         if time.monotonic() - start > CELL_LIMIT:
-            raise TooSlow
+            raise TooSlowError
 
     def _listen(self) -> None:
         self.listener = self.host.kernel.new_socket(_FAMILY[self.cell.version])
@@ -163,12 +164,12 @@ class KernelCell:
             self.connection.connect((self.remote, PEER_PORT))
         syn = self._hear()
         if len(syn) != 1 or syn[0].flags & (SYN | ACK) != SYN:
-            raise Unreachable(f"{self.cell.name}: {syn}")
+            raise UnreachableError(f"{self.cell.name}: {syn}")
         self.variables = Variables(IRS + 1, syn[0].wnd, syn[0].seq, syn[0].seq + 1, cells.PEER_WND)
 
     def _expect(self, flags: int) -> None:
         if self.edge == 0 or self.rcv_nxt != (self.irs + 1) & MASK:
-            raise Unreachable(f"{self.cell.name}: no {flags:#x}")
+            raise UnreachableError(f"{self.cell.name}: no {flags:#x}")
 
     def _establish(self) -> None:
         assert self.listener is not None
@@ -178,7 +179,7 @@ class KernelCell:
         self.connection = connection
         self._says(ACK, cells.RECEIVED)
         if len(connection.recv(2 * cells.RECEIVED)) != cells.RECEIVED:
-            raise Unreachable(self.cell.name)
+            raise UnreachableError(self.cell.name)
         connection.send(bytes(cells.ACKNOWLEDGED))
         self._hear()
         self._says(ACK)
@@ -213,7 +214,7 @@ class KernelCell:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 2)
         self._hear()
         if self.rcv_nxt != self.seq & MASK or not ended:
-            raise Unreachable(self.cell.name)
+            raise UnreachableError(self.cell.name)
 
     def _check(self, situation: str) -> None:
         connection = self.connection
@@ -222,7 +223,7 @@ class KernelCell:
         wanted = cells.SYN_RECEIVED if situation == cells.SYN_RECEIVED_ACTIVE else situation
         state = tcp_info(connection).state
         if state != wanted:
-            raise Unreachable(f"{self.cell.name}: {state}")
+            raise UnreachableError(f"{self.cell.name}: {state}")
 
     # --- the segment, and what comes of it
 
@@ -310,22 +311,20 @@ class KernelMatrix:
                 self._unread.setdefault(segment.source_port, []).append(segment)
 
     def observe(self, wanted: Sequence[Cell], batch: int = BATCH) -> Iterator[tuple[Cell, Observation]]:
-        """Runs the cells, a batch after the other. Raises Unreachable, and TooSlow if the machine never rests."""
+        """Runs the cells, a batch after the other. Raises UnreachableError and, on a machine too busy, TooSlowError."""
         for start in range(0, len(wanted), batch):
-            yield from zip(
-                wanted[start : start + batch], self._batch_again(wanted[start : start + batch]), strict=True
-            )
+            yield from zip(wanted[start : start + batch], self._batch_again(wanted[start : start + batch]), strict=True)
 
     def _batch_again(self, wanted: Sequence[Cell]) -> list[Observation]:
         for attempt in range(ATTEMPTS):
             try:
                 return self._batch(wanted)
-            except TooSlow:
+            except TooSlowError:
                 self.repeated += 1
                 if attempt >= 1 and len(wanted) > 1:
                     half = len(wanted) // 2
                     return self._batch_again(wanted[:half]) + self._batch_again(wanted[half:])
-        raise TooSlow
+        raise TooSlowError
 
     def _batch(self, wanted: Sequence[Cell]) -> list[Observation]:
         start = time.monotonic()
@@ -345,7 +344,7 @@ class KernelMatrix:
             for each in under_way:
                 each.later = self.mine(each.local_port)
             if time.monotonic() - start > BATCH_LIMIT:
-                raise TooSlow
+                raise TooSlowError
             table = self.kernel.states()
             return [each.observe(table) for each in under_way]
         finally:

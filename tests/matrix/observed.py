@@ -18,7 +18,6 @@ from typing import Final, NamedTuple
 
 from synfin.wire.sequence import HALF, MASK
 from synfin.wire.tcp import ACK, RST, SYN, Segment, flag_names
-
 from tests.matrix.cells import (
     CLOSE_WAIT,
     CLOSED,
@@ -86,7 +85,11 @@ def _seq(reply: Segment, cell: Cell, variables: Variables) -> str:
     if cell.situation in (CLOSED, LISTEN):
         if reply.flags & SYN:
             return "ISS"
-        return "SEG.ACK" if cell.flags & ACK and _is(reply.seq, acknowledgment_number(cell, variables)) else _zero(reply.seq)
+        return (
+            "SEG.ACK"
+            if cell.flags & ACK and _is(reply.seq, acknowledgment_number(cell, variables))
+            else _zero(reply.seq)
+        )
     if reply.flags & RST:
         if not reply.flags & ACK and cell.flags & ACK and _is(reply.seq, acknowledgment_number(cell, variables)):
             return "SEG.ACK"

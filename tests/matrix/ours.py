@@ -1,4 +1,4 @@
-"""synfin in every cell, asked as `kernel` asks the Linux kernel: a host of its own, octets of no network, no waiting."""
+"""synfin in every cell, asked as `kernel` asks the Linux kernel: a host of its own, and no waiting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from synfin.tcp.tcb import Identity
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, NO_OPTIONS, SYN, Options, Segment
-
 from tests.matrix import cells
 from tests.matrix.cells import Cell, Variables, acknowledgment_number, sequence_number
 from tests.matrix.observed import PATIENCE, Observation, hears_text, reply_text, state_text
@@ -63,9 +62,7 @@ class _Ours:
         segment = Segment(PEER_PORT, PORT, seq & MASK, ack & MASK, flags, cells.PEER_WND, options, data)
         # A little time passes, as between a kernel's packets.
         self.now += MICROSECOND
-        self.host.packet_arrives(
-            Packet(self.theirs, self.ours, PROTOCOL_TCP, segment), self.interface, self.now
-        )
+        self.host.packet_arrives(Packet(self.theirs, self.ours, PROTOCOL_TCP, segment), self.interface, self.now)
 
     def _poll(self) -> list[Segment]:
         heard = []

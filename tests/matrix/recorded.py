@@ -21,9 +21,7 @@ PATH: Final = Path(__file__).parents[1] / "data" / "kernel_matrix.jsonl"
 
 def all_cells() -> list[Cell]:
     """Every cell of the matrix and the further ones, of both IPs."""
-    return [
-        cell for version in cells.IP_VERSIONS for some in (cells.cells, cells.more_cells) for cell in some(version)
-    ]
+    return [cell for version in cells.IP_VERSIONS for some in (cells.cells, cells.more_cells) for cell in some(version)]
 
 
 def save(path: Path, head: Mapping[str, object], observations: Mapping[Cell, Observation]) -> None:
@@ -34,18 +32,16 @@ def save(path: Path, head: Mapping[str, object], observations: Mapping[Cell, Obs
         by_segment.setdefault(cell._replace(version=0), {})[cell.version] = observations[cell]
     lines: dict[tuple[str, str, str, str], list[str]] = {}
     for cell, seen in by_segment.items():
-        versions = {"".join(str(version) for version in seen): seen[min(seen)]}
+        versions = {"".join(map(str, seen)): seen[min(seen)]}
         if len(set(seen.values())) > 1:
-            versions = {str(version): observation for version, observation in seen.items()}
-        for version, observation in versions.items():
-            lines.setdefault((cell.situation, cell.segment, version, str(observation)), []).append(_where(cell))
+            versions = {str(version): observed for version, observed in seen.items()}
+        for ip, observed in versions.items():
+            lines.setdefault((cell.situation, cell.segment, ip, str(observed)), []).append(_where(cell))
     temporary = path.with_suffix(".new")
     with temporary.open("w", encoding="utf-8") as file:
         print(json.dumps({**head, "cells": len(observations)}), file=file)
-        for (situation, segment, version, observation), where in lines.items():
-            row = {
-                "situation": situation, "segment": segment, "IP": version, "observed": observation, "cells": where,
-            }  # fmt: skip
+        for key, where in lines.items():
+            row = {**dict(zip(("situation", "segment", "IP", "observed"), key, strict=True)), "cells": where}
             print(json.dumps(row), file=file)
     temporary.replace(path)
 

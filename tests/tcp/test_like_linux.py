@@ -1,12 +1,15 @@
-"""Where RFC 9293 leaves a choice, or is not followed by anybody, the default profile does what the Linux kernel was seen
-to do (tests/data/kernel_matrix.jsonl)."""
+"""Where RFC 9293 leaves a choice, the default profile does what the Linux kernel was seen to do
+(tests/data/kernel_matrix.jsonl)."""
 
 from __future__ import annotations
 
+import pytest
+
+from synfin import reasons
 from synfin.tcp.connection import Connection
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, SYN, Options, Segment
-from tests.tcp.world import CLIENT, make_connection
+from tests.tcp.world import CLIENT, MS, make_connection
 
 IRS = 500_000
 
@@ -45,9 +48,19 @@ def test_data_after_the_fin_is_ignored_without_an_answer() -> None:
     # RFC 9293 §3.10.7.4, seventh: "Ignore the segment text."
     connection = established()
     connection.segment_arrives(segment(connection, ACK | FIN), 0)
-    connection.deadline_reached(connection.next_deadline())
-    poll(connection)
+    poll(connection, 40 * MS)
     assert connection.segment_arrives(segment(connection, ACK, payload=b"more"), 0) is None
     assert poll(connection) == []
     # Of what the FIN had ended, the peer may have missed the acknowledgment.
     assert connection.segment_arrives(segment(connection, ACK, -4, payload=b"data"), 0) is not None
+
+
+@pytest.mark.parametrize("flags", [0, FIN], ids=["none", "FIN"])
+@pytest.mark.parametrize("offset", [-1000, 0, 100_000])
+def test_a_segment_without_ack_rst_and_syn_is_not_answered_wherever_it_lies(flags: int, offset: int) -> None:
+    connection = established()
+    assert connection.segment_arrives(segment(connection, flags, offset, payload=b"data"), 0) is None
+    assert connection.verdict is reasons.NO_ACK
+    assert poll(connection) == []
+    # With an ACK, what lies elsewhere is answered.
+    assert (connection.segment_arrives(segment(connection, ACK, offset, payload=b"data"), 0) is None) == (offset == 0)
