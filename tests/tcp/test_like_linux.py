@@ -8,7 +8,7 @@ import pytest
 from synfin import reasons
 from synfin.tcp.connection import Connection
 from synfin.wire.sequence import MASK
-from synfin.wire.tcp import ACK, FIN, SYN, Options, Segment
+from synfin.wire.tcp import ACK, FIN, RST, SYN, Options, Segment
 from tests.tcp.world import CLIENT, MS, make_connection
 
 IRS = 500_000
@@ -64,3 +64,19 @@ def test_a_segment_without_ack_rst_and_syn_is_not_answered_wherever_it_lies(flag
     assert poll(connection) == []
     # With an ACK, what lies elsewhere is answered.
     assert (connection.segment_arrives(segment(connection, ACK, offset, payload=b"data"), 0) is None) == (offset == 0)
+
+
+@pytest.mark.parametrize("flags", [ACK, SYN | ACK, RST | ACK])
+def test_a_wrong_ack_in_syn_sent_brings_the_syn_again_soon_and_once(flags: int) -> None:
+    connection = syn_sent()
+    old_connections = Segment(80, 49152, 7, 77, flags, 65535)
+    reply = connection.segment_arrives(old_connections, 0)
+    # RFC 9293 §3.5.1, figure 10: the RST ends what the peer had; then the SYN can be answered.
+    assert (reply is not None) == (not flags & RST)
+    assert connection.next_deadline() == 8 * MS
+    connection.deadline_reached(8 * MS)
+    assert [again.flags for again in poll(connection, 8 * MS)] == [SYN]
+    due = connection.next_deadline()
+    connection.segment_arrives(old_connections, 9 * MS)
+    assert connection.next_deadline() == due >= 1008 * MS
+    assert poll(connection, 9 * MS) == []
