@@ -6,7 +6,9 @@ from __future__ import annotations
 import pytest
 
 from synfin import reasons
+from synfin.tcp import time_wait
 from synfin.tcp.connection import Connection
+from synfin.tcp.parameters import TcpParameters
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Options, Segment
 from tests.tcp.world import CLIENT, MS, make_connection
@@ -80,3 +82,22 @@ def test_a_wrong_ack_in_syn_sent_brings_the_syn_again_soon_and_once(flags: int) 
     connection.segment_arrives(old_connections, 9 * MS)
     assert connection.next_deadline() == due >= 1008 * MS
     assert poll(connection, 9 * MS) == []
+
+
+@pytest.mark.parametrize(
+    ("offset", "flags", "payload"), [(0, ACK, b"data"), (1000, ACK, b""), (0, ACK | FIN, b""), (0, 0, b"data")]
+)
+def test_time_wait_tells_where_it_is_whatever_comes_after_the_fin(offset: int, flags: int, payload: bytes) -> None:
+    connection = established()
+    connection.close(0)
+    poll(connection)
+    connection.segment_arrives(segment(connection, ACK | FIN, ack=1), 0)
+    poll(connection)
+    packed = time_wait.from_connection(connection, 0)
+    late = segment(connection, flags, offset, payload=payload)
+    reply = time_wait.segment_arrives(packed, late, TcpParameters(), MS).reply
+    assert reply is not None
+    assert (reply.flags, reply.seq, reply.ack) == (ACK, 1002, IRS + 2)
+    # What an ACK there may be the answer to is not answered.
+    bare = segment(connection, ACK)
+    assert time_wait.segment_arrives(packed, bare, TcpParameters(), MS).reply is None
