@@ -66,6 +66,7 @@ NO_SYN: Final = Reason("no-syn", "RFC 9293 §3.10.7.3")
 NOTHING_FOR_LISTEN: Final = Reason("nothing-for-listen", "RFC 9293 §3.10.7.2")
 REASSEMBLY_FULL: Final = Reason("reassembly-full", "RFC 9293 §3.10.7.4")
 DATA_AFTER_CLOSE: Final = Reason("data-after-close", "RFC 9293 §3.6.1")
+TEXT_AFTER_FIN: Final = Reason("text-after-fin", "RFC 9293 §3.10.7.4")
 NOBODY_HOME: Final = Reason("nobody-home", "RFC 9293 §3.10.7.1")
 DAMAGED: Final = Reason("damaged", "RFC 9293 §3.1")
 
@@ -149,6 +150,7 @@ DROPS: Final = frozenset(
         NOTHING_FOR_LISTEN,
         REASSEMBLY_FULL,
         DATA_AFTER_CLOSE,
+        TEXT_AFTER_FIN,
         NOBODY_HOME,
         DAMAGED,
         NOTHING_FOR_TIME_WAIT,

@@ -183,6 +183,15 @@ def test_a_reset_outside_the_window_is_dropped_in_silence(offset: int) -> None:
     assert c.status().state == "ESTABLISHED"
 
 
+def test_a_reset_is_judged_by_its_number_not_by_its_text() -> None:
+    # RFC 5961 §3.2
+    c = established()
+    assert c.segment_arrives(segment(c, -1, RST, b"text in the window"), 0) is None
+    assert (c.verdict, c.status().state) == (reasons.OUTSIDE_WINDOW, "ESTABLISHED")
+    c.segment_arrives(segment(c, 0, RST, b"why"), 0)
+    assert c.status().state == "CLOSED"
+
+
 @pytest.mark.parametrize("flags", [SYN, SYN | ACK])
 @pytest.mark.parametrize("offset", [-1, 0, 1, 100, 70_000])
 def test_a_syn_in_a_connection_is_challenged_wherever_it_is(flags: int, offset: int) -> None:
@@ -341,6 +350,21 @@ def test_nothing_is_taken_after_the_fin() -> None:
     assert c.status().state == "CLOSE-WAIT"
     c.segment_arrives(segment(c, payload=b"more"), 0)
     assert c.receive(100, 0) == []
+
+
+def test_text_behind_the_peers_fin_is_ignored_in_silence() -> None:
+    # RFC 9293 §3.10.7.4, seventh, CLOSE-WAIT. What the text's segment acknowledges counts all the same.
+    c = established()
+    c.segment_arrives(segment(c, flags=ACK | FIN), 0)
+    assert c.poll_transmit(0, 1500) is not None
+    for offset, flags in ((0, ACK), (100, ACK), (0, ACK | FIN), (-2, ACK)):
+        assert c.segment_arrives(segment(c, offset, flags, b"more"), 0) is None
+        assert c.verdict is reasons.TEXT_AFTER_FIN
+        assert c.poll_transmit(0, 1500) is None
+    c.send(b"ours", 0)
+    assert c.poll_transmit(0, 1500) is not None
+    assert c.segment_arrives(segment(c, payload=b"more", ack=4), 0) is None
+    assert (c.verdict, c.snd_una) == (reasons.ACKNOWLEDGES_NEW, c.snd_nxt)
 
 
 def test_a_fin_before_data_that_is_there_already_is_nonsense() -> None:

@@ -109,10 +109,30 @@ def test_resets() -> None:
     outcome = arrives(c, RST)
     assert (outcome.packed, outcome.reply, outcome.verdict) == (None, None, reasons.RESET_RECEIVED)
     assert is_ack(c, arrives(c, RST, 5))
-    for offset in (-1, -1000, 100_000):
-        outcome = arrives(c, RST, offset)
-        assert outcome.reply is None
-        assert outcome.packed is not None
+    # Before the window or behind it: nothing, also when its text reaches into the window.
+    for offset in (-1, -1000, c.rcv_wnd, 100_000):
+        for payload in (b"", b"text"):
+            outcome = arrives(c, RST, offset, payload)
+            assert outcome.reply is None
+            assert outcome.packed is not None
+    assert is_ack(c, arrives(c, RST, c.rcv_wnd - 1))
+
+
+@pytest.mark.parametrize("flags", [FIN, SYN | FIN, SYN | FIN | ACK])
+def test_what_is_not_the_peers_fin_does_not_restart_2msl(flags: int) -> None:
+    # RFC 9293 §3.10.7.4: outside the window it is answered, without an ACK it would be dropped.
+    outcome = arrives(in_time_wait(), flags, -2 if flags & SYN else -1)
+    assert outcome.reply is not None
+    assert outcome.packed is not None
+    assert time_wait.expiry(outcome.packed) == 60 * SECOND
+
+
+def test_the_edges_of_the_window() -> None:
+    c = in_time_wait()
+    for offset, payload in ((c.rcv_wnd, b""), (c.rcv_wnd - 1, b"x"), (0, b"")):
+        assert arrives(c, ACK, offset, payload).reply is None
+    for offset, payload in ((c.rcv_wnd + 1, b""), (c.rcv_wnd, b"x"), (-1, b"x"), (-1, b"")):
+        assert is_ack(c, arrives(c, ACK, offset, payload))
 
 
 @pytest.mark.parametrize("flags", [RST | FIN, RST | FIN | ACK])

@@ -53,6 +53,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "nothing-for-listen": N_("no SYN: nothing that a listener could use"),
     "reassembly-full": N_("no room left for data out of order"),
     "data-after-close": N_("data after close: nobody is left to read it"),
+    "text-after-fin": N_("data after the peer's own FIN: ignored"),
     "nobody-home": N_("no connection and no listener for this segment"),
     "damaged": N_("damaged: the checksum is wrong"),
     # why a segment was sent

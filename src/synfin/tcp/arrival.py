@@ -107,7 +107,8 @@ def _remember_timestamp(tcb: Tcb, arrival: Arrival, now: int) -> None:
 def _acceptable(tcb: Tcb, arrival: Arrival) -> bool:
     """RFC 9293 §3.10.7.4, table 6. At a zero window what is at RCV.NXT passes, for its ACK, URG or RST."""
     seq = arrival.seq
-    length = arrival.segment.length
+    # RFC 5961 §3.2: a RST is judged by its number alone, whatever comes with it.
+    length = 0 if arrival.segment.flags & RST else arrival.segment.length
     if tcb.rcv_wnd == 0:
         return seq == tcb.rcv_nxt
     edge = tcb.rcv_adv

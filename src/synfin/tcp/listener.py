@@ -202,10 +202,10 @@ class Listener:
         options = segment.options
         # First, check sequence number (and RFC 7323 §5.3).
         old = request.ts_recent is not None and options.ts_val is not None and before(options.ts_val, request.ts_recent)
-        if seq == request.irs and flags & (SYN | ACK | RST) == SYN:
+        if seq == request.irs and flags & (SYN | ACK | RST) == SYN and not old:
             # The SYN again: our SYN,ACK was lost, or is still on its way.
             self.verdict = reasons.SYN_REPEATED
-            if request.ts_recent is not None and options.ts_val is not None and not old:
+            if request.ts_recent is not None and options.ts_val is not None:
                 request.ts_recent = options.ts_val
             if not request.may_answer(self.parameters, now):
                 return None, None
@@ -225,15 +225,15 @@ class Listener:
         if flags & RST:
             if seq != rcv_nxt:
                 self.verdict = reasons.RESET_NOT_EXACT
-                if not request.may_answer(self.parameters, now):
+                if seq < rcv_nxt or not request.may_answer(self.parameters, now):
                     return None, None
                 self.why = reasons.CHALLENGE_ACK
                 return request.acknowledgment(self.parameters, now), None
             self.verdict = reasons.RESET_RECEIVED
             self._forget(request, states.RCV_RST, reasons.RESET_RECEIVED, now)
             return None, None
-        # Fourth, check the SYN bit: back to LISTEN.
-        if flags & SYN:
+        # Fourth, check the SYN bit: back to LISTEN, unless it lies before the window and only its text is new.
+        if flags & SYN and seq >= rcv_nxt:
             self.verdict = reasons.SYN_IN_CONNECTION
             self._forget(request, states.RCV_RST, reasons.SYN_IN_CONNECTION, now)
             return None, None

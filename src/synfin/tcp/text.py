@@ -34,7 +34,9 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
     if length == 0:
         return
     if tcb.state not in states.MAY_RECEIVE:
-        # This should not occur, since a FIN has been received. Ignore the segment text.
+        # This should not occur, since a FIN has been received. Ignore the text.
+        if tcb.verdict is reasons.ACCEPTED:
+            tcb.verdict = reasons.TEXT_AFTER_FIN
         return
     start = arrival.start
     first = max(start, tcb.rcv_nxt)

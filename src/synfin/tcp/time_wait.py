@@ -129,15 +129,20 @@ def segment_arrives(
             outcome.iss = (tw.snd_nxt + REOPEN_GAP) & MASK
             return outcome
     # First, check sequence number.
-    length = segment.length
-    if flags & (FIN | RST) == FIN and seq + length == rcv_nxt and not old:
+    # RFC 5961 §3.2: a RST is judged by its number alone.
+    length = 0 if flags & RST else segment.length
+    if flags & (SYN | FIN | RST | ACK) == FIN | ACK and seq + length == rcv_nxt and not old:
         # The only thing that can arrive is the peer's FIN again: acknowledge it, and 2 MSL start anew.
         tw.expiry = now + parameters.tcp_timewait_len * SECOND
         return Outcome(
             tw.pack(), reasons.TIME_WAIT_RESTARTED, _acknowledgment(tw, segment, now), reasons.TIME_WAIT_RESTARTED
         )
     last = seq + max(length, 1) - 1
-    inside = rcv_nxt <= seq <= rcv_nxt + tw.rcv_wnd or rcv_nxt <= last <= rcv_nxt + tw.rcv_wnd
+    edge = rcv_nxt + tw.rcv_wnd
+    inside = seq == rcv_nxt or rcv_nxt <= seq < edge or rcv_nxt <= last < edge
+    if seq == edge and length == 0 and not flags & RST:
+        # Beyond the RFC's table, as in `arrival`.
+        inside = True
     if old or not inside:
         verdict = reasons.OLD_TIMESTAMP if old else reasons.OUTSIDE_WINDOW
         return _answered(tw, segment, parameters, now, verdict, reasons.ACK_OF_UNACCEPTABLE)
