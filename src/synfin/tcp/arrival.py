@@ -50,6 +50,10 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int, codepoint: int) -> Seg
 
 
 def _other_states(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    if not arrival.segment.flags & (ACK | RST | SYN):
+        # No TCP sends such a thing. As in Linux it is not answered either, wherever it lies.
+        tcb.verdict = reasons.NO_ACK
+        return
     if not _check_sequence_number(tcb, arrival, now):
         return
     if arrival.segment.flags & RST:

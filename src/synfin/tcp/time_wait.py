@@ -193,8 +193,11 @@ def segment_arrives(
     # Fourth, check the SYN bit (RFC 5961 §4.2).
     if flags & SYN:
         return _answered(tw, segment, parameters, now, reasons.SYN_IN_CONNECTION, reasons.CHALLENGE_ACK)
-    # Fifth, check the ACK field, and all else: nothing may follow a FIN.
-    if ts_val is not None and seq == rcv_nxt:
+    if length or seq != rcv_nxt:
+        # Nothing may follow a FIN. As Linux does, tell the peer where we are.
+        return _answered(tw, segment, parameters, now, reasons.NOTHING_FOR_TIME_WAIT, reasons.ACK_OF_UNACCEPTABLE)
+    # Fifth, check the ACK field.
+    if ts_val is not None:
         tw.ts_recent = ts_val
         tw.ts_recent_at = now
     return Outcome(tw.pack(), reasons.NOTHING_FOR_TIME_WAIT)
