@@ -87,6 +87,20 @@ def error(about: Packet, kind: int, code: int, source: bytes, ttl: int, paramete
     )
 
 
+class Problem:
+    """Something in a packet's IP header that cannot be worked with. `code`: that of the parameter problem to be sent;
+    `pointer`: where in the packet, in octets."""
+
+    __slots__ = ("code", "pointer")
+
+    def __init__(self, code: int, pointer: int) -> None:
+        self.code = code
+        self.pointer = pointer
+
+    def __repr__(self) -> str:
+        return f"Problem({self.code}, {self.pointer})"
+
+
 class RateLimit:
     """A bucket of tokens that bounds what a machine sends on its own account (RFC 1812 §4.3.2.8, RFC 4443 §2.4 (f)).
 
