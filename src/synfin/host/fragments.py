@@ -30,7 +30,7 @@ from synfin.wire.ip import (
 #: What a fragment costs beside its octets, about: an octet string, a tuple, two numbers, its place in a list.
 FRAGMENT_OVERHEAD: Final = 256
 #: What a datagram costs beside its fragments, about: the object, the header that is kept, its key and its place.
-DATAGRAM_OVERHEAD: Final = 1024
+DATAGRAM_OVERHEAD: Final = 640
 #: Where the Payload Length of an IPv6 header stands.
 _PAYLOAD_LENGTH_AT: Final = 4
 #: Octets of the upper layer's header that a first fragment must have; 1 of any other.

@@ -86,6 +86,7 @@ def select(
             own = scope(address)
             if interface is not outgoing and own <= LINK_LOCAL:
                 continue
+            last: tuple[int, ...]
             if version_4:
                 last = (int(Network(address, length).contains(neighbour)),)
             else:

@@ -79,10 +79,11 @@ class Connection(Tcb):
 
     `armed`, `changed`, `scheduled` and `via` are the driver's: the deadline for which it is in a queue of timers,
     whether it is in a list of changed connections and in one of those with something to send, and the index of
-    the interface through which its packets leave.
+    the interface through which its packets leave. So are `mtu_discover`, Linux's IP_MTU_DISCOVER, and whether its
+    packets say `dont_fragment`.
     """
 
-    __slots__ = ("armed", "changed", "scheduled", "via")
+    __slots__ = ("armed", "changed", "dont_fragment", "mtu_discover", "scheduled", "via")
 
     def __init__(
         self,
@@ -98,6 +99,8 @@ class Connection(Tcb):
         super().__init__(identity, parameters, iss, path_mss, congestion, recovery, ts_offset, tracer)
         self.armed = NEVER
         self.changed = False
+        self.dont_fragment = True
+        self.mtu_discover = 1
         self.scheduled = False
         self.via = 0
 

@@ -70,6 +70,18 @@ class Request:
             self.ts_recent = options.ts_val
 
     @property
+    def metrics(self) -> tuple[int, int]:
+        """What the route says of the most to tell as MSS, in octets, and of the initial window, in segments; 0 for
+        nothing."""
+        return 0, 0
+
+    @property
+    def advertised_mss(self) -> int:
+        """The MSS that our SYN,ACK tells."""
+        advmss = self.metrics[0]
+        return min(self.path_mss, advmss) if advmss else self.path_mss
+
+    @property
     def timestamps(self) -> bool:
         """Whether timestamps were agreed on (RFC 7323 §3.2)."""
         return self.ts_recent is not None
@@ -84,7 +96,7 @@ class Request:
 
     def rcv_wnd(self, parameters: TcpParameters) -> int:
         """The window that our SYN,ACK offers, never scaled (RFC 7323 §2.2): full segments, as many as fit."""
-        mss = self.path_mss
+        mss = self.advertised_mss
         space = min(parameters.tcp_rmem[1] // 2, 65535)
         return space - space % mss if space > mss else space
 
@@ -96,7 +108,7 @@ class Request:
         if ts_val < 0:
             ts_val = timestamp(now, self.ts_offset)
         options = Options(
-            mss=self.path_mss,
+            mss=self.advertised_mss,
             window_scale=self.rcv_wscale if self.peer_wscale >= 0 else None,
             sack_permitted=self.sack_permitted,
             ts_val=ts_val if self.ts_recent is not None else None,
@@ -130,6 +142,8 @@ class Request:
             tracer,
         )
         connection.passive = True
+        connection.advertised_mss = self.advertised_mss
+        connection.initcwnd = self.metrics[1]
         connection.state = states.SYN_RECEIVED
         connection.snd_nxt = self.iss + 1
         connection.sent.append(self.iss, self.iss + 1, 0, self.sent_at, 0)
@@ -156,3 +170,28 @@ class Request:
             connection.ts_recent_at = now
         connection.update_mss()
         return connection
+
+
+class RoutedRequest(Request):
+    """A request over a route that has a say; a class of its own, since requests are small and this is rare."""
+
+    __slots__ = ("_metrics",)
+
+    def __init__(
+        self, flow: bytes, irs: int, iss: int, path_mss: int, ts_offset: int, now: int, metrics: tuple[int, int]
+    ) -> None:
+        super().__init__(flow, irs, iss, path_mss, ts_offset, now)
+        self._metrics = metrics
+
+    @property
+    def metrics(self) -> tuple[int, int]:
+        return self._metrics
+
+
+def new_request(
+    flow: bytes, irs: int, iss: int, path_mss: int, ts_offset: int, now: int, metrics: tuple[int, int]
+) -> Request:
+    """A request for the SYN of `flow`; see `Request.metrics`."""
+    if metrics == (0, 0):
+        return Request(flow, irs, iss, path_mss, ts_offset, now)
+    return RoutedRequest(flow, irs, iss, path_mss, ts_offset, now, metrics)

@@ -93,6 +93,7 @@ class Tcb:
         "fin_sequence",
         "first_retransmission",
         "identity",
+        "initcwnd",
         "irs",
         "iss",
         "keep_retransmission_timer",
@@ -282,6 +283,8 @@ class Tcb:
         self.congestion = congestion
         self.recovery = recovery
         self.cwnd = 0
+        #: The route's initial window in segments (``ip route … initcwnd``); 0: the congestion control's own.
+        self.initcwnd = 0
         self.ssthresh = INFINITE_SSTHRESH
         self.cwnd_clamp = INFINITE_SSTHRESH
         self.cwnd_limited = False
