@@ -31,7 +31,7 @@ _SECOND: Final = 1_000_000_000
 def is_error(packet: Packet) -> bool:
     """Whether `packet` carries an ICMP error, or a redirect."""
     payload = packet.payload
-    if packet.protocol not in (PROTOCOL_ICMP, PROTOCOL_ICMPV6):
+    if packet.protocol != (PROTOCOL_ICMP if packet.version == 4 else PROTOCOL_ICMPV6):
         return False
     if isinstance(payload, IcmpMessage):
         kind = payload.type

@@ -9,7 +9,7 @@ from synfin.host.counters import Counters
 from synfin.host.icmp_errors import RateLimit
 from synfin.tcp.parameters import MILLISECOND
 
-#: Destinations of which it is remembered how much they were sent; the one asked about longest ago makes room.
+#: Destinations of which it is remembered how much they were sent; the one sent to longest ago makes room.
 CAPACITY: Final = 1024
 #: Errors to one destination that may follow each other at once, as Linux has it.
 BURST: Final = 6
@@ -73,8 +73,11 @@ class IcmpLimits:
         version_4 = len(destination) == 4
         prefix = "Icmp" if version_4 else "Icmp6"
         interval = (parameters.icmp_ratelimit if version_4 else parameters.ipv6_ratelimit) * MILLISECOND
-        # Its own share first: who has used that up takes nothing from the others'.
-        if interval and not self._destination_allows(destination, interval, now):
+        most = BURST * interval
+        saved, updated = self._sent.get(destination, (most, now))
+        saved = min(saved + now - updated, most)
+        # Its own share first: who has used that up takes nothing from the others.
+        if saved < interval:
             self._counters.add(prefix + "OutRateLimitHost")
             return False
         self._all.rate = parameters.icmp_msgs_per_sec
@@ -82,15 +85,9 @@ class IcmpLimits:
         if not self._all.allows(now):
             self._counters.add("IcmpOutRateLimitGlobal")
             return False
+        if interval:
+            self._sent[destination] = (saved - interval, now)
+            self._sent.move_to_end(destination)
+            if len(self._sent) > CAPACITY:
+                self._sent.popitem(last=False)
         return True
-
-    def _destination_allows(self, destination: bytes, interval: int, now: int) -> bool:
-        most = BURST * interval
-        saved, updated = self._sent.get(destination, (most, now))
-        saved = min(saved + now - updated, most)
-        allowed = saved >= interval
-        self._sent[destination] = (saved - interval if allowed else saved, now)
-        self._sent.move_to_end(destination)
-        if len(self._sent) > CAPACITY:
-            self._sent.popitem(last=False)
-        return allowed
