@@ -13,7 +13,7 @@ from synfin.host.icmp_limits import BURST, CAPACITY, IcmpLimits, IcmpParameters
 from synfin.tcp.parameters import MILLISECOND, SECOND
 from synfin.wire import icmp, ipv6
 from synfin.wire.ip import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_UDP, IcmpMessage, Packet, octets, parse_packet
-from tests.host.machine import OURS, OURS_6, THEIRS, THEIRS_6, Machine
+from tests.host.machine import OURS, OURS_6, THEIRS, THEIRS_6, Machine, Peer
 
 UNKNOWN = 200
 ROUTER_ALERT = bytes((5, 2, 0, 0))
@@ -78,9 +78,8 @@ def test_nobody_for_the_protocol(version: int, protocol: int, expected: tuple[in
 
 def test_the_pointer_behind_extension_headers() -> None:
     """RFC 4443 §3.4: to the field that named what is not known."""
-    extension = (
-        bytes((ipv6.HOP_BY_HOP, 0)) + ROUTER_ALERT + bytes(2) + bytes((ipv6.DESTINATION_OPTIONS, 0, 1, 4)) + bytes(4)
-    )
+    padding = bytes((1, 4)) + bytes(4)
+    extension = bytes((ipv6.HOP_BY_HOP, 0)) + ROUTER_ALERT + bytes(2) + bytes((ipv6.DESTINATION_OPTIONS, 0)) + padding
     (message,) = over_the_wire(Machine(), packet(6, extension=extension))
     assert message.pointer == 48
     assert octets(packet(6, extension=extension))[message.pointer] == UNKNOWN
@@ -188,8 +187,6 @@ def test_options_that_are_not_known(option: int, answered: bool, passes: bool, k
 def test_an_option_that_forbids_it_keeps_segments_from_connections() -> None:
     m = Machine()
     m.host.listen("::", 80, 5, m.now)
-    from tests.host.machine import Peer
-
     peer = Peer(m, address=THEIRS_6, to=OURS_6).opens()
     data = peer.packet(0x18, b"data")
     data.extension = bytes((ipv6.DESTINATION_OPTIONS, 0, 0x40, 4)) + bytes(4)

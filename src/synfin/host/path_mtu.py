@@ -19,6 +19,8 @@ LEAST_IPV6: Final = 1280
 #: RFC 1191 §7.1: where a router does not say how much it would take, the next of these below what was sent.
 PLATEAUS: Final = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
 
+_HEADER: Final = 20
+
 # Linux's values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.
 PMTUDISC_DONT: Final = 0
 PMTUDISC_WANT: Final = 1
@@ -98,10 +100,12 @@ class PathMtus:
         if self.parameters.ip_no_pmtu_disc == 1:
             reported = 1
         elif reported == 0:
-            # RFC 1191 §5: below the packet that was too big, which need not be the largest that we send now, so that
-            # several such reports of one flight count once. Some routers add the header's length to it.
-            sent = quoted if 0 < quoted <= current else quoted - 20
-            sent = sent if 0 < sent <= current else current
+            # RFC 1191 §5: below the packet that was too big, which need not be the largest that we send now. Some
+            # routers add the header's length to it; what was still larger was sent before an earlier report.
+            sent = quoted if quoted <= current else quoted - _HEADER
+            if sent > current:
+                return current
+            sent = sent or current
             reported = next(plateau for plateau in (*PLATEAUS, 1) if plateau < sent)
         believed = max(reported, min(least, current))
         locked = reported < least
