@@ -12,6 +12,7 @@ from synfin.host.path_mtu import CAPACITY, LEAST_IPV4, LEAST_IPV6, LIFE, PathMtu
 from synfin.sim import Network
 from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import SECOND
+from synfin.tcp.timers import NEVER
 from synfin.wire import icmp
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import wrap
@@ -163,7 +164,11 @@ def test_path_mtus_are_forgotten_after_ten_minutes() -> None:
     assert paths.get(THERE, 1500, LIFE - 1) == 1400
     assert paths.get(THERE, 1300, 0) == 1300
     assert paths.get(THERE, 1500, LIFE) == 1500
+    assert paths.next_deadline() == LIFE
+    assert paths.deadline_reached(LIFE - 1) == {}
+    assert paths.deadline_reached(LIFE) == {THERE: 1400}
     assert len(paths) == 0
+    assert paths.next_deadline() == NEVER
 
 
 def test_a_router_that_does_not_say_gets_the_next_plateau() -> None:

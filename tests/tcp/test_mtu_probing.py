@@ -9,6 +9,7 @@ from synfin.tcp import path, states, timers
 from synfin.tcp.connection import Connection
 from synfin.tcp.mtu_probing import MtuSearch
 from synfin.tcp.parameters import TcpParameters
+from synfin.tcp.settings import PMTUDISC_DONT
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, SYN, Options, Segment
 from tests.tcp.world import CLIENT, MS, SECOND, make_connection
@@ -253,6 +254,6 @@ def test_without_probing_time_outs_change_nothing() -> None:
 
 def test_a_user_who_lets_packets_be_fragmented_is_not_probed_for() -> None:
     sender = Sender()
-    sender.tcb.settings.dont_fragment = False
+    sender.tcb.settings.mtu_discover = PMTUDISC_DONT
     with pytest.raises(AssertionError, match="no probe"):
         sender.until_probe()

@@ -84,14 +84,15 @@ class Connection(Tcb):
     `armed`, `changed`, `charged`, `scheduled` and `via` are the driver's: the deadline for which it is in a queue of
     timers, whether it is in a list of changed connections and in one of those with something to send, how many octets
     the account of memory has for it, and the index of the interface through which its packets leave. So are
-    `flow_label`, the automatic one of IPv6 (-1: none yet), and `received_traffic_class` and `received_ttl`, of the
-    packet that arrived last (RFC 9293 §3.9.1.9, MAY-9; -1: none).
+    `flow_label`, the automatic one of IPv6 (-1: none yet), `received_traffic_class` and `received_ttl`, of the packet
+    that arrived last (RFC 9293 §3.9.1.9, MAY-9; -1: none), and whether its packets say `dont_fragment`.
     """
 
     __slots__ = (
         "armed",
         "changed",
         "charged",
+        "dont_fragment",
         "flow_label",
         "received_traffic_class",
         "received_ttl",
@@ -118,6 +119,7 @@ class Connection(Tcb):
         self.flow_label = -1
         self.received_traffic_class = -1
         self.received_ttl = -1
+        self.dont_fragment = True
         self.scheduled = False
         self.via = 0
 

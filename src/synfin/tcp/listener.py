@@ -13,7 +13,7 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.ecn import accepted
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.parameters import TcpParameters
-from synfin.tcp.request import Request
+from synfin.tcp.request import Request, new_request
 from synfin.tcp.settings import Settings
 from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, timestamp_with_options
 from synfin.tcp.tcb import Identity
@@ -141,25 +141,40 @@ class Listener:
     # --- the network's calls
 
     def segment_arrives(
-        self, flow: bytes, segment: Segment, path_mss: int, now: int, iss: int = -1, codepoint: int = 0
+        self,
+        flow: bytes,
+        segment: Segment,
+        path_mss: int,
+        now: int,
+        iss: int = -1,
+        codepoint: int = 0,
+        metrics: tuple[int, int] = (0, 0),
     ) -> tuple[Segment | None, Connection | None]:
         """Takes a segment for the listening port that belongs to no connection.
 
         Returns the reply that belongs to it, and the connection that it completed, which also waits in
         `accept_queue`. `path_mss` is what the route to the sender allows; `iss`, if not negative, the initial
-        number that a reopened TIME-WAIT prescribes (RFC 9293 §3.6.1); `codepoint` its packet's ECN codepoint.
+        number that a reopened TIME-WAIT prescribes (RFC 9293 §3.6.1); `codepoint` its packet's ECN codepoint;
+        `metrics`: see `Request.metrics`.
         """
         request = self.requests.get(flow)
         if request is not None:
             return self._request_segment(request, segment, now, codepoint)
         if segment.flags & (SYN | ACK | RST) == ACK:
-            request = self._remembered(flow, segment, path_mss, now)
+            request = self._remembered(flow, segment, path_mss, now, metrics)
             if request is not None:
                 return self._complete(request, segment, now, codepoint)
-        return self._listen_segment(flow, segment, path_mss, now, iss, codepoint), None
+        return self._listen_segment(flow, segment, path_mss, now, iss, codepoint, metrics), None
 
     def _listen_segment(
-        self, flow: bytes, segment: Segment, path_mss: int, now: int, iss: int, codepoint: int
+        self,
+        flow: bytes,
+        segment: Segment,
+        path_mss: int,
+        now: int,
+        iss: int,
+        codepoint: int,
+        metrics: tuple[int, int],
     ) -> Segment | None:
         # RFC 9293 §3.10.7.2
         flags = segment.flags
@@ -183,7 +198,7 @@ class Listener:
         wanted = self.parameters.tcp_syncookies
         if full or (wanted == 2 and iss < 0):
             if self.cookies is not None and wanted and iss < 0:
-                request = Request(flow, segment.seq, 0, path_mss, offset, now)
+                request = new_request(flow, segment.seq, 0, path_mss, offset, now, metrics)
                 request.ecn = accepted(flags, segment.reserved, codepoint, self.parameters)
                 return self._send_cookie(self.cookies, request, segment, now)
             self.overflows += 1
@@ -191,7 +206,7 @@ class Listener:
             return None
         if iss < 0:
             iss = self.numbers.iss(identity, now)
-        request = Request(flow, segment.seq, iss, path_mss, offset, now)
+        request = new_request(flow, segment.seq, iss, path_mss, offset, now, metrics)
         request.learn(segment.options, self.parameters)
         request.ecn = accepted(flags, segment.reserved, codepoint, self.parameters)
         self.requests[flow] = request
@@ -219,7 +234,9 @@ class Listener:
         _shorten(reply, segment.options.encoded_length + segment.payload_length)
         return reply
 
-    def _remembered(self, flow: bytes, segment: Segment, path_mss: int, now: int) -> Request | None:
+    def _remembered(
+        self, flow: bytes, segment: Segment, path_mss: int, now: int, metrics: tuple[int, int]
+    ) -> Request | None:
         """The request whose cookie the peer acknowledges, if it does."""
         if self.cookies is None or now >= self.cookies_until:
             return None
@@ -229,7 +246,9 @@ class Listener:
         if mss < 0:
             return None
         offset = self.numbers.timestamp_offset(Identity.from_flow(flow), self.parameters.tcp_timestamps)
-        return restored(flow, irs, iss, mss, segment.options, path_mss, offset, now, self.parameters, self.settings)
+        return restored(
+            flow, irs, iss, mss, segment.options, path_mss, offset, now, self.parameters, self.settings, metrics
+        )
 
     def _request_segment(
         self, request: Request, segment: Segment, now: int, codepoint: int
@@ -281,7 +300,7 @@ class Listener:
             self.verdict = reasons.NO_ACK
             return None, None
         if segment.ack != wrap(request.iss + 1):
-            remembered = self._remembered(request.flow, segment, request.path_mss, now)
+            remembered = self._remembered(request.flow, segment, request.path_mss, now, request.metrics)
             if remembered is not None:
                 # The SYN,ACK that it answers was a cookie, from before there was room for this request.
                 return self._complete(remembered, segment, now, codepoint)
@@ -331,6 +350,19 @@ class Listener:
             old = states.SYN_RECEIVED
             new = states.next_state(old, event)
             self.tracer.state_changed(now, request.flow, states.NAMES[old], states.NAMES[new], reason)
+
+    def unreachable(self, flow: bytes, seq: int, soft: bool, now: int) -> bool:
+        """An ICMP error quotes our SYN,ACK, with the 32 bits `seq`; False if that is not its number.
+
+        As Linux has it, one of the soft errors ends a request, for which there is nobody to tell; its peer's next
+        SYN makes it anew. With ``tcp_icmp_ends_connecting`` off it stays (RFC 9293 §3.9.2.2, MUST-56).
+        """
+        request = self.requests.get(flow)
+        if request is None or seq != wrap(request.iss):
+            return False
+        if soft and self.parameters.tcp_icmp_ends_connecting:
+            self._forget(request, states.GIVE_UP, reasons.UNREACHABLE, now)
+        return True
 
     # --- time's calls
 

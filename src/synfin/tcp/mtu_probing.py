@@ -12,6 +12,7 @@ from typing import Final
 from synfin import reasons
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.recovery import DUPLICATE_THRESHOLD
+from synfin.tcp.settings import PMTUDISC_DONT
 from synfin.tcp.tcb import TIMESTAMPS_LENGTH, Tcb
 
 #: Full segments that the congestion window must hold, so that a probe is a small part of it (Linux).
@@ -92,7 +93,7 @@ def next_probe(tcb: Tcb, now: int) -> int:
     # RFC 4821 §7.4
     if tcb.ecn is not None and tcb.snd_una <= tcb.ecn.reduced_until:
         return NO_PROBE
-    if tcb.cwnd < LEAST_WINDOW * mss or tcb.recovery.in_recovery() or not tcb.settings.dont_fragment:
+    if tcb.cwnd < LEAST_WINDOW * mss or tcb.recovery.in_recovery() or tcb.settings.mtu_discover == PMTUDISC_DONT:
         return NO_PROBE
     if search.high - search.low < max(tcb.parameters.tcp_probe_threshold, 1):
         _begin_anew(tcb, search, now)

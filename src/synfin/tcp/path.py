@@ -46,6 +46,13 @@ def unreachable(tcb: Tcb, seq: int, error: int, now: int) -> bool:
     return True
 
 
+def path_changed(tcb: Tcb, path_mss: int) -> None:
+    """The path takes segments of `path_mss` octets from now on, as a new route says, or since an old report of less is
+    no longer believed (RFC 1191 §6.3, RFC 8201 §5.3). What is in flight is let be."""
+    tcb.path_mss = path_mss
+    tcb.update_mss()
+
+
 def packet_too_big(tcb: Tcb, seq: int, path_mss: int, now: int) -> bool:
     """The path takes segments of `path_mss` octets without options; False if the report is none to believe.
 

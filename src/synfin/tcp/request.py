@@ -117,6 +117,12 @@ class Request:
         self.agreed = self.agreed | _ECN if on else self.agreed & ~_ECN
 
     @property
+    def metrics(self) -> tuple[int, int]:
+        """What the route says of the most to tell as MSS, in octets, and of the initial window, in segments; 0 for
+        nothing."""
+        return 0, 0
+
+    @property
     def timestamps(self) -> bool:
         """Whether timestamps were agreed on (RFC 7323 §3.2)."""
         return self.ts_recent is not None
@@ -135,7 +141,8 @@ class Request:
 
     def advertised_mss(self, settings: Settings) -> int:
         """The MSS that our SYN,ACK tells."""
-        return min(self.path_mss, settings.max_segment or self.path_mss)
+        advmss = self.metrics[0]
+        return min(self.path_mss, settings.max_segment or self.path_mss, advmss or self.path_mss)
 
     def rcv_wnd(self, parameters: TcpParameters, settings: Settings) -> int:
         """The window that our SYN,ACK offers, never scaled (RFC 7323 §2.2)."""
@@ -187,6 +194,8 @@ class Request:
             settings.copy(),
         )
         connection.passive = True
+        connection.advertised_mss = self.advertised_mss(settings)
+        connection.initcwnd = self.metrics[1]
         connection.state = states.SYN_RECEIVED
         connection.snd_nxt = self.iss + 1
         connection.sent.append(self.iss, self.iss + 1, 0, self.sent_at, 0)
@@ -216,3 +225,28 @@ class Request:
             connection.ecn = Ecn(self.iss)
         connection.update_mss()
         return connection
+
+
+class RoutedRequest(Request):
+    """A request over a route that has a say; a class of its own, since requests are small and this is rare."""
+
+    __slots__ = ("_metrics",)
+
+    def __init__(
+        self, flow: bytes, irs: int, iss: int, path_mss: int, ts_offset: int, now: int, metrics: tuple[int, int]
+    ) -> None:
+        super().__init__(flow, irs, iss, path_mss, ts_offset, now)
+        self._metrics = metrics
+
+    @property
+    def metrics(self) -> tuple[int, int]:
+        return self._metrics
+
+
+def new_request(
+    flow: bytes, irs: int, iss: int, path_mss: int, ts_offset: int, now: int, metrics: tuple[int, int]
+) -> Request:
+    """A request for the SYN of `flow`; see `Request.metrics`."""
+    if metrics == (0, 0):
+        return Request(flow, irs, iss, path_mss, ts_offset, now)
+    return RoutedRequest(flow, irs, iss, path_mss, ts_offset, now, metrics)

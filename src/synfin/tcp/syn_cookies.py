@@ -13,7 +13,7 @@ from typing import Final
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import SECOND, TcpParameters
 from synfin.tcp.receive_window import window_shift
-from synfin.tcp.request import Request
+from synfin.tcp.request import Request, new_request
 from synfin.tcp.settings import Settings
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp_options import Options
@@ -94,9 +94,10 @@ def restored(
     now: int,
     parameters: TcpParameters,
     settings: Settings,
+    metrics: tuple[int, int] = (0, 0),
 ) -> Request:
     """The request of which nothing was kept but the cookie `iss`, from the `options` of the ACK that brought it."""
-    request = Request(flow, irs, iss, path_mss, offset, now)
+    request = new_request(flow, irs, iss, path_mss, offset, now, metrics)
     request.peer_mss = mss
     request.sent_at = -1
     if options.ts_val is not None and options.ts_ecr is not None and parameters.tcp_timestamps:

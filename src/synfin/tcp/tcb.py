@@ -110,6 +110,7 @@ class Tcb:
         "first_retransmission",
         "happened",
         "identity",
+        "initcwnd",
         "irs",
         "iss",
         "keep_retransmission_timer",
@@ -335,6 +336,8 @@ class Tcb:
         self.congestion = congestion
         self.recovery = recovery
         self.cwnd = 0
+        #: The route's initial window in segments (``ip route … initcwnd``); 0: the congestion control's own.
+        self.initcwnd = 0
         self.ssthresh = INFINITE_SSTHRESH
         self.cwnd_clamp = INFINITE_SSTHRESH
         self.cwnd_limited = False
