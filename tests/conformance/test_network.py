@@ -8,6 +8,8 @@ import pytest
 
 from synfin.tcp.parameters import SECOND
 from synfin.wire import icmp
+from synfin.wire.tcp import ACK, RST, SYN
+from tests.host.machine import OURS, THEIRS, Machine, Peer
 from tests.host.test_paths import World
 
 #: Unreachable 0, 1 and 5, Time Exceeded 0 and 1, Parameter Problem: soft errors by RFC 9293 §3.9.2.2.
@@ -48,3 +50,16 @@ def test_a_soft_error_aborts_nothing(kind: int, code: int, connected: bool) -> N
         world.reports(kind, code, connection.snd_una)
     assert connection.status().state == ("ESTABLISHED" if connected else "SYN-SENT")
     assert connection.error == 0
+
+
+@pytest.mark.requirement("MUST-49")
+@pytest.mark.parametrize("ttl", [1, 33, 255])
+def test_the_time_to_live_is_a_parameter(ttl: int) -> None:
+    m = Machine()
+    m.host.parameters.set("net.ipv4.ip_default_ttl", str(ttl))
+    m.host.listen(OURS, 80, 5, m.now)
+    m.host.connect(THEIRS, 80, m.now)
+    peer = Peer(m)
+    packets = m.poll() + m.gets(peer.packet(SYN)) + m.gets(peer.packet(RST | ACK, seq=5))
+    assert [packet.ttl for packet in packets] == [ttl] * len(packets)
+    assert len(packets) >= 2

@@ -6,11 +6,8 @@ import pytest
 
 from synfin.host import profiles
 from synfin.host.profiles import PROFILES
-from synfin.tcp import states
-from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import SECOND, TcpParameters
 from synfin.tcp.round_trip import time_for_retransmissions
-from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK, before
 from synfin.wire.tcp import ACK, SYN, Options, Segment
 from tests.host.machine import THEIRS, Machine
@@ -88,7 +85,7 @@ def test_the_first_probe_after_the_rto_then_each_twice_as_late(profile: str) -> 
     assert c.poll_transmit(100 * MS, 1500) is None
     rto = c.round_trip.rto
     last = 100 * MS
-    gaps = []
+    gaps: list[int] = []
     while len(gaps) < 6:
         now = c.next_deadline()
         c.deadline_reached(now)

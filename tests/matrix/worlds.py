@@ -273,7 +273,9 @@ class World:
         state = self.state()
         delivered, heard = self._user()
         outcome = Outcome(None, state, frozenset(heard), delivered, restarted=restarted)
-        outcome = outcome._replace(acknowledged=self._acknowledged(), fin_taken=self._fin_taken(rcv_nxt, outcome, replies))
+        outcome = outcome._replace(
+            acknowledged=self._acknowledged(), fin_taken=self._fin_taken(rcv_nxt, outcome, replies)
+        )
         if replies:
             outcome = outcome._replace(reply=self._called(replies[0], cell, outcome, seq, ack, rcv_nxt, at_once == 0))
         held, fin_held = self._held(cell, state, seq, before)
@@ -307,7 +309,9 @@ class World:
             return False
         return any(reply.flags == ACK and reply.ack == after + 1 & MASK for reply in replies)
 
-    def _called(self, reply: Segment, cell: Cell, outcome: Outcome, seq: int, ack: int, rcv_nxt: int, waited: bool) -> Reply:
+    def _called(
+        self, reply: Segment, cell: Cell, outcome: Outcome, seq: int, ack: int, rcv_nxt: int, waited: bool
+    ) -> Reply:
         """The reply with its numbers in the RFC's words."""
         flags = _CALLED.get(reply.flags, hex(reply.flags))
         if reply.payload_length:

@@ -96,7 +96,7 @@ FREEBSD: Final = Profile(
         "synfin.tcp_round_window": 1,
         "synfin.tcp_drop_synfin": 0,
     },
-    _OF_LINUX,
+    _OF_LINUX[1:],
 )
 
 RFC: Final = Profile(
