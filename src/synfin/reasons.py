@@ -59,12 +59,14 @@ REFUSED: Final = Reason("refused", "RFC 9293 §3.10.7.3")
 OUTSIDE_WINDOW: Final = Reason("outside-window", "RFC 9293 §3.10.7.4")
 OLD_TIMESTAMP: Final = Reason("old-timestamp", "RFC 7323 §5.3")
 RESET_NOT_EXACT: Final = Reason("reset-not-exact", "RFC 5961 §3.2")
+NO_TIMESTAMPS: Final = Reason("no-timestamps", "RFC 7323 §3.2")
 SYN_IN_CONNECTION: Final = Reason("syn-in-connection", "RFC 5961 §4.2")
 ACK_NOT_ACCEPTABLE: Final = Reason("ack-not-acceptable", "RFC 5961 §5.2")
 NO_ACK: Final = Reason("no-ack", "RFC 9293 §3.10.7.4")
 NO_SYN: Final = Reason("no-syn", "RFC 9293 §3.10.7.3")
 NOTHING_FOR_LISTEN: Final = Reason("nothing-for-listen", "RFC 9293 §3.10.7.2")
 REASSEMBLY_FULL: Final = Reason("reassembly-full", "RFC 9293 §3.10.7.4")
+NO_MEMORY: Final = Reason("no-memory", "RFC 9293 §3.8.6")
 DATA_AFTER_CLOSE: Final = Reason("data-after-close", "RFC 9293 §3.6.1")
 TEXT_AFTER_FIN: Final = Reason("text-after-fin", "RFC 9293 §3.10.7.4")
 NOBODY_HOME: Final = Reason("nobody-home", "RFC 9293 §3.10.7.1")
@@ -109,6 +111,7 @@ TIME_WAIT_REOPENED: Final = Reason("time-wait-reopened", "RFC 9293 §3.6.1")
 FIN_WAIT_2_OVER: Final = Reason("fin-wait-2-over", "RFC 9293 §3.6.1")
 GAVE_UP: Final = Reason("gave-up", "RFC 9293 §3.8.3")
 UNREACHABLE: Final = Reason("unreachable", "RFC 9293 §3.9.2.2")
+TOO_MANY_ORPHANS: Final = Reason("too-many-orphans", "")
 KEEP_ALIVE_UNANSWERED: Final = Reason("keep-alive-unanswered", "RFC 9293 §3.8.4")
 
 # --- what a wire does --------------------------------------------------------------------------------------------
@@ -143,12 +146,14 @@ DROPS: Final = frozenset(
         OUTSIDE_WINDOW,
         OLD_TIMESTAMP,
         RESET_NOT_EXACT,
+        NO_TIMESTAMPS,
         SYN_IN_CONNECTION,
         ACK_NOT_ACCEPTABLE,
         NO_ACK,
         NO_SYN,
         NOTHING_FOR_LISTEN,
         REASSEMBLY_FULL,
+        NO_MEMORY,
         DATA_AFTER_CLOSE,
         TEXT_AFTER_FIN,
         NOBODY_HOME,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from synfin.events import Tracer
-from synfin.host import addresses, icmp, opening
+from synfin.host import addresses, icmp, moving, opening
 from synfin.host.addresses import Network
 from synfin.host.connections import ConnectionRow, rows
 from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, Counters
 from synfin.host.interface import OUTPUT_LIMIT, Interface, Routes
 from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
-from synfin.tcp import snapshot
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
 from synfin.tcp.reassembly import Piece
@@ -143,14 +142,12 @@ class Host:
 
         It leaves this host in silence, without a FIN or a RST. Raises OSError with ENOTCONN if it has ended.
         """
-        taken = snapshot.dump(connection, now)
-        opening.discard(self.transport, connection)
-        return taken
+        return moving.dump(self.transport, connection, now)
 
     def restore(self, value: Snapshot, now: int) -> Connection:
         """Goes on with a connection that was dumped. Raises OSError (EADDRNOTAVAIL, EADDRINUSE, ENETUNREACH), and
         ValueError for what is no snapshot."""
-        return opening.restore(self.transport, value, now)
+        return moving.restore(self.transport, value, now)
 
     def close_listener(self, listener: Listener, now: int) -> None:
         """Ends listening; connections that nobody accepted are reset."""

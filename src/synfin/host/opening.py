@@ -7,15 +7,13 @@ from errno import EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH
 from synfin import reasons
 from synfin.host import addresses
 from synfin.host.transport import Transport
-from synfin.tcp import snapshot as snapshots
-from synfin.tcp import states
+from synfin.tcp import states, time_wait
 from synfin.tcp.congestion import congestion_control
 from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
 from synfin.tcp.listener import Listener
 from synfin.tcp.recovery import NewReno
 from synfin.tcp.settings import Settings
-from synfin.tcp.snapshot import Snapshot
 from synfin.tcp.tcb import Identity
 
 
@@ -97,9 +95,11 @@ def connect(
             raise os_error(ENETUNREACH)
     elif not transport.is_own(local_address) or len(local_address) != len(address):
         raise os_error(EADDRNOTAVAIL)
-    identity = _local_end(transport, local_address, local_port, address, port)
+    identity = _local_end(transport, local_address, local_port, address, port, now)
     parameters = transport.parameters.tcp
-    iss = transport.numbers.iss(identity, now)
+    iss = _end_time_wait(transport, identity, now)
+    if iss < 0:
+        iss = transport.numbers.iss(identity, now)
     connection = Connection(
         identity,
         parameters,
@@ -107,7 +107,7 @@ def connect(
         transport.path_mss(interface, address, now),
         congestion_control((settings and settings.congestion_control) or parameters.tcp_congestion_control),
         NewReno(iss),
-        transport.numbers.timestamp_offset(identity),
+        transport.numbers.timestamp_offset(identity, parameters.tcp_timestamps),
         transport.tracer,
         settings,
     )
@@ -119,12 +119,14 @@ def connect(
     return connection
 
 
-def _local_end(transport: Transport, address: bytes, port: int, remote_address: bytes, remote_port: int) -> Identity:
+def _local_end(
+    transport: Transport, address: bytes, port: int, remote_address: bytes, remote_port: int, now: int
+) -> Identity:
     def free(candidate: int) -> bool:
         flow = Identity(address, candidate, remote_address, remote_port).flow
         return (
             flow not in transport.connections
-            and flow not in transport.time_waits
+            and (flow not in transport.time_waits or _reopening(transport, flow, now) >= 0)
             and not transport.listening(address, candidate)
         )
 
@@ -143,31 +145,23 @@ def _local_end(transport: Transport, address: bytes, port: int, remote_address: 
     return Identity(address, port, remote_address, remote_port)
 
 
-def discard(transport: Transport, connection: Connection) -> None:
-    """Takes a connection out of the host in silence: nobody is told, as when a TCP_REPAIR socket is closed."""
-    if transport.connections.get(connection.identity.flow) is connection:
-        del transport.connections[connection.identity.flow]
+def _reopening(transport: Transport, flow: bytes, now: int) -> int:
+    """The initial number with which `flow`, which is in TIME-WAIT, may be used again; -1 if it may not."""
+    packed = transport.time_waits.get(flow)
+    if packed is None:
+        return -1
+    half = (len(flow) - 4) // 2
+    loopback = addresses.is_loopback(flow[:half]) or addresses.is_loopback(flow[half : 2 * half])
+    return time_wait.reopened_by_us(packed, loopback, transport.parameters.tcp, now)
 
 
-def restore(transport: Transport, snapshot: Snapshot, now: int) -> Connection:
-    """The connection of a snapshot, on this host from now on.
-
-    Raises OSError: EADDRNOTAVAIL if its local address is not ours, EADDRINUSE if its four-tuple is taken, ENETUNREACH
-    without a route; ValueError for what is no snapshot.
-    """
-    connection = snapshots.restore(snapshot, transport.parameters.tcp, now, transport.tracer)
-    identity = connection.identity
-    if not transport.is_own(identity.local_address):
-        raise os_error(EADDRNOTAVAIL)
-    if identity.flow in transport.connections or identity.flow in transport.time_waits:
-        raise os_error(EADDRINUSE)
-    connection.via = transport.interface_towards(identity.remote_address)
-    if connection.via < 0:
-        raise os_error(ENETUNREACH)
-    transport.connections[identity.flow] = connection
-    transport.settle(connection, now)
-    transport.schedule(connection)
-    return connection
+def _end_time_wait(transport: Transport, identity: Identity, now: int) -> int:
+    """Ends the TIME-WAIT in whose place a connection comes, if there is one; see `_reopening`."""
+    iss = _reopening(transport, identity.flow, now)
+    if iss >= 0:
+        transport.end_time_wait(identity.flow, reasons.TIME_WAIT_REOPENED, now)
+        transport.counters.add("TcpExtTWRecycled")
+    return iss
 
 
 def close_listener(transport: Transport, listener: Listener, now: int) -> None:

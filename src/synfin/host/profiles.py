@@ -95,6 +95,7 @@ FREEBSD: Final = Profile(
         "synfin.tcp_freebsd_options": 1,
         "synfin.tcp_round_window": 1,
         "synfin.tcp_drop_synfin": 0,
+        "synfin.tcp_rst_exact": 1,
     },
     _OF_LINUX[1:],
 )
@@ -121,6 +122,11 @@ RFC: Final = Profile(
         "synfin.tcp_icmp_ends_connecting": 0,
         "synfin.tcp_icmp_hard_aborts": 1,
         "synfin.tcp_drop_synfin": 0,
+        # RFC 5961 §3.2, RFC 7323 §3.2, RFC 6191 §2, RFC 1337 §3 (F1)
+        "synfin.tcp_rst_exact": 1,
+        "synfin.tcp_timestamps_required": 1,
+        "synfin.tcp_reopen_by_timestamps": 1,
+        "net.ipv4.tcp_rfc1337": 1,
     },
     _SOURCE_ROUTES,
 )

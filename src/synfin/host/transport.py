@@ -80,8 +80,7 @@ class Transport(Tables):
         if outcome.packed is not None:
             self.time_waits.put(flow, outcome.packed, outcome.verdict is reasons.TIME_WAIT_RESTARTED)
         else:
-            self.time_waits.remove(flow)
-            self._trace_end_of_time_wait(flow, outcome.verdict, now)
+            self.end_time_wait(flow, outcome.verdict, now)
         if outcome.iss < 0:
             state = states.TIME_WAIT if outcome.packed is not None else states.CLOSED
             self._judge(flow, packet, state, outcome.verdict, now)
@@ -94,8 +93,11 @@ class Transport(Tables):
             return
         flow = packet.flow
         mss = self.path_mss(self.interfaces[via], packet.source, now)
+        known = flow in listener.requests
         reply, connection = listener.segment_arrives(flow, segment, mss, now, iss)
         if connection is not None:
+            if not known:
+                self.counters.add("TcpExtSyncookiesRecv")
             connection.via = via
             self.connections[flow] = connection
             self.counters.add("TcpPassiveOpens")
@@ -269,6 +271,11 @@ class Transport(Tables):
             if via >= 0:
                 self._output(flow, segment, via, states.SYN_RECEIVED, listener.why, now)
             due = listener.poll_transmit(now)
+
+    def end_time_wait(self, flow: bytes, reason: Reason, now: int) -> None:
+        """Ends a TIME-WAIT before its time."""
+        self.time_waits.remove(flow)
+        self._trace_end_of_time_wait(flow, reason, now)
 
     def _trace_end_of_time_wait(self, flow: bytes, reason: Reason, now: int) -> None:
         if self.tracer is not None:

@@ -21,6 +21,8 @@ from synfin.tcp.text import check_fin, check_urg, process_text
 from synfin.wire.sequence import before, unwrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
 
+_AFTER_PEERS_FIN = frozenset({states.CLOSE_WAIT, states.CLOSING, states.LAST_ACK})
+
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
     """Takes a segment of this connection. Returns the reply that belongs to it (RST, challenge or duplicate ACK).
@@ -69,16 +71,28 @@ def _other_states(tcb: Tcb, arrival: Arrival, now: int) -> None:
 
 def _check_sequence_number(tcb: Tcb, arrival: Arrival, now: int) -> bool:
     segment = arrival.segment
-    if tcb.timestamps and segment.options.ts_val is not None and not segment.flags & RST:
-        # RFC 7323 §5.3, R1
+    if tcb.timestamps and not segment.flags & RST:
         ts_val = segment.options.ts_val
-        if tcb.ts_recent_at >= 0 and before(ts_val, tcb.ts_recent) and now - tcb.ts_recent_at < TS_RECENT_LIFE:
+        if ts_val is None:
+            if tcb.parameters.tcp_timestamps_required:
+                # RFC 7323 §3.2: dropped in silence.
+                tcb.verdict = reasons.NO_TIMESTAMPS
+                return False
+        # RFC 7323 §5.3, R1
+        elif tcb.ts_recent_at >= 0 and before(ts_val, tcb.ts_recent) and now - tcb.ts_recent_at < TS_RECENT_LIFE:
             tcb.verdict = reasons.OLD_TIMESTAMP
             _answer_unacceptable(tcb, arrival, now)
             return False
     if _crossing_syn_ack(tcb, arrival):
         return True
     if not _acceptable(tcb, arrival):
+        if (
+            segment.flags & RST
+            and arrival.seq == tcb.rcv_nxt - 1
+            and tcb.state in _AFTER_PEERS_FIN
+            and not tcb.parameters.tcp_rst_exact
+        ):
+            return True
         tcb.verdict = reasons.OUTSIDE_WINDOW
         if segment.payload_length and arrival.end <= tcb.rcv_nxt:
             tcb.verdict = reasons.DUPLICATE_DATA
@@ -132,7 +146,10 @@ def _answer_unacceptable(tcb: Tcb, arrival: Arrival, now: int) -> None:
     segment = arrival.segment
     if segment.flags & RST:
         return
-    if (segment.length == 0 or segment.flags & SYN) and not _may_challenge(tcb, now):
+    # Data are answered each time, as the peer may need it to go on. But a peer that agreed on timestamps sends them
+    # (RFC 7323 §3.2): who leaves them out is somebody else, for whom our answer would be longer than his question.
+    needed = segment.length > 0 and (segment.options.ts_val is not None or not tcb.timestamps)
+    if (not needed or segment.flags & SYN) and not _may_challenge(tcb, now):
         return
     arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)
     tcb.why = reasons.ACK_OF_UNACCEPTABLE
@@ -157,7 +174,7 @@ def _challenge(tcb: Tcb, arrival: Arrival, now: int) -> None:
 
 
 def _check_rst(tcb: Tcb, arrival: Arrival, now: int) -> None:
-    if arrival.seq != tcb.rcv_nxt and not tcb.parameters.tcp_insecure_rst:
+    if arrival.seq != tcb.rcv_nxt and not _resets_all_the_same(tcb, arrival.seq):
         # RFC 5961 §3.2: in the window but not exact.
         tcb.verdict = reasons.RESET_NOT_EXACT
         _challenge(tcb, arrival, now)
@@ -171,6 +188,22 @@ def _check_rst(tcb: Tcb, arrival: Arrival, now: int) -> None:
     else:
         error = ECONNRESET
     end(tcb, states.RCV_RST, error, now, reasons.RESET_RECEIVED)
+
+
+def _resets_all_the_same(tcb: Tcb, seq: int) -> bool:
+    """Places but RCV.NXT at which a RST counts, by the host's nature.
+
+    Linux takes it at the right edge of the data that wait for a gap to be filled, since that is where a peer is who has
+    sent them; and, from a peer that sent its FIN, at the number of that FIN, where some stacks send it.
+    """
+    parameters = tcb.parameters
+    if parameters.tcp_insecure_rst:
+        return True
+    if parameters.tcp_rst_exact:
+        return False
+    if seq == tcb.rcv_nxt - 1:
+        return tcb.state in _AFTER_PEERS_FIN
+    return tcb.sack_permitted and len(tcb.reassembly) > 0 and seq == max(b.end for b in tcb.reassembly.recent)
 
 
 # Fourth, check the SYN bit.
@@ -213,8 +246,8 @@ def _check_ack(tcb: Tcb, arrival: Arrival, now: int) -> bool:
         tcb.verdict = reasons.ACK_NOT_ACCEPTABLE
         _challenge(tcb, arrival, now)
         return False
-    elif ack < tcb.snd_una - tcb.max_snd_wnd:
-        # RFC 5961 §5.2
+    elif ack < max(tcb.snd_una - tcb.max_snd_wnd, tcb.iss):
+        # RFC 5961 §5.2. As Linux adds: nor one of what was never sent at all.
         tcb.verdict = reasons.ACK_NOT_ACCEPTABLE
         _challenge(tcb, arrival, now)
         return False

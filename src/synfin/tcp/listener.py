@@ -11,15 +11,15 @@ from synfin.reasons import Reason
 from synfin.tcp import closed, readiness, states
 from synfin.tcp.connection import Connection
 from synfin.tcp.isn import InitialSequenceNumbers
-from synfin.tcp.parameters import MILLISECOND, TcpParameters
+from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.request import Request
-from synfin.tcp.round_trip import INITIAL_RTO
 from synfin.tcp.settings import Settings
 from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, timestamp_with_options
 from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK, before, unwrap, wrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
+from synfin.wire.tcp_options import NO_OPTIONS, Options
 
 #: A heap of fewer deadlines is not worth sweeping.
 SWEEP_ABOVE = 64
@@ -150,9 +150,11 @@ class Listener:
             self.verdict = reasons.ACCEPT_QUEUE_FULL
             return None
         identity = Identity.from_flow(flow)
-        offset = self.numbers.timestamp_offset(identity)
-        if len(self.requests) >= max(self.backlog, 1) or len(self.requests) >= self.parameters.tcp_max_syn_backlog:
-            if self.cookies is not None and self.parameters.tcp_syncookies and iss < 0:
+        offset = self.numbers.timestamp_offset(identity, self.parameters.tcp_timestamps)
+        full = len(self.requests) >= min(max(self.backlog, 1), self.parameters.tcp_max_syn_backlog)
+        wanted = self.parameters.tcp_syncookies
+        if full or (wanted == 2 and iss < 0):
+            if self.cookies is not None and wanted and iss < 0:
                 return self._send_cookie(
                     self.cookies, Request(flow, segment.seq, 0, path_mss, offset, now), segment, now
                 )
@@ -183,7 +185,9 @@ class Listener:
             # Nothing would bring them back.
             request.peer_wscale = -1
             request.sack_permitted = False
-        return request.syn_ack(self.parameters, self.settings, now, ts_val)
+        reply = request.syn_ack(self.parameters, self.settings, now, ts_val)
+        _shorten(reply, segment.options.encoded_length + segment.payload_length)
+        return reply
 
     def _remembered(self, flow: bytes, segment: Segment, path_mss: int, now: int) -> Request | None:
         """The request whose cookie the peer acknowledges, if it does."""
@@ -194,7 +198,7 @@ class Listener:
         mss = self.cookies.check(flow, irs, iss, now)
         if mss < 0:
             return None
-        offset = self.numbers.timestamp_offset(Identity.from_flow(flow))
+        offset = self.numbers.timestamp_offset(Identity.from_flow(flow), self.parameters.tcp_timestamps)
         return restored(flow, irs, iss, mss, segment.options, path_mss, offset, now, self.parameters, self.settings)
 
     def _request_segment(
@@ -309,14 +313,22 @@ class Listener:
         while self.next_deadline() <= now:
             _, flow = heappop(self._deadlines)
             request = self.requests[flow]
-            if request.retransmissions >= self.parameters.tcp_synack_retries:
+            if request.retransmissions >= self.parameters.tcp_synack_retries or self._flooded(request):
                 self._forget(request, states.GIVE_UP, reasons.GAVE_UP, now)
                 continue
             request.retransmissions += 1
-            rto = min(INITIAL_RTO << request.retransmissions, self.parameters.tcp_rto_max_ms * MILLISECOND)
-            request.deadline = now + rto
+            request.deadline = now + request.interval(self.parameters)
             self._arm(request)
             self._due.append(flow)
+
+    def _flooded(self, request: Request) -> bool:
+        """Whether cookies had to be sent since the last SYN,ACK of `request`.
+
+        Then it is not sent again: it makes room for others, and a flood of SYNs is not answered with more octets than
+        it brought. A client that is in earnest sends its SYN again.
+        """
+        last_cookie = self.cookies_until - LIFE * TICK
+        return self.cookies_until >= 0 and last_cookie >= request.deadline - request.interval(self.parameters)
 
     def _arm(self, request: Request) -> None:
         deadlines = self._deadlines
@@ -336,3 +348,22 @@ class Listener:
                 request.sent_at = -1
                 return flow, request.syn_ack(self.parameters, self.settings, now)
         return None
+
+
+def _shorten(reply: Segment, octets: int) -> None:
+    """Leaves out options of a cookie until they take no more than `octets`, what the SYN had beside its header.
+
+    The source of a SYN may be forged, and whoever it names must not get more from us than the forger sent: else we
+    multiply what he can do, and no state is kept by which to limit it. The first to go is the MSS: without it a peer
+    sends 536 octets at a time, and one that cares has told its own. Then what remains.
+    """
+    options = reply.options
+    if options.encoded_length <= octets:
+        return
+    without_mss = Options(
+        window_scale=options.window_scale,
+        sack_permitted=options.sack_permitted,
+        ts_val=options.ts_val,
+        ts_ecr=options.ts_ecr,
+    )
+    reply.options = without_mss if without_mss.encoded_length <= octets else NO_OPTIONS

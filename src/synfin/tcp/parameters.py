@@ -114,6 +114,9 @@ TCP_PARAMETERS: Final = (
     _own("tcp_icmp_hard_aborts", 0, "1: Unreachable codes 2 to 4 end a connection (RFC 9293 SHLD-26)", 0, 1),
     _own("tcp_drop_synfin", 1, "1: a listener drops a SYN with a FIN; 0: takes both", 0, 1),
     _own("tcp_blackhole", 0, "where no connection is: 1 no RST for a SYN, 2 no RST at all", 0, 2),
+    _own("tcp_rst_exact", 0, "1: only a RST at RCV.NXT resets (RFC 5961); 0: also at two other places (Linux)", 0, 1),
+    _own("tcp_timestamps_required", 0, "1: drop a segment without the agreed timestamps (RFC 7323 §3.2)", 0, 1),
+    _own("tcp_reopen_by_timestamps", 0, "1: a SYN with timestamps reopens a TIME-WAIT without (RFC 6191 §2)", 0, 1),
     _own("tcp_insecure_rst", 0, "1: any RST in the window ends a connection (before RFC 5961)", 0, 1),
     _own("tcp_insecure_syn", 0, "1: a SYN in the window resets a connection (before RFC 5961)", 0, 1),
 )
@@ -159,11 +162,13 @@ class TcpParameters:
     tcp_probe_interval: int
     tcp_probe_threshold: int
     tcp_quick_acks: int
+    tcp_reopen_by_timestamps: int
     tcp_retries1: int
     tcp_retries2: int
     tcp_rfc1337: int
     tcp_rmem: tuple[int, int, int]
     tcp_round_window: int
+    tcp_rst_exact: int
     tcp_rto_max_ms: int
     tcp_rto_min_of_sum: int
     tcp_rto_min_us: int
@@ -176,6 +181,7 @@ class TcpParameters:
     tcp_synack_retries: int
     tcp_syncookies: int
     tcp_timestamps: int
+    tcp_timestamps_required: int
     tcp_timewait_len: int
     tcp_tw_reuse: int
     tcp_tw_reuse_delay: int

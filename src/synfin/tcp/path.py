@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from errno import ECONNREFUSED, ENOPROTOOPT
+
 from synfin import reasons
 from synfin.tcp import states
 from synfin.tcp.ending import end
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import unwrap
+
+#: What protocol and port unreachable come to, which RFC 1122 §4.2.3.9 calls hard. (The third, fragmentation needed, is
+#: about the path's MTU.)
+_HARD = frozenset({ECONNREFUSED, ENOPROTOOPT})
 
 
 def in_flight(tcb: Tcb, seq: int) -> bool:
@@ -22,11 +28,14 @@ def unreachable(tcb: Tcb, seq: int, error: int, now: int) -> bool:
 
     While connecting it ends the attempt, as Linux has it (RFC 5461 §4.1 describes why). Afterwards it is a soft
     error: the network may mend, and if it does not, the user learns this error rather than a mere time-out
-    (RFC 9293 §3.9.2.2, MUST-56; RFC 5927 §5.2 for those that RFC 1122 called hard).
+    (RFC 9293 §3.9.2.2, MUST-56). So are, after RFC 5927 §5.2, those that RFC 1122 calls hard, unless
+    ``tcp_icmp_hard_aborts`` says otherwise (RFC 9293 §3.9.2.2, SHLD-26).
     """
     if tcb.state == states.CLOSED or not in_flight(tcb, seq):
         return False
-    if tcb.state in (states.SYN_SENT, states.SYN_RECEIVED) and tcb.parameters.tcp_icmp_ends_connecting:
+    parameters = tcb.parameters
+    connecting = tcb.state in (states.SYN_SENT, states.SYN_RECEIVED)
+    if (connecting and parameters.tcp_icmp_ends_connecting) or (error in _HARD and parameters.tcp_icmp_hard_aborts):
         end(tcb, states.GIVE_UP, error, now, reasons.UNREACHABLE)
     else:
         tcb.soft_error = error

@@ -77,6 +77,10 @@ class Request:
         """Whether timestamps were agreed on (RFC 7323 §3.2)."""
         return self.ts_recent is not None
 
+    def interval(self, parameters: TcpParameters) -> int:
+        """From the last SYN,ACK to the next, in nanoseconds."""
+        return min(INITIAL_RTO << self.retransmissions, parameters.tcp_rto_max_ms * MILLISECOND)
+
     def may_answer(self, parameters: TcpParameters, now: int) -> bool:
         """Whether a segment that is no use may be answered now (``tcp_invalid_ratelimit``)."""
         limit = parameters.tcp_invalid_ratelimit * MILLISECOND
