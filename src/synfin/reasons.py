@@ -42,6 +42,7 @@ SYN_REPEATED: Final = Reason("syn-repeated", "RFC 9293 §3.8.1")
 SYN_COOKIE: Final = Reason("syn-cookie", "RFC 4987 §3.6")
 SYN_QUEUE_FULL: Final = Reason("syn-queue-full", "RFC 4987 §1")
 ACCEPT_QUEUE_FULL: Final = Reason("accept-queue-full", "RFC 9293 §3.9.1.1")
+WAITS_FOR_DATA: Final = Reason("waits-for-data", "RFC 9293 §3.9.1.1")
 
 # --- what a segment was good for ---------------------------------------------------------------------------------
 ACCEPTED: Final = Reason("accepted", "RFC 9293 §3.10.7.4")
@@ -110,6 +111,7 @@ TIME_WAIT_OVERFLOW: Final = Reason("time-wait-overflow", "RFC 9293 §3.6.1")
 TIME_WAIT_REOPENED: Final = Reason("time-wait-reopened", "RFC 9293 §3.6.1")
 FIN_WAIT_2_OVER: Final = Reason("fin-wait-2-over", "RFC 9293 §3.6.1")
 GAVE_UP: Final = Reason("gave-up", "RFC 9293 §3.8.3")
+USER_TIMEOUT_OVER: Final = Reason("user-timeout-over", "RFC 5482 §1")
 UNREACHABLE: Final = Reason("unreachable", "RFC 9293 §3.9.2.2")
 TOO_MANY_ORPHANS: Final = Reason("too-many-orphans", "")
 KEEP_ALIVE_UNANSWERED: Final = Reason("keep-alive-unanswered", "RFC 9293 §3.8.4")
@@ -142,6 +144,7 @@ DROPS: Final = frozenset(
         WRONG_ACK_OF_SYN,
         SYN_QUEUE_FULL,
         ACCEPT_QUEUE_FULL,
+        WAITS_FOR_DATA,
         DUPLICATE_DATA,
         OUTSIDE_WINDOW,
         OLD_TIMESTAMP,

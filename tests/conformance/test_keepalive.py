@@ -32,9 +32,7 @@ def test_the_interval_is_a_parameter_and_a_setting_of_the_connection() -> None:
     world.switch(world.client, world.connection)
     world.network.run(250 * SECOND)
     assert world.probes() == [101, 201]
-    settings = world.connection.keepalive
-    assert settings is not None
-    settings.time = 600 * SECOND
+    world.connection.settings.keepalive_time = 600
     world.network.run(1000 * SECOND)
     assert world.probes() == [101, 201, 801]
 

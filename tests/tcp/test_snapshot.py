@@ -195,9 +195,7 @@ def test_keep_alive_and_settings_move_too() -> None:
     w.client.tcb.set_keepalive(True, w.now)
     move(w.client)
     assert w.client.tcb.settings.nodelay
-    keepalive = w.client.tcb.keepalive
-    assert keepalive is not None
-    assert keepalive.time == 7200 * SECOND
+    assert w.client.tcb.keepalive is not None
     w.lose(by_server(lambda message: True), 1, 100)
     w.run()
     assert w.now == pytest.approx((7200 + 9 * 75) * SECOND, abs=SECOND)

@@ -44,6 +44,7 @@ BY_VERDICT: Final[Mapping[Reason, str]] = MappingProxyType(
     {
         reasons.OLD_TIMESTAMP: "TcpExtPAWSEstab",
         reasons.OUT_OF_ORDER_DATA: "TcpExtTCPOFOQueue",
+        reasons.NO_MEMORY: "TcpExtTCPRcvQDrop",
         reasons.REASSEMBLY_FULL: "TcpExtTCPOFODrop",
         reasons.DATA_AFTER_CLOSE: "TcpExtTCPAbortOnData",
         reasons.SYN_IN_CONNECTION: "TcpExtTCPSYNChallenge",

@@ -12,6 +12,7 @@ from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
+from synfin.tcp.memory import PAGE
 from synfin.tcp.reassembly import Piece
 from synfin.tcp.snapshot import Snapshot
 from synfin.wire.errors import WireError
@@ -107,6 +108,8 @@ class Host:
     def send(self, connection: Connection, data: bytes | bytearray | memoryview, now: int) -> int:
         """SEND on a connection; see `Connection.send`."""
         taken = connection.send(data, now)
+        if len(connection.send_buffer) > connection.charged:
+            self.transport.account(connection)
         self.transport.schedule(connection)
         return taken
 
@@ -115,6 +118,8 @@ class Host:
         pieces = connection.receive(limit, now)
         if connection.ack_now:
             self.transport.settle(connection, now)
+        elif connection.charged > PAGE:
+            self.transport.account(connection)
         return pieces
 
     def close(self, connection: Connection, now: int) -> None:
@@ -126,6 +131,7 @@ class Host:
         """The user lets go of the connection; see `Connection.release`."""
         connection.release(now)
         self.transport.settle(connection, now)
+        self.transport.orphaned(connection, now)
 
     def abort(self, connection: Connection, now: int) -> None:
         """ABORT; see `Connection.abort`."""

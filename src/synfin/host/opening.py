@@ -112,6 +112,7 @@ def connect(
         settings,
     )
     connection.via = via
+    connection.memory = transport.memory
     transport.connections[identity.flow] = connection
     transport.counters.add("TcpActiveOpens")
     connection.open(now)

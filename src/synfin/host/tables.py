@@ -16,6 +16,7 @@ from synfin.host.timer_queue import TimerQueue
 from synfin.tcp.connection import Connection
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
+from synfin.tcp.memory import Memory
 from synfin.tcp.syn_cookies import SynCookies
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6
 
@@ -33,7 +34,9 @@ class Tables:
         "counters",
         "interfaces",
         "listeners",
+        "memory",
         "numbers",
+        "orphans",
         "parameters",
         "path_mtus",
         "ports",
@@ -60,6 +63,9 @@ class Tables:
         self.numbers = InitialSequenceNumbers(secret)
         self.cookies = SynCookies(secret)
         self.ports = EphemeralPorts(secret)
+        self.memory = Memory(parameters.tcp)
+        #: The connections that their users have let go (``tcp_max_orphans``).
+        self.orphans: set[bytes] = set()
         self.connections: dict[bytes, Connection] = {}
         self.listeners: dict[tuple[bytes, int], Listener] = {}
         self.time_waits = TimeWaits()

@@ -11,6 +11,8 @@ from synfin.reasons import Reason
 from synfin.tcp import closed, path, states, time_wait
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
+from synfin.tcp.memory import PAGE, SLACK, pages
+from synfin.tcp.receive_tuning import shrink_buffer
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.tcp import SYN, Segment
 
@@ -99,6 +101,7 @@ class Transport(Tables):
             if not known:
                 self.counters.add("TcpExtSyncookiesRecv")
             connection.via = via
+            connection.memory = self.memory
             self.connections[flow] = connection
             self.counters.add("TcpPassiveOpens")
             state = connection.state
@@ -156,6 +159,11 @@ class Transport(Tables):
 
     def settle(self, connection: Connection, now: int) -> None:
         """After any call to a connection: what follows from the state in which it is now."""
+        # As `account`, which would be one call more for each segment.
+        buffer = connection.send_buffer
+        held = connection.receive_queue.charge + connection.reassembly.charge + buffer.end - buffer.start
+        if not 0 <= connection.charged - held <= SLACK:
+            self._charge(connection, held)
         state = connection.state
         if state == states.CLOSED:
             self._forget(connection, now)
@@ -175,7 +183,16 @@ class Transport(Tables):
         flow = connection.identity.flow
         if self.connections.get(flow) is connection:
             self._drain(connection, now)
-            del self.connections[flow]
+            self._remove(connection)
+
+    def _remove(self, connection: Connection) -> None:
+        """Out of the table. What a user may still read of it is the user's from now on."""
+        flow = connection.identity.flow
+        del self.connections[flow]
+        self.orphans.discard(flow)
+        if connection.charged > 0:
+            self.memory.change(-connection.charged)
+        connection.charged = -1
 
     def _enter_time_wait(self, connection: Connection, now: int) -> None:
         """A small value takes the place of the connection, which its user may still read from."""
@@ -183,13 +200,69 @@ class Transport(Tables):
         if self.connections.get(flow) is not connection:
             return
         self._drain(connection, now)
-        del self.connections[flow]
+        self._remove(connection)
         if len(self.time_waits) >= self.parameters.tcp.tcp_max_tw_buckets:
             self.counters.add("TcpExtTCPTimeWaitOverflow")
             self._trace_end_of_time_wait(flow, reasons.TIME_WAIT_OVERFLOW, now)
             return
         self.time_waits.put(flow, time_wait.from_connection(connection, now), restarted=True)
         self.counters.add("TcpExtTW")
+
+    # --- memory
+
+    def account(self, connection: Connection) -> None:
+        """Charges the account with what the connection holds now. Most calls find nothing to do."""
+        buffer = connection.send_buffer
+        held = connection.receive_queue.charge + connection.reassembly.charge + buffer.end - buffer.start
+        if not 0 <= connection.charged - held <= SLACK:
+            self._charge(connection, held)
+
+    def _charge(self, connection: Connection, held: int) -> None:
+        charged = connection.charged
+        if charged < 0:
+            return
+        memory = self.memory
+        pressure, exhausted = memory.pressure, memory.exhausted
+        connection.charged = max(pages(held), PAGE)
+        memory.change(connection.charged - charged)
+        if not memory.pressure:
+            return
+        if not pressure:
+            self.counters.add("TcpExtTCPMemoryPressures")
+        if connection.charged > charged:
+            shrink_buffer(connection)
+        if memory.exhausted and not exhausted and not memory.pruned:
+            memory.pruned = True
+            self._prune()
+
+    def _prune(self) -> None:
+        """Gives up all that waits out of order, which a receiver may do (RFC 2018 §8): the peers have it still.
+
+        It looks at every connection, so it is done once, until there was memory again.
+        """
+        for connection in self.connections.values():
+            if len(connection.reassembly):
+                connection.reassembly.clear()
+                connection.fin_sequence = -1
+                self.counters.add("TcpExtOfoPruned")
+                self.account(connection)
+
+    def orphaned(self, connection: Connection, now: int) -> None:
+        """The user has let go of a connection that lives on: keeps it, unless there are too many or no memory."""
+        flow = connection.identity.flow
+        if self.connections.get(flow) is connection:
+            self.orphans.add(flow)
+            if len(self.orphans) > self.parameters.tcp.tcp_max_orphans or self._starves(connection):
+                self._discard_orphan(connection, now)
+
+    def _starves(self, connection: Connection) -> bool:
+        """Whether an orphan holds data for which there is no memory."""
+        return self.memory.exhausted and len(connection.send_buffer) > self.parameters.tcp.tcp_wmem[0]
+
+    def _discard_orphan(self, connection: Connection, now: int) -> None:
+        self.counters.add("TcpExtTCPAbortOnMemory")
+        connection.discard(now, reasons.TOO_MANY_ORPHANS)
+        self.settle(connection, now)
 
     def _drain(self, connection: Connection, now: int) -> None:
         interface = self.interfaces[connection.via]
@@ -253,6 +326,8 @@ class Transport(Tables):
         while connection is not None:
             connection.deadline_reached(now)
             self.settle(connection, now)
+            if connection.orphaned and connection.state != states.CLOSED and self._starves(connection):
+                self._discard_orphan(connection, now)
             connection = self.timers.pop_due(now)
         for listener in self.listeners.values():
             if listener.requests:

@@ -31,6 +31,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "syn-cookie": N_("the SYN queue is full: the number itself remembers the SYN"),
     "syn-queue-full": N_("the SYN queue is full"),
     "accept-queue-full": N_("the accept queue is full"),
+    "waits-for-data": N_("the listener waits for data before it accepts"),
     # what a segment was good for
     "accepted": N_("acceptable segment"),
     "acknowledges-new": N_("acknowledges new data"),
@@ -94,6 +95,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "time-wait-reopened": N_("a new SYN: TIME-WAIT makes way for it"),
     "fin-wait-2-over": N_("the peer's FIN did not come in time"),
     "gave-up": N_("sent again too often without an answer: given up"),
+    "user-timeout-over": N_("no ACK within the time the application set: given up"),
     "unreachable": N_("the network reports that the peer cannot be reached"),
     "too-many-orphans": N_("gave up: no room for more connections without a user"),
     "keep-alive-unanswered": N_("no keep-alive probe was answered"),

@@ -21,6 +21,7 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
     # The peer lives: what it does not take it will take later (RFC 9293 §3.8.6.1, MUST-37).
     tcb.probes = 0
     tcb.soft_error = 0
+    tcb.more_to_come = False
     if ack >= tcb.snd_una and not segment.flags & SYN:
         _update_window(tcb, segment, seq, ack, now)
     if ack > tcb.snd_una:

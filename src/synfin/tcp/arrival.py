@@ -264,6 +264,7 @@ def _check_ack_of_fin(tcb: Tcb, arrival: Arrival, now: int) -> bool:
             tcb.verdict = reasons.ACK_OF_FIN_RECEIVED
             tcb.change_state(states.RCV_ACK_OF_FIN, now, reasons.ACK_OF_FIN_RECEIVED)
             start_fin_wait_2_timer(tcb, now)
+            return tcb.state != states.CLOSED
     elif tcb.state == states.CLOSING:
         tcb.verdict = reasons.ACK_OF_FIN_RECEIVED
         tcb.change_state(states.RCV_ACK_OF_FIN, now, reasons.ACK_OF_FIN_RECEIVED)

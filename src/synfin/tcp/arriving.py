@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from synfin import reasons
 from synfin.tcp import keepalive, readiness, states, timers
+from synfin.tcp.ending import end
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.tcb import Tcb
 from synfin.wire.tcp import SYN, Segment
@@ -46,7 +47,7 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> Non
     tcb.acknowledging.established(tcb.advertised_mss, tcb.rcv_wnd)
     tcb.rcv_space_from = tcb.rcv_nxt
     tcb.last_received = now
-    keepalive.restart(tcb, now)
+    keepalive.established(tcb, now)
     tcb.wake |= readiness.POLLOUT
 
 
@@ -58,6 +59,13 @@ def note_duplicate(tcb: Tcb, start: int, end_of_it: int) -> None:
 
 
 def start_fin_wait_2_timer(tcb: Tcb, now: int) -> None:
-    """A connection that its user has closed does not stay in FIN-WAIT-2 for ever (``tcp_fin_timeout``)."""
-    if tcb.orphaned and tcb.state == states.FIN_WAIT_2:
-        tcb.start_timer(timers.FIN_WAIT_2, now + tcb.parameters.tcp_fin_timeout * SECOND, now)
+    """A connection that its user has closed does not stay in FIN-WAIT-2 for ever (``tcp_fin_timeout``, TCP_LINGER2)."""
+    if not tcb.orphaned or tcb.state != states.FIN_WAIT_2:
+        return
+    linger = tcb.settings.linger2
+    if linger < 0:
+        end(tcb, states.TIMEOUT_FIN_WAIT_2, 0, now, reasons.FIN_WAIT_2_OVER)
+        return
+    # As Linux does: no less than the peer's FIN may need if it is lost once or twice.
+    time = max((linger or tcb.parameters.tcp_fin_timeout) * SECOND, tcb.round_trip.rto * 7 // 2)
+    tcb.start_timer(timers.FIN_WAIT_2, now + time, now)

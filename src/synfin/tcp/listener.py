@@ -211,10 +211,10 @@ class Listener:
         options = segment.options
         # First, check sequence number (and RFC 7323 §5.3).
         old = request.ts_recent is not None and options.ts_val is not None and before(options.ts_val, request.ts_recent)
-        if seq == request.irs and flags & (SYN | ACK | RST) == SYN:
+        if seq == request.irs and flags & (SYN | ACK | RST) == SYN and not old:
             # The SYN again: our SYN,ACK was lost, or is still on its way.
             self.verdict = reasons.SYN_REPEATED
-            if request.ts_recent is not None and options.ts_val is not None and not old:
+            if request.ts_recent is not None and options.ts_val is not None:
                 request.ts_recent = options.ts_val
             if not request.may_answer(self.parameters, now):
                 return None, None

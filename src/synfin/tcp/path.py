@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED, ENOPROTOOPT
 
 from synfin import reasons
-from synfin.tcp import states
+from synfin.tcp import readiness, states
 from synfin.tcp.ending import end
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import unwrap
@@ -37,6 +37,10 @@ def unreachable(tcb: Tcb, seq: int, error: int, now: int) -> bool:
     connecting = tcb.state in (states.SYN_SENT, states.SYN_RECEIVED)
     if (connecting and parameters.tcp_icmp_ends_connecting) or (error in _HARD and parameters.tcp_icmp_hard_aborts):
         end(tcb, states.GIVE_UP, error, now, reasons.UNREACHABLE)
+    elif tcb.settings.report_errors:
+        # RFC 9293 §3.9.1.8 (MUST-47, SHLD-25): the user's next call tells it, and the connection goes on.
+        tcb.error = error
+        tcb.wake |= readiness.POLLERR
     else:
         tcb.soft_error = error
     return True

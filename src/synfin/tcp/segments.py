@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from synfin.tcp import states, timers
+from synfin.tcp import states, timers, urgent
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.receive_window import initial_window
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import wrap
-from synfin.wire.tcp import ACK, RST, SYN, Segment
+from synfin.wire.tcp import ACK, RST, SYN, URG, Segment
 from synfin.wire.tcp_options import (
     END_OF_LIST,
     MAXIMUM_SEGMENT_SIZE,
@@ -126,6 +126,11 @@ def make_segment(
     window = select_window(tcb)
     options = _options(tcb, payload_length, now)
     _acknowledgment_leaves(tcb, now)
+    up = 0
+    if tcb.snd_up > tcb.snd_una:
+        up = urgent.pointer(tcb, seq)
+        if up:
+            flags |= URG
     return Segment(
         identity.local_port,
         identity.remote_port,
@@ -136,7 +141,8 @@ def make_segment(
         options,
         payload,
         segment_size,
-        payload_length=payload_length,
+        up,
+        payload_length,
     )
 
 

@@ -29,7 +29,7 @@ from synfin.tcp.round_trip import RoundTrip
 from synfin.tcp.send_buffer import SendBuffer
 from synfin.tcp.sent import SentRecord
 from synfin.tcp.settings import Settings
-from synfin.tcp.tcb import Identity, Tcb
+from synfin.tcp.tcb import Identity, Tcb, Urgent
 from synfin.tcp.timers import NEVER, Timers
 
 Plain: TypeAlias = "int | str | bytes | list[Plain] | dict[str, Plain] | None"
@@ -39,7 +39,9 @@ Snapshot: TypeAlias = dict[str, Plain]
 VERSION: Final = 1
 
 #: Attributes that belong to the host or are given to the constructor.
-_OF_THE_HOST: Final = frozenset({"parameters", "tracer", "identity", "armed", "changed", "scheduled", "via", "wake"})
+_OF_THE_HOST: Final = frozenset(
+    {"parameters", "tracer", "identity", "armed", "changed", "charged", "memory", "scheduled", "via", "wake"}
+)
 #: Attributes that hold a moment in nanoseconds; a negative one means never, and is dumped as None.
 _MOMENTS: Final = frozenset(
     {
@@ -48,6 +50,7 @@ _MOMENTS: Final = frozenset(
         "heard",
         "last_received",
         "last_sent",
+        "probing_since",
         "rcv_space_since",
         "sent_at",
         "ts_recent_at",
@@ -140,7 +143,7 @@ def _dumped(name: str, value: object, now: int) -> Plain:
             return [[block.start, b"".join(block.pieces)] for block in blocks]
         case CongestionControl() | LossRecovery():
             return {"name": value.name, **_fields(value, now)}
-        case RoundTrip() | Acknowledging() | Settings() | KeepAlive():
+        case RoundTrip() | Acknowledging() | Settings() | KeepAlive() | Urgent():
             return _fields(value, now)
     raise TypeError(f"{name} is a {type(value).__name__}, which cannot be dumped")
 
@@ -212,9 +215,13 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
                 piece = _octets(octets)
                 connection.reassembly.insert(_number(start), (piece,), len(piece), 1 << 40)
         case "keepalive":
-            connection.keepalive = None if value is None else KeepAlive(0, 0, 0)
+            connection.keepalive = None if value is None else KeepAlive()
             if connection.keepalive is not None:
                 _set_fields(connection.keepalive, value, now)
+        case "urgent":
+            connection.urgent = None if value is None else Urgent(0)
+            if connection.urgent is not None:
+                _set_fields(connection.urgent, value, now)
         case "congestion" | "recovery" | "round_trip" | "acknowledging" | "settings":
             _set_fields(getattr(connection, name), value, now)
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from synfin import reasons
 from synfin.events import Tracer
@@ -10,6 +10,7 @@ from synfin.reasons import Reason
 from synfin.tcp import states
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import INFINITE_SSTHRESH, CongestionControl
+from synfin.tcp.memory import Memory
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.reassembly import Reassembly, ReceiveQueue
 from synfin.tcp.receive_window import window_shift, window_space
@@ -62,6 +63,22 @@ class Identity:
         )
 
 
+class Urgent:
+    """Urgent data that the peer announced and the user has not read: `mark` is the number of the last urgent octet,
+    which `octet` is once it has arrived."""
+
+    __slots__ = ("mark", "octet", "state")
+
+    AWAITED: Final = 0
+    ARRIVED: Final = 1
+    READ: Final = 2
+
+    def __init__(self, mark: int) -> None:
+        self.mark = mark
+        self.state = Urgent.AWAITED
+        self.octet = 0
+
+
 class Tcb:
     """The variables of a connection under the RFC's names, sequence numbers unwrapped (see `sequence`).
 
@@ -96,15 +113,21 @@ class Tcb:
         "last_received",
         "last_sent",
         "max_snd_wnd",
+        "memory",
+        "more_to_come",
         "mss",
         "orphaned",
         "parameters",
         "passive",
+        "path_in_doubt",
         "path_mss",
         "peer_mss",
         "probe_backoff",
         "probe_now",
+        "probe_urgent",
         "probes",
+        "probing_since",
+        "pushed_through",
         "rcv_adv",
         "rcv_buf",
         "rcv_buf_locked",
@@ -129,6 +152,7 @@ class Tcb:
         "snd_nxt",
         "snd_sml",
         "snd_una",
+        "snd_up",
         "snd_wl1",
         "snd_wl2",
         "snd_wnd",
@@ -144,6 +168,7 @@ class Tcb:
         "ts_offset",
         "ts_recent",
         "ts_recent_at",
+        "urgent",
         "verdict",
         "wake",
         "why",
@@ -168,6 +193,8 @@ class Tcb:
         self.tracer = tracer
         #: What the user set.
         self.settings = settings = settings if settings is not None else Settings()
+        #: The account of the host's memory, None where there is none to keep.
+        self.memory: Memory | None = None
         self.state = states.CLOSED
         #: This end came from LISTEN (RFC 9293 §3.5, MUST-11).
         self.passive = False
@@ -177,6 +204,8 @@ class Tcb:
         self.error = 0
         #: An errno that the network reported and that may pass (RFC 9293 §3.9.1.8), 0 if none.
         self.soft_error = 0
+        #: R1 was reached (RFC 9293 §3.8.3): advice for the network layer, which the host takes and clears.
+        self.path_in_doubt = False
         #: Bits of `readiness` on which something happened since the host looked.
         self.wake = 0
 
@@ -197,6 +226,12 @@ class Tcb:
         self.fin_acknowledged = False
         #: The end of the last segment sent that was smaller than full (Nagle's test, as Minshall has it).
         self.snd_sml = iss
+        #: SND.UP: the number after the last urgent octet, as far as there was any.
+        self.snd_up = iss
+        #: The last write said that more comes (MSG_MORE): what is partial waits.
+        self.more_to_come = False
+        #: Partial segments up to this number wait for nothing.
+        self.pushed_through = iss
         #: The send buffer's limit in octets; 0: it follows the congestion window.
         self.snd_buf = settings.snd_buf
         self.last_sent = 0
@@ -209,7 +244,10 @@ class Tcb:
         #: The same before a scaled window was rounded up for the wire, so that roundings do not add up.
         self.rcv_limit = 0
         self.rcv_wscale = 0
+        #: RCV.UP: the number after the last urgent octet, as far as there was any.
         self.rcv_up = 0
+        #: Urgent data that the user has not read, or None.
+        self.urgent: Urgent | None = None
         self.rcv_buf = settings.rcv_buf or parameters.tcp_rmem[1]
         self.rcv_buf_locked = settings.rcv_buf > 0
         self.receive_queue = ReceiveQueue()
@@ -263,6 +301,10 @@ class Tcb:
         #: Window probes sent since the window was last open: how often their interval has doubled.
         self.probe_backoff = 0
         self.probe_now = False
+        #: When the first of them was sent, or -1.
+        self.probing_since = -1
+        #: A segment without data that announces urgent data is to go before the probe.
+        self.probe_urgent = False
         #: Keep-alive's settings while it is switched on.
         self.keepalive: KeepAlive | None = None
 
@@ -300,6 +342,11 @@ class Tcb:
         return max(self.rcv_adv - self.rcv_nxt, 0)
 
     @property
+    def copied(self) -> int:
+        """The number of the next octet that the user will read."""
+        return self.rcv_nxt - self.fin_received - self.receive_queue.octets
+
+    @property
     def unsent(self) -> int:
         """Octets of data that were never sent."""
         return self.send_buffer.end - max(self.snd_nxt, self.iss + 1) if self.snd_nxt <= self.send_buffer.end else 0
@@ -314,10 +361,14 @@ class Tcb:
         return window_space(self.rcv_buf, self.parameters, self.settings)
 
     def send_limit(self) -> int:
-        """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem."""
+        """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem; the least
+        when memory is short."""
+        wmem = self.parameters.tcp_wmem
+        memory = self.memory
+        if memory is not None and memory.pressure and (memory.exhausted or not self.snd_buf):
+            return wmem[0]
         if self.snd_buf:
             return self.snd_buf
-        wmem = self.parameters.tcp_wmem
         return min(max(wmem[1], 2 * self.cwnd), wmem[2])
 
     def update_mss(self) -> None:

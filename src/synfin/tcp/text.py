@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNRESET
 
 from synfin import reasons
-from synfin.tcp import closed, readiness, states, timers
+from synfin.tcp import closed, readiness, states, timers, urgent
 from synfin.tcp.arriving import Arrival, note_duplicate
 from synfin.tcp.ending import end
 from synfin.tcp.reassembly import Piece, slice_pieces
@@ -17,12 +17,8 @@ from synfin.wire.tcp import FIN, URG
 
 
 def check_urg(tcb: Tcb, arrival: Arrival) -> None:
-    if arrival.segment.flags & URG and tcb.state in states.MAY_RECEIVE:
-        # RFC 9293 §3.8.5 (MUST-62): the pointer is that of the octet after the urgent data.
-        urgent = arrival.start + arrival.segment.up
-        if urgent > max(tcb.rcv_up, tcb.rcv_nxt - tcb.receive_queue.octets):
-            tcb.rcv_up = urgent
-            tcb.wake |= readiness.POLLPRI
+    if (arrival.segment.flags & URG or tcb.urgent is not None) and tcb.state in states.MAY_RECEIVE:
+        urgent.check(tcb, arrival)
 
 
 # Seventh, process the segment text.
@@ -55,6 +51,13 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
     if last <= first:
         # A zero window, or nothing new: say where we are.
         tcb.verdict = reasons.OUTSIDE_WINDOW
+        tcb.ack_now = True
+        tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
+        return
+    memory = tcb.memory
+    if memory is not None and memory.exhausted and (first > tcb.rcv_nxt or tcb.receive_queue.octets):
+        # The next octets for a reader who has none are taken all the same, or nothing would ever be freed.
+        tcb.verdict = reasons.NO_MEMORY
         tcb.ack_now = True
         tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
         return
