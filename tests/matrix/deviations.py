@@ -100,6 +100,18 @@ def _earlier_syn(cell: Cell, timestamp: str) -> bool:
     return cell.situation == cells.TIME_WAIT and timestamp == EARLIER and cell.flags & (SYN | RST | ACK) == SYN
 
 
+def _without_ack(cell: Cell, timestamp: str) -> bool:
+    elsewhere = cells.WITHOUT_WINDOW | {cells.SYN_RECEIVED, cells.TIME_WAIT}
+    if cell.flags & (SYN | RST | ACK) or cell.situation in elsewhere or _empty_at_right_edge(cell, timestamp):
+        return False
+    return expected(cell, timestamp)[0].reply == ACK_REPLY
+
+
+def _after_the_fin(cell: Cell, timestamp: str) -> bool:
+    applies = cell.situation == cells.TIME_WAIT and not cell.flags & (SYN | RST) and timestamp != EARLIER
+    return applies and _in_window(cell) and (cell.length > 0 or cell.place != cells.LEFT_EDGE)
+
+
 #: In the order in which they apply: a later one may change what an earlier one made.
 DEVIATIONS: Final = (
     Deviation(
@@ -189,6 +201,22 @@ DEVIATIONS: Final = (
         "dropped in silence: a peer in SYN-SENT resets what it learns of. Linux: tcp_timewait_state_process.",
         _earlier_syn,
         lambda outcome, cell, timestamp: Outcome(ACK_REPLY, cells.TIME_WAIT),
+    ),
+    Deviation(
+        "without-ack",
+        "RFC 9293 §3.10.7.4 first",
+        "What bears none of ACK, RST and SYN is dropped before its number is looked at, and not answered: no TCP sends "
+        'it, and an acknowledgment only "should" be sent. Linux: tcp_rcv_established, tcp_rcv_state_process.',
+        _without_ack,
+        lambda outcome, cell, timestamp: outcome._replace(reply=None),
+    ),
+    Deviation(
+        "after-the-fin-in-time-wait",
+        "RFC 9293 §3.10.7.4 seventh",
+        "TIME-WAIT answers whatever comes in the window behind the peer's FIN, where the text ignores it: a peer that "
+        "sends such a thing learns that all is over. Linux: tcp_timewait_state_process.",
+        _after_the_fin,
+        lambda outcome, cell, timestamp: outcome._replace(reply=ACK_REPLY),
     ),
 )
 

@@ -282,7 +282,9 @@ class World:
         return Seen(outcome._replace(held=held, fin_held=fin_held), replies, gained, events)
 
     def _waits(self, replies: list[Segment]) -> None:
-        """An ACK may be delayed."""
+        """An ACK may be delayed. In SYN-SENT there is none to wait for, and a SYN that goes out again is no answer."""
+        if self.state() == cells.SYN_SENT:
+            return
         until = self.now + PATIENCE
         while (deadline := self.host.next_deadline()) <= until:
             self.now = max(self.now, deadline)

@@ -143,8 +143,15 @@ def test_every_moment_is_known_to_be_one() -> None:
         w.run_for(SECOND)
         return w.client.tcb
 
+    def shut(start: int) -> Connection:
+        w = World(start=start)
+        w.connect()
+        w.client.write(bytes(200_000))
+        w.run_for(60 * SECOND)
+        return w.client.tcb
+
     shift = 777 * SECOND
-    found = moments(world(0), world(shift), shift)
+    found = moments(world(0), world(shift), shift) | moments(shut(0), shut(shift), shift)
     # `earliest` follows from the deadlines; the numbers of the stream are none.
     assert found - {"earliest"} <= _MOMENTS
     assert found >= _MOMENTS, "each of them is met here"

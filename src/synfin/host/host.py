@@ -6,7 +6,7 @@ from synfin.events import Tracer
 from synfin.host import addresses, icmp, moving, opening
 from synfin.host.addresses import Network
 from synfin.host.connections import ConnectionRow, rows
-from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, Counters
+from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, ECN_COUNTERS, Counters
 from synfin.host.interface import OUTPUT_LIMIT, Interface, Routes
 from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
@@ -17,7 +17,7 @@ from synfin.tcp.reassembly import Piece
 from synfin.tcp.snapshot import Snapshot
 from synfin.wire.errors import WireError
 from synfin.wire.icmp import IcmpMessage
-from synfin.wire.ip import Packet, parse_packet
+from synfin.wire.ip import CE, Packet, parse_packet
 from synfin.wire.tcp import Segment
 
 #: The MTU of loopback, as Linux has it, in octets.
@@ -105,9 +105,17 @@ class Host:
         """Takes a complete connection from the accept queue. Raises BlockingIOError if there is none."""
         return listener.accept()
 
-    def send(self, connection: Connection, data: bytes | bytearray | memoryview, now: int) -> int:
+    def send(self, connection: Connection, data: bytes | bytearray | memoryview, now: int, more: bool = False) -> int:
         """SEND on a connection; see `Connection.send`."""
-        taken = connection.send(data, now)
+        taken = connection.send(data, now, more)
+        if len(connection.send_buffer) > connection.charged:
+            self.transport.account(connection)
+        self.transport.schedule(connection)
+        return taken
+
+    def send_urgent(self, connection: Connection, data: bytes | bytearray | memoryview, now: int) -> int:
+        """SEND of urgent data; see `Connection.send_urgent`."""
+        taken = connection.send_urgent(data, now)
         if len(connection.send_buffer) > connection.charged:
             self.transport.account(connection)
         self.transport.schedule(connection)
@@ -190,6 +198,9 @@ class Host:
         counters = self.counters
         version = "Ip" if len(packet.source) == 4 else "Ip6"
         counters.add(version + "InReceives")
+        codepoint = packet.traffic_class & CE
+        if codepoint:
+            counters.add(ECN_COUNTERS[len(packet.source) == 16][codepoint])
         payload = packet.payload
         if isinstance(payload, Segment) and self.transport.segment_arrives(packet, payload, interface.index, now):
             return

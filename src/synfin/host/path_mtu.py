@@ -41,6 +41,10 @@ class PathMtus:
             return first_link
         return min(mtu, first_link)
 
+    def forget(self, destination: bytes) -> None:
+        """Believes nothing more of what was reported for `destination`."""
+        self._known.pop(destination, None)
+
     def report(self, destination: bytes, reported: int, first_link: int, now: int) -> int:
         """A router reported the MTU of its next hop; 0 if it did not say. Returns what is believed from now on.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from synfin import reasons
 from synfin.host import addresses
-from synfin.host.counters import BY_REASON, BY_VERDICT
+from synfin.host.counters import BY_EVENT, BY_REASON, BY_VERDICT
 from synfin.host.interface import OUTPUT_LIMIT, Interface
+from synfin.host.marking import mark
 from synfin.host.tables import Tables, headers
 from synfin.reasons import Reason
 from synfin.tcp import closed, path, states, time_wait
@@ -13,7 +14,7 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
 from synfin.tcp.memory import PAGE, SLACK, pages
 from synfin.tcp.receive_tuning import shrink_buffer
-from synfin.wire.ip import PROTOCOL_TCP, Packet
+from synfin.wire.ip import CE, NOT_ECT, PROTOCOL_TCP, Packet
 from synfin.wire.tcp import SYN, Segment
 
 #: Octets of an IP header without options.
@@ -66,7 +67,10 @@ class Transport(Tables):
 
     def _to_connection(self, connection: Connection, packet: Packet, segment: Segment, now: int) -> None:
         before = connection.state
-        reply = connection.segment_arrives(segment, now)
+        # RFC 9293 §3.9.1.9 (MAY-9)
+        connection.received_traffic_class = packet.traffic_class
+        connection.received_ttl = packet.ttl
+        reply = connection.segment_arrives(segment, now, packet.traffic_class & CE)
         self._judge(connection.identity.flow, packet, connection.state, connection.verdict, now)
         if connection.state == states.CLOSED and connection.verdict is reasons.RESET_RECEIVED:
             failed = before in (states.SYN_SENT, states.SYN_RECEIVED)
@@ -96,12 +100,14 @@ class Transport(Tables):
         flow = packet.flow
         mss = self.path_mss(self.interfaces[via], packet.source, now)
         known = flow in listener.requests
-        reply, connection = listener.segment_arrives(flow, segment, mss, now, iss)
+        reply, connection = listener.segment_arrives(flow, segment, mss, now, iss, packet.traffic_class & CE)
         if connection is not None:
             if not known:
                 self.counters.add("TcpExtSyncookiesRecv")
             connection.via = via
             connection.memory = self.memory
+            connection.received_traffic_class = packet.traffic_class
+            connection.received_ttl = packet.ttl
             self.connections[flow] = connection
             self.counters.add("TcpPassiveOpens")
             state = connection.state
@@ -165,6 +171,8 @@ class Transport(Tables):
         if not 0 <= connection.charged - held <= SLACK:
             self._charge(connection, held)
         state = connection.state
+        if connection.happened:
+            self._count(connection)
         if state == states.CLOSED:
             self._forget(connection, now)
         elif state == states.TIME_WAIT:
@@ -178,11 +186,21 @@ class Transport(Tables):
             connection.changed = True
             self.changed.append(connection)
 
+    def _count(self, connection: Connection) -> None:
+        for reason in connection.happened:
+            self.counters.add(BY_EVENT[reason])
+        connection.happened = ()
+
     def _forget(self, connection: Connection, now: int) -> None:
         """A connection in CLOSED leaves the table, after its RST, if it owes one."""
         flow = connection.identity.flow
         if self.connections.get(flow) is connection:
             self._drain(connection, now)
+            self._remove(connection)
+
+    def discharge(self, connection: Connection) -> None:
+        """Takes a connection out of the host in silence."""
+        if self.connections.get(connection.identity.flow) is connection:
             self._remove(connection)
 
     def _remove(self, connection: Connection) -> None:
@@ -280,9 +298,13 @@ class Transport(Tables):
             return
         interface.output.append(self._packet(flow, segment, state, why, now))
 
-    def _packet(self, flow: bytes, segment: Segment, state: int, why: Reason, now: int) -> Packet:
+    def _packet(
+        self, flow: bytes, segment: Segment, state: int, why: Reason, now: int, codepoint: int = NOT_ECT
+    ) -> Packet:
         half = (len(flow) - 4) // 2
-        packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl=self.parameters.ip_default_ttl)
+        ttl = self.parameters.ip_default_ttl
+        packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl, codepoint)
+        mark(self, packet, flow, state)
         self.counters.add("TcpOutSegs")
         names = BY_REASON.get(why)
         if names is not None:
@@ -304,7 +326,8 @@ class Transport(Tables):
             segment = connection.poll_transmit(now, _segment_room(interface, identity.remote_address))
             if segment is not None:
                 sending.append(connection)
-                return self._packet(identity.flow, segment, connection.state, connection.why, now)
+                codepoint = connection.ecn.codepoint if connection.ecn is not None else NOT_ECT
+                return self._packet(identity.flow, segment, connection.state, connection.why, now, codepoint)
             connection.scheduled = False
             if self.connections.get(identity.flow) is connection:
                 self.timers.arm(connection)
@@ -325,6 +348,8 @@ class Transport(Tables):
         connection = self.timers.pop_due(now)
         while connection is not None:
             connection.deadline_reached(now)
+            if connection.path_in_doubt:
+                self._doubt_path(connection)
             self.settle(connection, now)
             if connection.orphaned and connection.state != states.CLOSED and self._starves(connection):
                 self._discard_orphan(connection, now)
@@ -337,6 +362,12 @@ class Transport(Tables):
         while flow is not None:
             self._trace_end_of_time_wait(flow, reasons.TWO_MSL_OVER, now)
             flow = self.time_waits.pop_expired(now)
+
+    def _doubt_path(self, connection: Connection) -> None:
+        """R1 was reached (RFC 9293 §3.8.3, MUST-20): what is known of the path is forgotten."""
+        connection.path_in_doubt = False
+        self.path_mtus.forget(connection.identity.remote_address)
+        self.counters.add("SynfinNegativeAdvice")
 
     def _repeat_syn_acks(self, listener: Listener, now: int) -> None:
         due = listener.poll_transmit(now)

@@ -36,6 +36,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "accepted": N_("acceptable segment"),
     "acknowledges-new": N_("acknowledges new data"),
     "duplicate-acknowledgment": N_("duplicate ACK: acknowledges nothing new"),
+    "mtu-probe-arrived": N_("the probe arrived: the path takes larger segments"),
     "in-order-data": N_("data in order: exactly what was expected next"),
     "out-of-order-data": N_("data out of order: kept until the gap is filled"),
     "duplicate-data": N_("duplicate: this data was already received"),
@@ -66,6 +67,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "ack-every-second": N_("ACK of every second full-sized segment"),
     "ack-delayed": N_("delayed ACK: its timer expired"),
     "ack-of-fin": N_("acknowledges the peer's FIN"),
+    "ack-of-ce": N_("a router marked congestion (CE): ACK with ECE at once"),
     "ack-out-of-order": N_("duplicate ACK: a segment before it is missing"),
     "ack-fills-gap": N_("ACK sent at once: a gap is being filled"),
     "ack-of-unacceptable": N_("unacceptable segment: ACK says what is expected"),
@@ -78,6 +80,9 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "partial-acknowledgment": N_("partial ACK: the next missing segment again"),
     "keep-alive-probe": N_("long silence: are you still there?"),
     "path-mtu-reduced": N_("too big for the path: sent again in smaller segments"),
+    "mtu-probe": N_("a probe: does the path take a segment of this size?"),
+    "mtu-probe-lost": N_("the probe was too big: sent again in smaller segments"),
+    "black-hole": N_("a black hole? Sent again in smaller segments"),
     "reset-no-connection": N_("RST: there is no such connection"),
     "reset-abort": N_("RST: the application aborted"),
     # congestion control
@@ -85,6 +90,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "idle-restart": N_("idle for an RTO: cwnd begins anew"),
     "slow-start": N_("slow start: cwnd grows with every ACK"),
     "congestion-avoidance": N_("congestion avoidance: one MSS per round trip"),
+    "ecn-echo": N_("ECE: congestion on the way, cwnd is reduced"),
     "fast-recovery": N_("fast recovery: repairs a loss without slow start"),
     "full-acknowledgment": N_("full ACK: the loss is repaired, recovery ends"),
     # time

@@ -83,10 +83,21 @@ class Connection(Tcb):
 
     `armed`, `changed`, `charged`, `scheduled` and `via` are the driver's: the deadline for which it is in a queue of
     timers, whether it is in a list of changed connections and in one of those with something to send, how many octets
-    the account of memory has for it, and the index of the interface through which its packets leave.
+    the account of memory has for it, and the index of the interface through which its packets leave. So are
+    `flow_label`, the automatic one of IPv6 (-1: none yet), and `received_traffic_class` and `received_ttl`, of the
+    packet that arrived last (RFC 9293 §3.9.1.9, MAY-9; -1: none).
     """
 
-    __slots__ = ("armed", "changed", "charged", "scheduled", "via")
+    __slots__ = (
+        "armed",
+        "changed",
+        "charged",
+        "flow_label",
+        "received_traffic_class",
+        "received_ttl",
+        "scheduled",
+        "via",
+    )
 
     def __init__(
         self,
@@ -104,6 +115,9 @@ class Connection(Tcb):
         self.armed = NEVER
         self.changed = False
         self.charged = 0
+        self.flow_label = -1
+        self.received_traffic_class = -1
+        self.received_ttl = -1
         self.scheduled = False
         self.via = 0
 
@@ -319,9 +333,10 @@ class Connection(Tcb):
 
     # --- the network's calls
 
-    def segment_arrives(self, segment: Segment, now: int) -> Segment | None:
-        """SEGMENT ARRIVES (RFC 9293 §3.10.7). Returns the reply that belongs to this segment, if there is one."""
-        return arrival.segment_arrives(self, segment, now)
+    def segment_arrives(self, segment: Segment, now: int, codepoint: int = 0) -> Segment | None:
+        """SEGMENT ARRIVES (RFC 9293 §3.10.7), in a packet with the ECN `codepoint`. Returns the reply that belongs to
+        this segment, if there is one."""
+        return arrival.segment_arrives(self, segment, now, codepoint)
 
     def poll_transmit(self, now: int, room: int) -> Segment | None:
         """The next segment to send, or None; `room` is the largest, in octets, that the link takes."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, states, timers
+from synfin.tcp import keepalive, mtu_probing, states, timers
 from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.segments import make_reset, make_segment, make_syn
 from synfin.tcp.sent import SentRange
 from synfin.tcp.tcb import Tcb
+from synfin.wire.ip import NOT_ECT
 from synfin.wire.tcp import FIN, PSH, Segment
 
 #: Octets of a TCP header without options.
@@ -22,6 +23,8 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
     `room` is the largest segment, in octets with its header, that the link takes; one above the MSS lets a run of
     full segments leave as one superpacket.
     """
+    if tcb.ecn is not None:
+        tcb.ecn.codepoint = NOT_ECT
     if tcb.reset_pending:
         return _reset(tcb, now)
     state = tcb.state
@@ -107,6 +110,8 @@ def _send_again(tcb: Tcb, entry: SentRange, limit: int, now: int) -> Segment:
     octets = stop - entry.start
     if octets > limit:
         octets = limit - limit % tcb.mss if limit > tcb.mss else limit
+    if tcb.mtu_search is not None and tcb.mtu_search.saved_cwnd < 0:
+        mtu_probing.inconclusive(tcb.mtu_search)
     flags = 0
     fin = entry.start + octets == data_end and entry.end > data_end
     if fin:
@@ -130,6 +135,13 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
         return None
     if tcb.sent.in_flight == 0:
         _restart_after_idle(tcb, now)
+    if tcb.mtu_search is not None:
+        size = mtu_probing.next_probe(tcb, now)
+        if size > 0:
+            return _mtu_probe(tcb, size, now)
+        if size == mtu_probing.WAIT:
+            tcb.cwnd_limited_until = start
+            return None
     usable = tcb.snd_una + tcb.snd_wnd - start
     octets = 0
     if unsent > 0:
@@ -156,7 +168,25 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
         tcb.probe_now = False
     else:
         tcb.why = reasons.NEW_DATA if octets else reasons.FIN_SENT
-    return _data_segment(tcb, start, octets, FIN if fin else 0, now)
+    flags = FIN if fin else 0
+    if tcb.ecn is not None and octets:
+        flags |= tcb.ecn.new_data_leaves()
+    return _data_segment(tcb, start, octets, flags, now)
+
+
+def _mtu_probe(tcb: Tcb, octets: int, now: int) -> Segment:
+    """One segment larger than all before it, made of the data that is due anyway (RFC 4821 §7.5)."""
+    start = tcb.snd_nxt
+    tcb.sent.append(start, start + octets, octets, now, tcb.delivered)
+    tcb.snd_nxt = start + octets
+    mtu_probing.probe_sent(tcb, start, octets)
+    tcb.acknowledging.data_sent(now)
+    tcb.last_sent = now
+    if not tcb.timers.running(timers.RETRANSMISSION):
+        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+    tcb.why = reasons.MTU_PROBE
+    flags = tcb.ecn.new_data_leaves() if tcb.ecn is not None else 0
+    return make_segment(tcb, start, flags, now, tcb.send_buffer.pieces(start, start + octets), octets)
 
 
 def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:

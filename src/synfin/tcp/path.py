@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED, ENOPROTOOPT
 
 from synfin import reasons
-from synfin.tcp import readiness, states
+from synfin.tcp import mtu_probing, readiness, states
 from synfin.tcp.ending import end
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import unwrap
@@ -55,6 +55,7 @@ def packet_too_big(tcb: Tcb, seq: int, path_mss: int, now: int) -> bool:
     if tcb.state == states.CLOSED or not in_flight(tcb, seq) or path_mss >= tcb.path_mss:
         return False
     tcb.path_mss = path_mss
+    mtu_probing.path_changed(tcb)
     tcb.update_mss()
     for entry in tcb.sent.entries():
         if entry.segment_size > tcb.mss:

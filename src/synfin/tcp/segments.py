@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from synfin.tcp import states, timers, urgent
+from synfin.tcp import ecn, states, timers, urgent
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.receive_window import initial_window
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import wrap
-from synfin.wire.tcp import ACK, RST, SYN, URG, Segment
+from synfin.wire.tcp import ACK, ECE, RST, SYN, URG, Segment
 from synfin.wire.tcp_options import (
     END_OF_LIST,
     MAXIMUM_SEGMENT_SIZE,
@@ -63,7 +63,7 @@ def make_syn(tcb: Tcb, now: int) -> Segment:
         identity.remote_port,
         wrap(tcb.iss),
         wrap(tcb.rcv_nxt) if answer else 0,
-        SYN | ACK if answer else SYN,
+        (SYN | ACK if answer else SYN) | ecn.flags_of_syn(tcb, answer),
         window,
         options,
     )
@@ -131,6 +131,9 @@ def make_segment(
         up = urgent.pointer(tcb, seq)
         if up:
             flags |= URG
+    if tcb.ecn is not None and tcb.ecn.echo:
+        # RFC 3168 §6.1.3
+        flags |= ECE
     return Segment(
         identity.local_port,
         identity.remote_port,

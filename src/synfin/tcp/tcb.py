@@ -24,7 +24,9 @@ from synfin.tcp.timers import Timers
 from synfin.wire.sequence import wrap
 
 if TYPE_CHECKING:
+    from synfin.tcp.ecn import Ecn
     from synfin.tcp.keepalive import KeepAlive
+    from synfin.tcp.mtu_probing import MtuSearch
 
 #: RFC 9293 §3.7.1 (MUST-15): assumed of a peer that sends no MSS option.
 DEFAULT_MSS_IPV4 = 536
@@ -98,12 +100,15 @@ class Tcb:
         "cwnd_limited_until",
         "delivered",
         "dsack",
+        "ecn",
+        "ecn_asked",
         "error",
         "fin_acknowledged",
         "fin_queued",
         "fin_received",
         "fin_sequence",
         "first_retransmission",
+        "happened",
         "identity",
         "irs",
         "iss",
@@ -116,6 +121,7 @@ class Tcb:
         "memory",
         "more_to_come",
         "mss",
+        "mtu_search",
         "orphaned",
         "parameters",
         "passive",
@@ -208,6 +214,8 @@ class Tcb:
         self.path_in_doubt = False
         #: Bits of `readiness` on which something happened since the host looked.
         self.wake = 0
+        #: What happened besides, for the host to count.
+        self.happened: tuple[Reason, ...] = ()
 
         # --- Send sequence variables (RFC 9293 §3.3.1)
         self.iss = iss
@@ -271,6 +279,8 @@ class Tcb:
         self.advertised_mss = min(path_mss, settings.max_segment or path_mss)
         #: The MSS that the peer told us.
         self.peer_mss = DEFAULT_MSS_IPV4 if len(identity.remote_address) == 4 else DEFAULT_MSS_IPV6
+        #: The search for the path's MTU (RFC 4821) while it goes on.
+        self.mtu_search: MtuSearch | None = None
         #: Eff.snd.MSS of RFC 9293 §3.7.1: octets of data in a full segment, options deducted.
         self.mss = min(self.peer_mss, path_mss)
 
@@ -286,6 +296,11 @@ class Tcb:
         self.ts_recent_at = -1
         #: RFC 7323 §4.3: Last.ACK.sent
         self.last_ack_sent = 0
+
+        #: Our SYN asked for ECN (RFC 3168 §6.1.1).
+        self.ecn_asked = False
+        #: What ECN needs, once both ends have agreed on it.
+        self.ecn: Ecn | None = None
 
         # --- Timers, round trips, retransmission
         self.timers = Timers()
@@ -375,6 +390,8 @@ class Tcb:
         """Computes Eff.snd.MSS anew."""
         # RFC 9293 §3.7.1 (MUST-16): the smaller of the peer's and the path's, less options.
         mss = min(self.peer_mss, self.path_mss, self.settings.max_segment or self.path_mss)
+        if self.mtu_search is not None:
+            mss = min(mss, self.mtu_search.low)
         mss = max(mss, self.parameters.tcp_min_snd_mss)
         self.mss = mss - TIMESTAMPS_LENGTH if self.timestamps else mss
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNRESET
 
 from synfin import reasons
-from synfin.tcp import closed, readiness, states, timers, urgent
+from synfin.tcp import closed, ecn, readiness, states, timers, urgent
 from synfin.tcp.arriving import Arrival, note_duplicate
 from synfin.tcp.ending import end
 from synfin.tcp.reassembly import Piece, slice_pieces
@@ -61,6 +61,8 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.ack_now = True
         tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
         return
+    if tcb.ecn is not None:
+        ecn.data_arrives(tcb, tcb.ecn, segment.flags, arrival.codepoint)
     pieces: tuple[Piece, ...] = segment.payload
     if first > start or last < start + length:
         pieces = tuple(slice_pieces(pieces, first - start, last - start))
