@@ -172,20 +172,3 @@ def test_successive_pushes_collapse() -> None:
     for _ in range(100):
         w.client.send(bytes(10))
     assert sum(buffer.pushed(at, at + 10) for at in range(buffer.start, buffer.end, 10)) == 1
-
-
-@pytest.mark.requirement("MUST-60")
-@pytest.mark.parametrize("window", [20, 700, 64_000])
-def test_nothing_waits_for_ever_for_more(window: int) -> None:
-    """Nagle and silly-window avoidance hold back for a time only: all that was written arrives, though the user
-    writes no more and asks for nothing."""
-    w = World()
-    w.connect()
-    w.server.reading = True
-    w.server.tcb.rcv_buf = 2 * window
-    w.server.tcb.rcv_buf_locked = True
-    for octets in (1, 10, 3, 1447, 2):
-        w.client.send(bytes(octets))
-        w.flush()
-    w.run_for(100 * SECOND)
-    assert len(w.server.received) == 1463

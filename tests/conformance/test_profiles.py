@@ -8,9 +8,11 @@ from synfin.host import profiles
 from synfin.host.profiles import PROFILES
 from synfin.tcp.parameters import SECOND, TcpParameters
 from synfin.tcp.round_trip import time_for_retransmissions
+from synfin.wire import icmp
 from synfin.wire.sequence import MASK, before
 from synfin.wire.tcp import ACK, SYN, Options, Segment
 from tests.host.machine import THEIRS, Machine
+from tests.host.test_paths import World as ReportingWorld
 from tests.tcp.world import CLIENT, MS, World, bare_ack, by_client, data, make_connection
 
 NAMES = tuple(PROFILES)
@@ -148,6 +150,30 @@ def test_time_wait_lasts_two_msl(profile: str) -> None:
     w.run()
     assert w.client.state == "CLOSED"
     assert w.now - entered == parameters.tcp_timewait_len * SECOND
+
+
+@pytest.mark.requirement("MUST-56", "SHLD-26")
+@every_profile
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("code", range(6))
+def test_what_icmp_errors_do(profile: str, connected: bool, code: int) -> None:
+    """Unreachable codes 0, 1 and 5 abort nothing; 2 to 4 abort, but for 4 where the path's MTU is searched for
+    (RFC 1191). Both hold also while connecting, or the profile says that they do not."""
+    world = ReportingWorld(connected)
+    parameters = world.client.host.parameters
+    chosen = profiles.parameters(profile)
+    for name in ("synfin.tcp_icmp_ends_connecting", "synfin.tcp_icmp_hard_aborts"):
+        parameters.set(name, str(chosen.get(name)))
+    if connected:
+        world.data_in_flight()
+    world.reports(icmp.DESTINATION_UNREACHABLE, code, world.connection.snd_una, 1400 if code == 4 else 0)
+    aborted = world.connection.status().state == "CLOSED"
+    if code == 4:
+        assert not aborted
+    elif code in (2, 3) and not deviates(profile, "SHLD-26"):
+        assert aborted
+    else:
+        assert aborted == (not connected and deviates(profile, "MUST-56"))
 
 
 def test_nothing_is_a_deviation_twice() -> None:

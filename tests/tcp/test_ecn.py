@@ -142,6 +142,7 @@ def test_what_a_listener_takes_up(flags: int, codepoint: int, ecn: int, agreed: 
 # --- the receiver ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("SHLD-8")
 def test_a_mark_is_echoed_at_once_and_until_cwr() -> None:
     end = End()
     end.arrive(data=100, codepoint=ECT_0)
@@ -201,6 +202,7 @@ def test_data_without_ect_after_some_with_it_are_acknowledged_at_once(codepoint:
 # --- the sender -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("SHLD-8")
 def test_an_echo_halves_the_window_once_and_cwr_tells_it_once() -> None:
     end = End()
     end.write(100 * MSS)

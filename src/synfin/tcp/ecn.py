@@ -1,4 +1,4 @@
-"""Explicit Congestion Notification (RFC 3168, RFC 8311; RFC 9293 §3.8.4 SHLD-8).
+"""Explicit Congestion Notification (RFC 3168, RFC 8311; RFC 9293 §3.8.2 SHLD-8).
 
 A router that would have to drop a packet of a sender that understands ECN marks it instead (CE). The receiver echoes
 the mark (ECE) until the sender says that it has reduced its window (CWR). The rules of detail are Linux's.

@@ -90,8 +90,9 @@ def _doubt_path(tcb: Tcb, now: int) -> None:
     if tcb.retransmissions == 0:
         return
     if tcb.snd_una > tcb.iss:
-        # As Linux does, by the time that so many retransmissions take (SHLD-10).
-        if not _lasted(tcb, tcb.parameters.tcp_retries1, now):
+        # SHLD-10: at least so many retransmissions; and, as Linux does, no sooner than they take at the least RTO.
+        retries = tcb.parameters.tcp_retries1
+        if tcb.retransmissions < retries or not _lasted(tcb, retries, now):
             return
         if tcb.soft_error == 0:
             # SHLD-9
