@@ -357,7 +357,7 @@ class Transport(Tables):
         if len(interface.output) >= OUTPUT_LIMIT:
             self.counters.add("IpOutDiscards")
             return
-        interface.output.append(self._packet(flow, segment, state, why, now, dont_fragment))
+        interface.output.append(self._packet(flow, segment, state, why, now, dont_fragment=dont_fragment))
 
     def _packet(
         self,
