@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from synfin.host.parameters import Parameters
 from synfin.host.ports import EphemeralPorts
+from synfin.tcp import time_wait
 from tests.host.machine import OURS, THEIRS, Machine
 
 FIRST, LAST = 40000, 40099
@@ -84,7 +85,8 @@ def test_a_listening_port_is_not_taken_for_a_connection() -> None:
 
 def test_a_port_in_time_wait_is_not_taken() -> None:
     m = machine_with(40000, 40000)
-    m.host.transport.time_waits.put(m.host.connect(THEIRS, 80, m.now).identity.flow, bytes(64), True)
+    old = m.host.connect(THEIRS, 80, m.now)
+    m.host.transport.time_waits.put(old.identity.flow, time_wait.from_connection(old, m.now), True)
     m.host.transport.connections.clear()
     with pytest.raises(OSError, match="Cannot assign"):
         m.host.connect(THEIRS, 80, m.now)

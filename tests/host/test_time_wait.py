@@ -17,7 +17,8 @@ from tests.host.machine import MS, OURS, SECOND, Machine, Peer, peer_in, segment
 def machine(**parameters: str) -> Machine:
     ours = Parameters()
     for name, value in parameters.items():
-        ours.set(f"net.ipv4.{name}", value)
+        (full,) = [each for each in ours.names() if each.endswith("." + name)]
+        ours.set(full, value)
     m = Machine(ours)
     m.host.listen(OURS, 80, 100, m.now)
     return m
@@ -82,6 +83,7 @@ def test_what_does_not_restart_it_keeps_its_place() -> None:
     assert waiting(m) == []
 
 
+@pytest.mark.requirement("MUST-13")
 def test_its_length_is_a_parameter() -> None:
     m = machine(tcp_timewait_len="2")
     peer_in(m, "TIME-WAIT", 1)
@@ -106,6 +108,7 @@ def test_their_number_is_bounded() -> None:
     assert m.host.transport.connections == {}
 
 
+@pytest.mark.requirement("MAY-2")
 @pytest.mark.parametrize("gap", [1, 1000, 1 << 30])
 def test_a_syn_beyond_all_numbers_reopens(gap: int) -> None:
     """RFC 9293 §3.6.1 (MAY-2): with an initial number above all that the old connection used."""

@@ -49,6 +49,7 @@ class World:
 
 
 @pytest.mark.row("D1")
+@pytest.mark.requirement("MUST-25")
 def test_is_off_until_switched_on() -> None:
     world = World()
     world.network.run(5 * HOUR)
@@ -57,6 +58,7 @@ def test_is_off_until_switched_on() -> None:
 
 
 @pytest.mark.row("D1")
+@pytest.mark.requirement("MUST-28", "MAY-5")
 def test_a_living_peer_answers_and_two_hours_start_anew() -> None:
     world = World()
     world.switch(world.client, world.connection)
@@ -67,6 +69,7 @@ def test_a_living_peer_answers_and_two_hours_start_anew() -> None:
 
 
 @pytest.mark.row("D1")
+@pytest.mark.requirement("MUST-29")
 def test_a_dead_peer_is_given_up_after_nine_probes() -> None:
     world = World()
     world.switch(world.client, world.connection)
@@ -82,6 +85,7 @@ def test_a_dead_peer_is_given_up_after_nine_probes() -> None:
 
 
 @pytest.mark.row("D1")
+@pytest.mark.requirement("MUST-26")
 def test_any_segment_starts_the_two_hours_anew() -> None:
     world = World()
     world.switch(world.client, world.connection)

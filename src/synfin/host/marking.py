@@ -26,7 +26,7 @@ def mark(tables: Tables, packet: Packet, flow: bytes, state: int) -> None:
         settings: Settings = connection.settings
         # RFC 9293 §3.9.1.9 (MUST-48, SHLD-21, SHLD-22), §3.9.2 (MUST-49)
         if settings.traffic_class:
-            packet.traffic_class = settings.traffic_class & DSCP
+            packet.traffic_class |= settings.traffic_class & DSCP
         if settings.ttl >= 0:
             packet.ttl = settings.ttl
         if version_6:
@@ -44,10 +44,10 @@ def mark(tables: Tables, packet: Packet, flow: bytes, state: int) -> None:
             packet.traffic_class, label = time_wait.marks(packed)
     elif state in (states.LISTEN, states.SYN_RECEIVED):
         half = (len(flow) - 4) // 2
-        listener = tables.find_listener(flow[half : 2 * half], int.from_bytes(flow[-2:], "big"))
+        listener = tables.find_listener(flow[half : 2 * half], int.from_bytes(flow[-2:], "big"), flow)
         if listener is not None:
             settings = listener.settings
-            packet.traffic_class = settings.traffic_class & DSCP
+            packet.traffic_class |= settings.traffic_class & DSCP
             if settings.ttl >= 0:
                 packet.ttl = settings.ttl
             label = settings.flow_label

@@ -8,7 +8,7 @@ from synfin import reasons
 from synfin.host import addresses
 from synfin.host.binding import BY_CONNECT, IPV6_ONLY, LISTENING, REUSE_ADDRESS, reserved_ports
 from synfin.host.transport import Transport
-from synfin.tcp import states
+from synfin.tcp import states, time_wait
 from synfin.tcp.congestion import congestion_control
 from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
@@ -133,17 +133,16 @@ def connect(
     interface = transport.interfaces[via]
     if local_address is None:
         # RFC 9293 §3.9.1.1 (MUST-44): the network layer chooses.
-        if len(address) == 4 and addresses.is_loopback(address):
-            local_address = addresses.LOOPBACK_IPV4
-        else:
-            local_address = address if transport.is_own(address) else interface.address_of_version(len(address))
+        local_address = transport.source_towards(address)
         if local_address is None:
             raise os_error(ENETUNREACH)
     elif not transport.is_own(local_address) or len(local_address) != len(address):
         raise os_error(EADDRNOTAVAIL)
-    identity = _local_end(transport, local_address, local_port, address, port, ports)
+    identity = _local_end(transport, local_address, local_port, address, port, ports, now)
     parameters = transport.parameters.tcp
-    iss = transport.numbers.iss(identity, now)
+    iss = _end_time_wait(transport, identity, now)
+    if iss < 0:
+        iss = transport.numbers.iss(identity, now)
     connection = Connection(
         identity,
         parameters,
@@ -151,11 +150,16 @@ def connect(
         transport.path_mss(interface, address, now),
         congestion_control((settings and settings.congestion_control) or parameters.tcp_congestion_control),
         NewReno(iss),
-        transport.numbers.timestamp_offset(identity),
+        transport.numbers.timestamp_offset(identity, parameters.tcp_timestamps),
         transport.tracer,
         settings,
     )
     connection.via = via
+    connection.memory = transport.memory
+    advmss, connection.initcwnd = transport.metrics(interface, address)
+    if advmss:
+        connection.advertised_mss = min(connection.advertised_mss, advmss)
+    transport.discover_path_mtu(connection, transport.path_mtus.mtu_discover(connection.settings.mtu_discover), now)
     bound = max(bound, 0)
     transport.enter(connection, bound if local_port else bound | BY_CONNECT)
     transport.counters.add("TcpActiveOpens")
@@ -171,6 +175,7 @@ def _local_end(
     remote_address: bytes,
     remote_port: int,
     ports: tuple[int, int] | None,
+    now: int,
 ) -> Identity:
     reserved = reserved_ports(transport.parameters.ip_local_reserved_ports)
 
@@ -178,7 +183,7 @@ def _local_end(
         flow = Identity(address, candidate, remote_address, remote_port).flow
         return (
             flow not in transport.connections
-            and flow not in transport.time_waits
+            and (flow not in transport.time_waits or _reopening(transport, flow, now) >= 0)
             and transport.bindings.may_connect_choose(candidate)
             and not _within(candidate, reserved)
         )
@@ -196,6 +201,25 @@ def _local_end(
         if flow in transport.connections or flow in transport.time_waits or requested:
             raise os_error(EADDRNOTAVAIL)
     return Identity(address, port, remote_address, remote_port)
+
+
+def _reopening(transport: Transport, flow: bytes, now: int) -> int:
+    """The initial number with which `flow`, which is in TIME-WAIT, may be used again; -1 if it may not."""
+    packed = transport.time_waits.get(flow)
+    if packed is None:
+        return -1
+    half = (len(flow) - 4) // 2
+    loopback = addresses.is_loopback(flow[:half]) or addresses.is_loopback(flow[half : 2 * half])
+    return time_wait.reopened_by_us(packed, loopback, transport.parameters.tcp, now)
+
+
+def _end_time_wait(transport: Transport, identity: Identity, now: int) -> int:
+    """Ends the TIME-WAIT in whose place a connection comes, if there is one; see `_reopening`."""
+    iss = _reopening(transport, identity.flow, now)
+    if iss >= 0:
+        transport.end_time_wait(identity.flow, reasons.TIME_WAIT_REOPENED, now)
+        transport.counters.add("TcpExtTWRecycled")
+    return iss
 
 
 def close_listener(transport: Transport, listener: Listener, now: int) -> None:

@@ -92,11 +92,13 @@ FREEBSD: Final = Profile(
         "synfin.tcp_minshall": 0,
         "synfin.tcp_probe_data": 1,
         "synfin.tcp_rto_slop": 200,
+        "synfin.tcp_keepinit": 75,
         "synfin.tcp_freebsd_options": 1,
         "synfin.tcp_round_window": 1,
         "synfin.tcp_drop_synfin": 0,
+        "synfin.tcp_rst_exact": 1,
     },
-    _OF_LINUX,
+    (Deviation("MUST-23", "connect fails after 75 s"), *_OF_LINUX[1:]),
 )
 
 RFC: Final = Profile(
@@ -121,6 +123,11 @@ RFC: Final = Profile(
         "synfin.tcp_icmp_ends_connecting": 0,
         "synfin.tcp_icmp_hard_aborts": 1,
         "synfin.tcp_drop_synfin": 0,
+        # RFC 5961 §3.2, RFC 7323 §3.2, RFC 6191 §2, RFC 1337 §3 (F1)
+        "synfin.tcp_rst_exact": 1,
+        "synfin.tcp_timestamps_required": 1,
+        "synfin.tcp_reopen_by_timestamps": 1,
+        "net.ipv4.tcp_rfc1337": 1,
     },
     _SOURCE_ROUTES,
 )

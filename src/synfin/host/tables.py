@@ -10,15 +10,18 @@ from synfin.events import Tracer
 from synfin.host import addresses
 from synfin.host.binding import ANY_IPV6, IPV6_ONLY, Bindings
 from synfin.host.counters import Counters
-from synfin.host.interface import Interface, Routes
+from synfin.host.identification import Identifications
+from synfin.host.interface import Interface, Route, Routes
 from synfin.host.parameters import Parameters
 from synfin.host.path_mtu import PathMtus
 from synfin.host.ports import EphemeralPorts
+from synfin.host.source_address import select
 from synfin.host.time_waits import TimeWaits
 from synfin.host.timer_queue import TimerQueue
 from synfin.tcp.connection import Connection
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
+from synfin.tcp.memory import Memory
 from synfin.tcp.syn_cookies import SynCookies
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6
 
@@ -39,9 +42,12 @@ class Tables:
         "connections",
         "cookies",
         "counters",
+        "identifications",
         "interfaces",
         "listeners",
+        "memory",
         "numbers",
+        "orphans",
         "parameters",
         "path_mtus",
         "ports",
@@ -71,6 +77,10 @@ class Tables:
         self.numbers = InitialSequenceNumbers(secret)
         self.cookies = SynCookies(secret)
         self.ports = EphemeralPorts(secret)
+        self.memory = Memory(parameters.tcp)
+        #: The connections that their users have let go (``tcp_max_orphans``).
+        self.orphans: set[bytes] = set()
+        self.identifications = Identifications(secret)
         self.connections: dict[bytes, Connection] = {}
         self.listeners: dict[tuple[bytes, int], Listener] = {}
         #: Listeners that share an end with the one in `listeners` (SO_REUSEPORT).
@@ -82,6 +92,30 @@ class Tables:
         self.path_mtus = PathMtus()
         self.timers = TimerQueue(self.connections)
         self.changed: deque[Connection | Listener] = deque()
+
+    def enter(self, connection: Connection, bound: int) -> None:
+        """Puts a new connection into the table. `bound`: the flags of its claim on the local port."""
+        identity = connection.identity
+        self.connections[identity.flow] = connection
+        connection.bound = bound
+        self.bindings.add(identity.local_port, identity.local_address, bound)
+
+    def discharge(self, connection: Connection) -> None:
+        """Takes a connection out of the host in silence."""
+        if self.connections.get(connection.identity.flow) is connection:
+            self.remove(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """Takes a connection out of the table. What a user may still read of it is the user's from now on."""
+        identity = connection.identity
+        del self.connections[identity.flow]
+        self.orphans.discard(identity.flow)
+        if connection.charged > 0:
+            self.memory.change(-connection.charged)
+        connection.charged = -1
+        if connection.bound >= 0:
+            self.bindings.remove(identity.local_port, identity.local_address, connection.bound)
+            connection.bound = -1
 
     def all_listeners(self) -> Iterator[Listener]:
         """Every listener once."""
@@ -147,9 +181,36 @@ class Tables:
         route = self.routes.find(address)
         return route.interface.index if route is not None else -1
 
+    def source_towards(self, address: bytes) -> bytes | None:
+        """The own address to speak from to `address` (RFC 9293 §3.9.1.1, MUST-44); None if there is none."""
+        if self.is_own(address):
+            # As Linux has it: all of the loopback network is this one address.
+            return addresses.LOOPBACK_IPV4 if len(address) == 4 and addresses.is_loopback(address) else address
+        route = self.routes.find(address)
+        if route is None:
+            return None
+        if route.source and self.is_own(route.source):
+            return route.source
+        return select(self.interfaces, route.interface, address, route.gateway)
+
+    def _route_through(self, interface: Interface, address: bytes) -> Route | None:
+        """The route to `address` if it leads through `interface`."""
+        route = self.routes.find(address) if interface.index else None
+        return route if route is not None and route.interface is interface else None
+
+    def first_mtu(self, interface: Interface, address: bytes) -> int:
+        """The largest packet to `address` that the link at `interface` and the route take, in octets."""
+        route = self._route_through(interface, address)
+        return route.path_mtu if route is not None else interface.mtu
+
     def path_mss(self, interface: Interface, address: bytes, now: int) -> int:
         """The MSS that the path towards `address` allows, as far as it is known (RFC 9293 §3.7.1, §3.7.2)."""
-        return self.path_mtus.get(address, interface.mtu, now) - headers(address)
+        return self.path_mtus.get(address, self.first_mtu(interface, address), now) - headers(address)
+
+    def metrics(self, interface: Interface, address: bytes) -> tuple[int, int]:
+        """What the route to `address` says of the MSS to tell and of the initial window; 0 for nothing."""
+        route = self._route_through(interface, address)
+        return (route.advmss, route.initcwnd) if route is not None else (0, 0)
 
 
 def headers(address: bytes) -> int:

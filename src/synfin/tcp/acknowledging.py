@@ -26,9 +26,10 @@ class Acknowledging:
     data with data, so that an acknowledgment can wait to ride on it.
     """
 
-    __slots__ = ("delay", "delay_min", "interactive", "last_received", "quick", "rcv_mss")
+    __slots__ = ("delay", "delay_min", "interactive", "last_received", "parameters", "quick", "rcv_mss")
 
     def __init__(self, parameters: TcpParameters) -> None:
+        self.parameters = parameters
         self.delay_min = parameters.tcp_delack_min * MILLISECOND
         self.delay = 0
         self.quick = 0
@@ -61,6 +62,8 @@ class Acknowledging:
 
     def grant_quick(self, rcv_wnd: int) -> None:
         """Acknowledges the next segments at once: as many as half the window holds, at most 16."""
+        if not self.parameters.tcp_quick_acks:
+            return
         self.quick = max(self.quick, min(max(rcv_wnd // (2 * self.rcv_mss), 2), MAX_QUICK_ACKS))
 
     def data_sent(self, now: int) -> None:

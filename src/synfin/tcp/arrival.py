@@ -9,7 +9,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED, ECONNRESET, EPIPE
 
 from synfin import reasons
-from synfin.tcp import closed, states, syn_sent
+from synfin.tcp import closed, ecn, states, syn_sent
 from synfin.tcp.acknowledgment import process_acknowledgment
 from synfin.tcp.arriving import Arrival, established, note_duplicate, start_fin_wait_2_timer
 from synfin.tcp.clock import TS_RECENT_LIFE
@@ -21,9 +21,12 @@ from synfin.tcp.text import check_fin, check_urg, process_text
 from synfin.wire.sequence import before, unwrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
 
+_AFTER_PEERS_FIN = frozenset({states.CLOSE_WAIT, states.CLOSING, states.LAST_ACK})
 
-def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
-    """Takes a segment of this connection. Returns the reply that belongs to it (RST, challenge or duplicate ACK).
+
+def segment_arrives(tcb: Tcb, segment: Segment, now: int, codepoint: int) -> Segment | None:
+    """Takes a segment of this connection, whose packet had the ECN `codepoint`. Returns the reply that belongs to it
+    (RST, challenge or duplicate ACK).
 
     `tcb.verdict` says afterwards what the segment was good for, `tcb.why` the reason of the reply.
     """
@@ -36,10 +39,10 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
     ack = unwrap(segment.ack, tcb.snd_una)
     if tcb.state == states.SYN_SENT:
         # The peer's numbers begin with this segment: there is nothing yet to unwrap them by.
-        arrival = Arrival(segment, segment.seq, ack)
+        arrival = Arrival(segment, segment.seq, ack, codepoint)
         syn_sent.segment_arrives(tcb, arrival, now)
     else:
-        arrival = Arrival(segment, unwrap(segment.seq, tcb.rcv_nxt), ack)
+        arrival = Arrival(segment, unwrap(segment.seq, tcb.rcv_nxt), ack, codepoint)
         _other_states(tcb, arrival, now)
     return arrival.reply
 
@@ -48,6 +51,10 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
 
 
 def _other_states(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    if not arrival.segment.flags & (ACK | RST | SYN):
+        # No TCP sends such a thing. As in Linux it is not answered either, wherever it lies.
+        tcb.verdict = reasons.NO_ACK
+        return
     if not _check_sequence_number(tcb, arrival, now):
         return
     if arrival.segment.flags & RST:
@@ -70,16 +77,28 @@ def _other_states(tcb: Tcb, arrival: Arrival, now: int) -> None:
 
 def _check_sequence_number(tcb: Tcb, arrival: Arrival, now: int) -> bool:
     segment = arrival.segment
-    if tcb.timestamps and segment.options.ts_val is not None and not segment.flags & RST:
-        # RFC 7323 §5.3, R1
+    if tcb.timestamps and not segment.flags & RST:
         ts_val = segment.options.ts_val
-        if tcb.ts_recent_at >= 0 and before(ts_val, tcb.ts_recent) and now - tcb.ts_recent_at < TS_RECENT_LIFE:
+        if ts_val is None:
+            if tcb.parameters.tcp_timestamps_required:
+                # RFC 7323 §3.2: dropped in silence.
+                tcb.verdict = reasons.NO_TIMESTAMPS
+                return False
+        # RFC 7323 §5.3, R1
+        elif tcb.ts_recent_at >= 0 and before(ts_val, tcb.ts_recent) and now - tcb.ts_recent_at < TS_RECENT_LIFE:
             tcb.verdict = reasons.OLD_TIMESTAMP
             _answer_unacceptable(tcb, arrival, now)
             return False
     if _crossing_syn_ack(tcb, arrival):
         return True
     if not _acceptable(tcb, arrival):
+        if (
+            segment.flags & RST
+            and arrival.seq == tcb.rcv_nxt - 1
+            and tcb.state in _AFTER_PEERS_FIN
+            and not tcb.parameters.tcp_rst_exact
+        ):
+            return True
         tcb.verdict = reasons.OUTSIDE_WINDOW
         if segment.payload_length and arrival.end <= tcb.rcv_nxt:
             tcb.verdict = reasons.DUPLICATE_DATA
@@ -104,7 +123,8 @@ def _remember_timestamp(tcb: Tcb, arrival: Arrival, now: int) -> None:
 def _acceptable(tcb: Tcb, arrival: Arrival) -> bool:
     """RFC 9293 §3.10.7.4, table 6. At a zero window what is at RCV.NXT passes, for its ACK, URG or RST."""
     seq = arrival.seq
-    length = arrival.segment.length
+    # RFC 5961 §3.2: a RST is judged by its number alone, whatever comes with it.
+    length = 0 if arrival.segment.flags & RST else arrival.segment.length
     if tcb.rcv_wnd == 0:
         return seq == tcb.rcv_nxt
     edge = tcb.rcv_adv
@@ -132,7 +152,10 @@ def _answer_unacceptable(tcb: Tcb, arrival: Arrival, now: int) -> None:
     segment = arrival.segment
     if segment.flags & RST:
         return
-    if (segment.length == 0 or segment.flags & SYN) and not _may_challenge(tcb, now):
+    # Data are answered each time, as the peer may need it to go on. But a peer that agreed on timestamps sends them
+    # (RFC 7323 §3.2): who leaves them out is somebody else, for whom our answer would be longer than his question.
+    needed = segment.length > 0 and (segment.options.ts_val is not None or not tcb.timestamps)
+    if (not needed or segment.flags & SYN) and not _may_challenge(tcb, now):
         return
     arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)
     tcb.why = reasons.ACK_OF_UNACCEPTABLE
@@ -157,7 +180,7 @@ def _challenge(tcb: Tcb, arrival: Arrival, now: int) -> None:
 
 
 def _check_rst(tcb: Tcb, arrival: Arrival, now: int) -> None:
-    if arrival.seq != tcb.rcv_nxt:
+    if arrival.seq != tcb.rcv_nxt and not _resets_all_the_same(tcb, arrival.seq):
         # RFC 5961 §3.2: in the window but not exact.
         tcb.verdict = reasons.RESET_NOT_EXACT
         _challenge(tcb, arrival, now)
@@ -173,12 +196,34 @@ def _check_rst(tcb: Tcb, arrival: Arrival, now: int) -> None:
     end(tcb, states.RCV_RST, error, now, reasons.RESET_RECEIVED)
 
 
+def _resets_all_the_same(tcb: Tcb, seq: int) -> bool:
+    """Places but RCV.NXT at which a RST counts, by the host's nature.
+
+    Linux takes it at the right edge of the data that wait for a gap to be filled, since that is where a peer is who has
+    sent them; and, from a peer that sent its FIN, at the number of that FIN, where some stacks send it.
+    """
+    parameters = tcb.parameters
+    if parameters.tcp_insecure_rst:
+        return True
+    if parameters.tcp_rst_exact:
+        return False
+    if seq == tcb.rcv_nxt - 1:
+        return tcb.state in _AFTER_PEERS_FIN
+    return tcb.sack_permitted and len(tcb.reassembly) > 0 and seq == max(b.end for b in tcb.reassembly.recent)
+
+
 # Fourth, check the SYN bit.
 
 
 def _check_syn(tcb: Tcb, arrival: Arrival, now: int) -> None:
-    # RFC 5961 §4.2
     tcb.verdict = reasons.SYN_IN_CONNECTION
+    if tcb.parameters.tcp_insecure_syn:
+        # RFC 793 §3.9, fourth: an error, which resets the connection.
+        tcb.why = reasons.RESET_ABORT
+        arrival.reply = closed.segment_arrives(arrival.segment)
+        end(tcb, states.RCV_RST, ECONNRESET, now, reasons.SYN_IN_CONNECTION)
+        return
+    # RFC 5961 §4.2
     _challenge(tcb, arrival, now)
 
 
@@ -198,6 +243,8 @@ def _check_ack(tcb: Tcb, arrival: Arrival, now: int) -> bool:
             tcb.why = reasons.RESET_NO_CONNECTION
             arrival.reply = make_reset(tcb, ack, now, acknowledge=False)
             return False
+        if segment.flags & SYN:
+            ecn.learn_from_crossing_syn_ack(tcb, segment.flags)
         if tcb.state == states.SYN_RECEIVED:
             tcb.change_state(states.RCV_ACK_OF_SYN, now, reasons.ACK_OF_SYN_RECEIVED)
         process_acknowledgment(tcb, segment, arrival.seq, ack, now)
@@ -207,8 +254,8 @@ def _check_ack(tcb: Tcb, arrival: Arrival, now: int) -> bool:
         tcb.verdict = reasons.ACK_NOT_ACCEPTABLE
         _challenge(tcb, arrival, now)
         return False
-    elif ack < tcb.snd_una - tcb.max_snd_wnd:
-        # RFC 5961 §5.2
+    elif ack < max(tcb.snd_una - tcb.max_snd_wnd, tcb.iss):
+        # RFC 5961 §5.2. As Linux adds: nor one of what was never sent at all.
         tcb.verdict = reasons.ACK_NOT_ACCEPTABLE
         _challenge(tcb, arrival, now)
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, readiness, states, timers
+from synfin.tcp import keepalive, mtu_probing, readiness, states, timers
 from synfin.tcp.ending import end
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.tcb import Tcb
@@ -13,13 +13,14 @@ from synfin.wire.tcp import SYN, Segment
 class Arrival:
     """A segment on its way through the steps: SEG.SEQ and SEG.ACK unwrapped, the reply that belongs to it.
 
-    `start` is the number of its first octet of data, behind a SYN.
+    `start` is the number of its first octet of data, behind a SYN; `codepoint` its packet's ECN codepoint.
     """
 
-    __slots__ = ("ack", "reply", "segment", "seq", "start")
+    __slots__ = ("ack", "codepoint", "reply", "segment", "seq", "start")
 
-    def __init__(self, segment: Segment, seq: int, ack: int) -> None:
+    def __init__(self, segment: Segment, seq: int, ack: int, codepoint: int) -> None:
         self.segment = segment
+        self.codepoint = codepoint
         self.seq = seq
         self.ack = ack
         self.start = seq + 1 if segment.flags & SYN else seq
@@ -40,8 +41,11 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> Non
     tcb.snd_wl2 = ack
     if tcb.syn_transmissions > 1:
         tcb.round_trip.syn_was_lost()
+    mtu_probing.established(tcb, now)
     tcb.congestion.established(tcb)
     tcb.trace_congestion(now, reasons.INITIAL_WINDOW)
+    if tcb.parameters.tcp_round_window:
+        tcb.rcv_buf += -tcb.rcv_buf % tcb.mss
     tcb.acknowledging.established(tcb.advertised_mss, tcb.rcv_wnd)
     tcb.rcv_space_from = tcb.rcv_nxt
     tcb.last_received = now

@@ -81,17 +81,20 @@ class Connection(Tcb):
     It changes only when told and is told the time, in nanoseconds of any clock, with every call. After each call
     the driver asks `poll_transmit` until None, and comes back at `next_deadline`.
 
-    `armed`, `bound`, `changed`, `scheduled`, `socket` and `via` are the driver's: the deadline for which it is in a
-    queue of timers, the flags of its claim on the local port (-1: none), whether it is in a list of changed connections
-    and in one of those with something to send, the number of the user's socket (0: none), and the index of the
-    interface through which its packets leave. So are `flow_label`, the automatic one of IPv6 (-1: none yet), and
-    `received_traffic_class` and `received_ttl`, of the packet that arrived last (RFC 9293 §3.9.1.9, MAY-9; -1: none).
+    `armed`, `bound`, `changed`, `charged`, `scheduled`, `socket` and `via` are the driver's: the deadline for which it
+    is in a queue of timers, the flags of its claim on the local port (-1: none), whether it is in a list of changed
+    connections and in one of those with something to send, how many octets the account of memory has for it, the number
+    of the user's socket (0: none), and the index of the interface through which its packets leave. So are `flow_label`,
+    the automatic one of IPv6 (-1: none yet), `received_traffic_class` and `received_ttl`, of the packet that arrived
+    last (RFC 9293 §3.9.1.9, MAY-9; -1: none), and whether its packets say `dont_fragment`.
     """
 
     __slots__ = (
         "armed",
         "bound",
         "changed",
+        "charged",
+        "dont_fragment",
         "flow_label",
         "received_traffic_class",
         "received_ttl",
@@ -116,9 +119,11 @@ class Connection(Tcb):
         self.armed = NEVER
         self.bound = -1
         self.changed = False
+        self.charged = 0
         self.flow_label = -1
         self.received_traffic_class = -1
         self.received_ttl = -1
+        self.dont_fragment = True
         self.scheduled = False
         self.socket = 0
         self.via = 0
@@ -266,6 +271,10 @@ class Connection(Tcb):
             self.tracer.user_called(now, self.identity.flow, "ABORT")
         self._abort(now, reasons.USER_ABORTED)
 
+    def discard(self, now: int, reason: reasons.Reason) -> None:
+        """The host can keep the connection no longer: as `abort`, but nobody called it."""
+        self._abort(now, reason)
+
     def _abort(self, now: int, reason: reasons.Reason) -> None:
         if self.state == states.CLOSED:
             return
@@ -332,9 +341,10 @@ class Connection(Tcb):
 
     # --- the network's calls
 
-    def segment_arrives(self, segment: Segment, now: int) -> Segment | None:
-        """SEGMENT ARRIVES (RFC 9293 §3.10.7). Returns the reply that belongs to this segment, if there is one."""
-        return arrival.segment_arrives(self, segment, now)
+    def segment_arrives(self, segment: Segment, now: int, codepoint: int = 0) -> Segment | None:
+        """SEGMENT ARRIVES (RFC 9293 §3.10.7), in a packet with the ECN `codepoint`. Returns the reply that belongs to
+        this segment, if there is one."""
+        return arrival.segment_arrives(self, segment, now, codepoint)
 
     def poll_transmit(self, now: int, room: int) -> Segment | None:
         """The next segment to send, or None; `room` is the largest, in octets, that the link takes."""

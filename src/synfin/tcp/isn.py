@@ -35,7 +35,10 @@ class InitialSequenceNumbers:
         """32 bits for the flow label of packets of `flow` (RFC 6437 §3)."""
         return self._hash(b"label", flow)
 
-    def timestamp_offset(self, identity: Identity) -> int:
-        """What is added to the timestamp clock towards this peer (RFC 7323 §5.4), for all its ports alike, so that
-        RFC 7323's rules for TIME-WAIT hold across connections."""
-        return self._hash(b"tsoffset", identity.flow[:-4])
+    def timestamp_offset(self, identity: Identity, tcp_timestamps: int = 1) -> int:
+        """What is added to the timestamp clock of this four-tuple (RFC 7323 §5.4); 0 if `tcp_timestamps` is 2.
+
+        It stays the same from one connection to the next, so that the rules of RFC 6191 for TIME-WAIT hold. Nobody
+        learns from one four-tuple what the clock of another shows, nor how long the host has run.
+        """
+        return self._hash(b"tsoffset", identity.flow) if tcp_timestamps != 2 else 0

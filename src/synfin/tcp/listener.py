@@ -10,16 +10,17 @@ from synfin.events import Tracer
 from synfin.reasons import Reason
 from synfin.tcp import closed, readiness, states
 from synfin.tcp.connection import Connection
+from synfin.tcp.ecn import accepted
 from synfin.tcp.isn import InitialSequenceNumbers
-from synfin.tcp.parameters import MILLISECOND, TcpParameters
-from synfin.tcp.request import Request
-from synfin.tcp.round_trip import INITIAL_RTO
+from synfin.tcp.parameters import TcpParameters
+from synfin.tcp.request import Request, new_request
 from synfin.tcp.settings import Settings
 from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, timestamp_with_options
 from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK, before, unwrap, wrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
+from synfin.wire.tcp_options import NO_OPTIONS, Options
 
 #: A heap of fewer deadlines is not worth sweeping.
 SWEEP_ABOVE = 64
@@ -145,24 +146,41 @@ class Listener:
     # --- the network's calls
 
     def segment_arrives(
-        self, flow: bytes, segment: Segment, path_mss: int, now: int, iss: int = -1
+        self,
+        flow: bytes,
+        segment: Segment,
+        path_mss: int,
+        now: int,
+        iss: int = -1,
+        codepoint: int = 0,
+        metrics: tuple[int, int] = (0, 0),
     ) -> tuple[Segment | None, Connection | None]:
         """Takes a segment for the listening port that belongs to no connection.
 
         Returns the reply that belongs to it, and the connection that it completed, which also waits in
         `accept_queue`. `path_mss` is what the route to the sender allows; `iss`, if not negative, the initial
-        number that a reopened TIME-WAIT prescribes (RFC 9293 §3.6.1).
+        number that a reopened TIME-WAIT prescribes (RFC 9293 §3.6.1); `codepoint` its packet's ECN codepoint;
+        `metrics`: see `Request.metrics`.
         """
         request = self.requests.get(flow)
         if request is not None:
-            return self._request_segment(request, segment, now)
+            return self._request_segment(request, segment, now, codepoint)
         if segment.flags & (SYN | ACK | RST) == ACK:
-            request = self._remembered(flow, segment, path_mss, now)
+            request = self._remembered(flow, segment, path_mss, now, metrics)
             if request is not None:
-                return self._complete(request, segment, now)
-        return self._listen_segment(flow, segment, path_mss, now, iss), None
+                return self._complete(request, segment, now, codepoint)
+        return self._listen_segment(flow, segment, path_mss, now, iss, codepoint, metrics), None
 
-    def _listen_segment(self, flow: bytes, segment: Segment, path_mss: int, now: int, iss: int) -> Segment | None:
+    def _listen_segment(
+        self,
+        flow: bytes,
+        segment: Segment,
+        path_mss: int,
+        now: int,
+        iss: int,
+        codepoint: int,
+        metrics: tuple[int, int],
+    ) -> Segment | None:
         # RFC 9293 §3.10.7.2
         flags = segment.flags
         self.verdict = reasons.NOTHING_FOR_LISTEN
@@ -172,27 +190,30 @@ class Listener:
         if flags & ACK:
             self.why = reasons.RESET_NO_CONNECTION
             return closed.segment_arrives(segment)
-        # Third, check for a SYN. One with a FIN is nonsense, which Linux drops too. Fourth, drop the rest.
-        if not flags & SYN or flags & FIN:
+        # Third, check for a SYN; one with a FIN is nonsense, and by default dropped. Fourth, drop the rest.
+        if not flags & SYN or (flags & FIN and self.parameters.tcp_drop_synfin):
             return None
         if len(self.accept_queue) > self.backlog:
             self.overflows += 1
             self.verdict = reasons.ACCEPT_QUEUE_FULL
             return None
         identity = Identity.from_flow(flow)
-        offset = self.numbers.timestamp_offset(identity)
-        if len(self.requests) >= max(self.backlog, 1) or len(self.requests) >= self.parameters.tcp_max_syn_backlog:
-            if self.cookies is not None and self.parameters.tcp_syncookies and iss < 0:
-                return self._send_cookie(
-                    self.cookies, Request(flow, segment.seq, 0, path_mss, offset, now), segment, now
-                )
+        offset = self.numbers.timestamp_offset(identity, self.parameters.tcp_timestamps)
+        full = len(self.requests) >= min(max(self.backlog, 1), self.parameters.tcp_max_syn_backlog)
+        wanted = self.parameters.tcp_syncookies
+        if full or (wanted == 2 and iss < 0):
+            if self.cookies is not None and wanted and iss < 0:
+                request = new_request(flow, segment.seq, 0, path_mss, offset, now, metrics)
+                request.ecn = accepted(flags, segment.reserved, codepoint, self.parameters)
+                return self._send_cookie(self.cookies, request, segment, now)
             self.overflows += 1
             self.verdict = reasons.SYN_QUEUE_FULL
             return None
         if iss < 0:
             iss = self.numbers.iss(identity, now)
-        request = Request(flow, segment.seq, iss, path_mss, offset, now)
+        request = new_request(flow, segment.seq, iss, path_mss, offset, now, metrics)
         request.learn(segment.options, self.parameters)
+        request.ecn = accepted(flags, segment.reserved, codepoint, self.parameters)
         self.requests[flow] = request
         self._arm(request)
         self.verdict = reasons.SYN_RECEIVED
@@ -213,9 +234,14 @@ class Listener:
             # Nothing would bring them back.
             request.peer_wscale = -1
             request.sack_permitted = False
-        return request.syn_ack(self.parameters, self.settings, now, ts_val)
+            request.ecn = False
+        reply = request.syn_ack(self.parameters, self.settings, now, ts_val)
+        _shorten(reply, segment.options.encoded_length + segment.payload_length)
+        return reply
 
-    def _remembered(self, flow: bytes, segment: Segment, path_mss: int, now: int) -> Request | None:
+    def _remembered(
+        self, flow: bytes, segment: Segment, path_mss: int, now: int, metrics: tuple[int, int]
+    ) -> Request | None:
         """The request whose cookie the peer acknowledges, if it does."""
         if self.cookies is None or now >= self.cookies_until:
             return None
@@ -224,11 +250,13 @@ class Listener:
         mss = self.cookies.check(flow, irs, iss, now)
         if mss < 0:
             return None
-        offset = self.numbers.timestamp_offset(Identity.from_flow(flow))
-        return restored(flow, irs, iss, mss, segment.options, path_mss, offset, now, self.parameters, self.settings)
+        offset = self.numbers.timestamp_offset(Identity.from_flow(flow), self.parameters.tcp_timestamps)
+        return restored(
+            flow, irs, iss, mss, segment.options, path_mss, offset, now, self.parameters, self.settings, metrics
+        )
 
     def _request_segment(
-        self, request: Request, segment: Segment, now: int
+        self, request: Request, segment: Segment, now: int, codepoint: int
     ) -> tuple[Segment | None, Connection | None]:
         """RFC 9293 §3.10.7.4 for SYN-RECEIVED after a passive open."""
         flags = segment.flags
@@ -237,10 +265,10 @@ class Listener:
         options = segment.options
         # First, check sequence number (and RFC 7323 §5.3).
         old = request.ts_recent is not None and options.ts_val is not None and before(options.ts_val, request.ts_recent)
-        if seq == request.irs and flags & (SYN | ACK | RST) == SYN:
+        if seq == request.irs and flags & (SYN | ACK | RST) == SYN and not old:
             # The SYN again: our SYN,ACK was lost, or is still on its way.
             self.verdict = reasons.SYN_REPEATED
-            if request.ts_recent is not None and options.ts_val is not None and not old:
+            if request.ts_recent is not None and options.ts_val is not None:
                 request.ts_recent = options.ts_val
             if not request.may_answer(self.parameters, now):
                 return None, None
@@ -260,15 +288,15 @@ class Listener:
         if flags & RST:
             if seq != rcv_nxt:
                 self.verdict = reasons.RESET_NOT_EXACT
-                if not request.may_answer(self.parameters, now):
+                if seq < rcv_nxt or not request.may_answer(self.parameters, now):
                     return None, None
                 self.why = reasons.CHALLENGE_ACK
                 return request.acknowledgment(self.parameters, self.settings, now), None
             self.verdict = reasons.RESET_RECEIVED
             self._forget(request, states.RCV_RST, reasons.RESET_RECEIVED, now)
             return None, None
-        # Fourth, check the SYN bit: back to LISTEN.
-        if flags & SYN:
+        # Fourth, check the SYN bit: back to LISTEN, unless it lies before the window and only its text is new.
+        if flags & SYN and seq >= rcv_nxt:
             self.verdict = reasons.SYN_IN_CONNECTION
             self._forget(request, states.RCV_RST, reasons.SYN_IN_CONNECTION, now)
             return None, None
@@ -277,10 +305,10 @@ class Listener:
             self.verdict = reasons.NO_ACK
             return None, None
         if segment.ack != wrap(request.iss + 1):
-            remembered = self._remembered(request.flow, segment, request.path_mss, now)
+            remembered = self._remembered(request.flow, segment, request.path_mss, now, request.metrics)
             if remembered is not None:
                 # The SYN,ACK that it answers was a cookie, from before there was room for this request.
-                return self._complete(remembered, segment, now)
+                return self._complete(remembered, segment, now, codepoint)
             self.verdict = reasons.ACK_NOT_ACCEPTABLE
             self.why = reasons.RESET_NO_CONNECTION
             return closed.segment_arrives(segment), None
@@ -289,9 +317,11 @@ class Listener:
             request.acked = True
             self.verdict = reasons.WAITS_FOR_DATA
             return None, None
-        return self._complete(request, segment, now)
+        return self._complete(request, segment, now, codepoint)
 
-    def _complete(self, request: Request, segment: Segment, now: int) -> tuple[Segment | None, Connection | None]:
+    def _complete(
+        self, request: Request, segment: Segment, now: int, codepoint: int
+    ) -> tuple[Segment | None, Connection | None]:
         """The request becomes a connection in SYN-RECEIVED, which takes the segment like any other."""
         if len(self.accept_queue) > self.backlog:
             self.overflows += 1
@@ -305,7 +335,7 @@ class Listener:
         connection = request.connection(self.parameters, self.settings, self.tracer, now)
         if self.requests.pop(request.flow, None) is None:
             self._trace_request(request.flow, reasons.SYN_COOKIE, now)
-        reply = connection.segment_arrives(segment, now)
+        reply = connection.segment_arrives(segment, now, codepoint)
         self.verdict = connection.verdict
         self.why = connection.why
         if connection.state == states.CLOSED:
@@ -325,6 +355,19 @@ class Listener:
             old = states.SYN_RECEIVED
             new = states.next_state(old, event)
             self.tracer.state_changed(now, request.flow, states.NAMES[old], states.NAMES[new], reason)
+
+    def unreachable(self, flow: bytes, seq: int, soft: bool, now: int) -> bool:
+        """An ICMP error quotes our SYN,ACK, with the 32 bits `seq`; False if that is not its number.
+
+        As Linux has it, one of the soft errors ends a request, for which there is nobody to tell; its peer's next
+        SYN makes it anew. With ``tcp_icmp_ends_connecting`` off it stays (RFC 9293 §3.9.2.2, MUST-56).
+        """
+        request = self.requests.get(flow)
+        if request is None or seq != wrap(request.iss):
+            return False
+        if soft and self.parameters.tcp_icmp_ends_connecting:
+            self._forget(request, states.GIVE_UP, reasons.UNREACHABLE, now)
+        return True
 
     # --- time's calls
 
@@ -348,15 +391,24 @@ class Listener:
             # is sent again at the end only, as the last chance for the data or for an ACK.
             retries = self.settings.syn_retries or self.parameters.tcp_synack_retries
             deferred = deferral(self.settings.defer_accept)
-            if request.timeouts >= retries and not (request.acked and request.timeouts < deferred):
+            exhausted = request.timeouts >= retries and not (request.acked and request.timeouts < deferred)
+            if exhausted or self._flooded(request):
                 self._forget(request, states.GIVE_UP, reasons.GAVE_UP, now)
                 continue
             if not request.acked or request.timeouts >= deferred - 1:
                 self._due.append(flow)
             request.timeouts += 1
-            rto = min(INITIAL_RTO << request.timeouts, self.parameters.tcp_rto_max_ms * MILLISECOND)
-            request.deadline = now + rto
+            request.deadline = now + request.interval(self.parameters)
             self._arm(request)
+
+    def _flooded(self, request: Request) -> bool:
+        """Whether cookies had to be sent since the last SYN,ACK of `request`.
+
+        Then it is not sent again: it makes room for others, and a flood of SYNs is not answered with more octets than
+        it brought. A client that is in earnest sends its SYN again.
+        """
+        last_cookie = self.cookies_until - LIFE * TICK
+        return self.cookies_until >= 0 and last_cookie >= request.deadline - request.interval(self.parameters)
 
     def _arm(self, request: Request) -> None:
         deadlines = self._deadlines
@@ -376,3 +428,22 @@ class Listener:
                 request.sent_at = -1
                 return flow, request.syn_ack(self.parameters, self.settings, now)
         return None
+
+
+def _shorten(reply: Segment, octets: int) -> None:
+    """Leaves out options of a cookie until they take no more than `octets`, what the SYN had beside its header.
+
+    The source of a SYN may be forged, and whoever it names must not get more from us than the forger sent: else we
+    multiply what he can do, and no state is kept by which to limit it. The first to go is the MSS: without it a peer
+    sends 536 octets at a time, and one that cares has told its own. Then what remains.
+    """
+    options = reply.options
+    if options.encoded_length <= octets:
+        return
+    without_mss = Options(
+        window_scale=options.window_scale,
+        sack_permitted=options.sack_permitted,
+        ts_val=options.ts_val,
+        ts_ecr=options.ts_ecr,
+    )
+    reply.options = without_mss if without_mss.encoded_length <= octets else NO_OPTIONS

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, states, timers
+from synfin.tcp import keepalive, mtu_probing, states, timers
 from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.segments import make_reset, make_segment, make_syn
 from synfin.tcp.sent import SentRange
 from synfin.tcp.tcb import Tcb
+from synfin.wire.ip import NOT_ECT
 from synfin.wire.tcp import FIN, PSH, Segment
 
 #: Octets of a TCP header without options.
@@ -22,6 +23,8 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
     `room` is the largest segment, in octets with its header, that the link takes; one above the MSS lets a run of
     full segments leave as one superpacket.
     """
+    if tcb.ecn is not None:
+        tcb.ecn.codepoint = NOT_ECT
     if tcb.reset_pending:
         return _reset(tcb, now)
     state = tcb.state
@@ -109,6 +112,8 @@ def _send_again(tcb: Tcb, entry: SentRange, limit: int, now: int) -> Segment:
     octets = stop - entry.start
     if octets > limit:
         octets = limit - limit % tcb.mss if limit > tcb.mss else limit
+    if tcb.mtu_search is not None and tcb.mtu_search.saved_cwnd < 0:
+        mtu_probing.inconclusive(tcb.mtu_search)
     flags = 0
     fin = entry.start + octets == data_end and entry.end > data_end
     if fin:
@@ -133,6 +138,13 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
         return None
     if tcb.sent.in_flight == 0:
         _restart_after_idle(tcb, now)
+    if tcb.mtu_search is not None:
+        size = mtu_probing.next_probe(tcb, now)
+        if size > 0:
+            return _mtu_probe(tcb, size, now)
+        if size == mtu_probing.WAIT:
+            tcb.cwnd_limited_until = start
+            return None
     usable = tcb.snd_una + tcb.snd_wnd - start
     octets = 0
     if unsent > 0:
@@ -163,7 +175,25 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
         tcb.probe_now = False
     else:
         tcb.why = reasons.NEW_DATA if octets else reasons.FIN_SENT
-    return _data_segment(tcb, start, octets, FIN if fin else 0, now)
+    flags = FIN if fin else 0
+    if tcb.ecn is not None and octets:
+        flags |= tcb.ecn.new_data_leaves()
+    return _data_segment(tcb, start, octets, flags, now)
+
+
+def _mtu_probe(tcb: Tcb, octets: int, now: int) -> Segment:
+    """One segment larger than all before it, made of the data that is due anyway (RFC 4821 §7.5)."""
+    start = tcb.snd_nxt
+    tcb.sent.append(start, start + octets, octets, now, tcb.delivered)
+    tcb.snd_nxt = start + octets
+    mtu_probing.probe_sent(tcb, start, octets)
+    tcb.acknowledging.data_sent(now)
+    tcb.last_sent = now
+    if not tcb.timers.running(timers.RETRANSMISSION):
+        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+    tcb.why = reasons.MTU_PROBE
+    flags = tcb.ecn.new_data_leaves() if tcb.ecn is not None else 0
+    return make_segment(tcb, start, flags, now, tcb.send_buffer.pieces(start, start + octets), octets)
 
 
 def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:
@@ -194,9 +224,9 @@ def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
             return False
         if tcb.settings.nodelay:
             return True
-        # RFC 9293 §3.7.4 (SHLD-7), as Minshall has it and Linux does it: a small segment waits only while
-        # another small one is not acknowledged.
-        return tcb.snd_sml <= tcb.snd_una
+        # RFC 9293 §3.7.4 (SHLD-7): a small segment waits while anything is unacknowledged; as Minshall has it and
+        # Linux does it, only while another small one is.
+        return (tcb.snd_sml if tcb.parameters.tcp_minshall else tcb.snd_nxt) <= tcb.snd_una
     # The window, or the congestion window, ends within a segment.
     if tcb.sent.in_flight == 0 and octets == partial:
         return tcb.probe_now or partial * 2 >= tcb.max_snd_wnd
@@ -205,7 +235,7 @@ def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
 
 def _restart_after_idle(tcb: Tcb, now: int) -> None:
     # RFC 5681 §4.1: after an idle RTO the acknowledgment clock is gone; begin with the restart window.
-    if tcb.delivered > 1 and now - tcb.last_sent > tcb.round_trip.rto:
+    if tcb.parameters.tcp_slow_start_after_idle and tcb.delivered > 1 and now - tcb.last_sent > tcb.round_trip.rto:
         restart = min(tcb.congestion.initial_window(tcb), tcb.cwnd)
         if restart < tcb.cwnd:
             tcb.cwnd = restart
@@ -255,11 +285,20 @@ def probe_interval(tcb: Tcb, more: int = 0) -> int:
 
 
 def _probe(tcb: Tcb, now: int) -> Segment:
-    """An octet that the peer has already, so that it answers with its window. Linux sends no new data for this."""
+    """An octet that the peer has already, so that it answers with its window, as Linux does; or a new one."""
     tcb.why = reasons.WINDOW_PROBE
     if tcb.probe_urgent:
         # RFC 9293 §3.4 (MUST-66): urgent data are announced through a window of nothing too.
         tcb.probe_urgent = False
         return make_segment(tcb, tcb.snd_una, 0, now)
     tcb.probe_now = False
+    if tcb.parameters.tcp_probe_data and tcb.unsent > 0:
+        # RFC 9293 §3.8.6.1. From here on the retransmission timer sends it again.
+        start = tcb.snd_nxt
+        tcb.snd_nxt = start + 1
+        tcb.sent.append(start, start + 1, 1, now, tcb.delivered)
+        tcb.stop_timer(timers.PERSIST, now)
+        tcb.round_trip.back_off()
+        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+        return _data_segment(tcb, start, 1, 0, now)
     return make_segment(tcb, tcb.snd_una - 1, 0, now)

@@ -110,12 +110,16 @@ TCP_PARAMETERS: Final = (
     _own("tcp_probe_data", 0, "1: a window probe carries an octet of new data (RFC 9293 §3.8.6.1); 0: none", 0, 1),
     _own("tcp_rto_min_of_sum", 0, "1: the least RTO bounds the RTO (RFC 6298 §2.4); 0: the term beyond SRTT", 0, 1),
     _own("tcp_rto_slop", 0, "milliseconds added to the time-out of each retransmission (BSD)", 0, 1000),
+    _own("tcp_keepinit", 0, "seconds from the first SYN until connect fails (BSD), 0: tcp_syn_retries decides"),
     _own("tcp_freebsd_options", 0, "1: a SYN's options in FreeBSD's order, window shift 6; 0: in Linux's", 0, 1),
     _own("tcp_round_window", 0, "1: the receive buffer becomes a multiple of the MSS (BSD)", 0, 1),
     _own("tcp_icmp_ends_connecting", 1, "1: an ICMP error ends connect; 0: it goes on (RFC 9293 MUST-56)", 0, 1),
     _own("tcp_icmp_hard_aborts", 0, "1: Unreachable codes 2 to 4 end a connection (RFC 9293 SHLD-26)", 0, 1),
     _own("tcp_drop_synfin", 1, "1: a listener drops a SYN with a FIN; 0: takes both", 0, 1),
     _own("tcp_blackhole", 0, "where no connection is: 1 no RST for a SYN, 2 no RST at all", 0, 2),
+    _own("tcp_rst_exact", 0, "1: only a RST at RCV.NXT resets (RFC 5961); 0: also at two other places (Linux)", 0, 1),
+    _own("tcp_timestamps_required", 0, "1: drop a segment without the agreed timestamps (RFC 7323 §3.2)", 0, 1),
+    _own("tcp_reopen_by_timestamps", 0, "1: a SYN with timestamps reopens a TIME-WAIT without (RFC 6191 §2)", 0, 1),
     _own("tcp_insecure_rst", 0, "1: any RST in the window ends a connection (before RFC 5961)", 0, 1),
     _own("tcp_insecure_syn", 0, "1: a SYN in the window resets a connection (before RFC 5961)", 0, 1),
 )
@@ -146,6 +150,7 @@ class TcpParameters:
     tcp_keepalive_intvl: int
     tcp_keepalive_probes: int
     tcp_keepalive_time: int
+    tcp_keepinit: int
     tcp_max_orphans: int
     tcp_max_syn_backlog: int
     tcp_max_tw_buckets: int
@@ -161,11 +166,13 @@ class TcpParameters:
     tcp_probe_interval: int
     tcp_probe_threshold: int
     tcp_quick_acks: int
+    tcp_reopen_by_timestamps: int
     tcp_retries1: int
     tcp_retries2: int
     tcp_rfc1337: int
     tcp_rmem: tuple[int, int, int]
     tcp_round_window: int
+    tcp_rst_exact: int
     tcp_rto_max_ms: int
     tcp_rto_min_of_sum: int
     tcp_rto_min_us: int
@@ -178,6 +185,7 @@ class TcpParameters:
     tcp_synack_retries: int
     tcp_syncookies: int
     tcp_timestamps: int
+    tcp_timestamps_required: int
     tcp_timewait_len: int
     tcp_tw_reuse: int
     tcp_tw_reuse_delay: int

@@ -15,7 +15,7 @@ RTO_AFTER_LOST_SYN: Final = 3 * SECOND
 class RoundTrip:
     """SRTT, RTTVAR and RTO. `srtt` is 0 until the first measurement; `rto` is before back-off."""
 
-    __slots__ = ("backoff", "base_rto", "min_rtt", "parameters", "rttvar", "srtt")
+    __slots__ = ("backoff", "base_rto", "min_rtt", "parameters", "rttvar", "slack", "srtt")
 
     def __init__(self, parameters: TcpParameters) -> None:
         self.parameters = parameters
@@ -25,12 +25,15 @@ class RoundTrip:
         self.base_rto = INITIAL_RTO
         #: How often the RTO has doubled since the last measurement.
         self.backoff = 0
+        #: ``tcp_rto_slop`` is added: something was measured, or a SYN sent again.
+        self.slack = False
 
     @property
     def rto(self) -> int:
         """The time-out now: doubled with each expiry, up to ``tcp_rto_max_ms``."""
         # RFC 6298 §2.5, §5.5
-        return min(self.base_rto << self.backoff, self.parameters.tcp_rto_max_ms * MILLISECOND)
+        slop = self.parameters.tcp_rto_slop * MILLISECOND if self.slack else 0
+        return min((self.base_rto << self.backoff) + slop, self.parameters.tcp_rto_max_ms * MILLISECOND)
 
     def measured(self, rtt: int) -> None:
         """Takes a measurement of `rtt` nanoseconds, which Karn's rule allows the caller to make."""
@@ -45,9 +48,15 @@ class RoundTrip:
             # RFC 6298 §2.3: alpha 1/8, beta 1/4, RTTVAR first
             self.rttvar += (abs(self.srtt - rtt) - self.rttvar) // 4
             self.srtt += (rtt - self.srtt) // 8
-        # RFC 6298 §2.3, §2.4. As Linux has it, the least value bounds the term of the variance, not the sum.
-        self.base_rto = self.srtt + max(4 * self.rttvar, self.parameters.tcp_rto_min_us * 1000)
+        least = self.parameters.tcp_rto_min_us * 1000
+        if self.parameters.tcp_rto_min_of_sum:
+            # RFC 6298 §2.3, §2.4
+            self.base_rto = max(self.srtt + 4 * self.rttvar, least)
+        else:
+            # As Linux has it, the least value bounds the term of the variance.
+            self.base_rto = self.srtt + max(4 * self.rttvar, least)
         self.backoff = 0
+        self.slack = True
 
     def back_off(self) -> None:
         """Doubles the time-out."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from synfin.tcp import states, timers, urgent
+from synfin.tcp import ecn, states, timers, urgent
 from synfin.tcp.clock import timestamp
+from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.receive_window import initial_window
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import wrap
-from synfin.wire.tcp import ACK, RST, SYN, URG, Segment
-from synfin.wire.tcp_options import NO_OPTIONS, Options, timestamp_options
+from synfin.wire.tcp import ACK, ECE, RST, SYN, URG, Segment
+from synfin.wire.tcp_options import (
+    END_OF_LIST,
+    MAXIMUM_SEGMENT_SIZE,
+    NO_OPERATION,
+    NO_OPTIONS,
+    SACK_PERMITTED,
+    TIMESTAMPS,
+    WINDOW_SCALE,
+    Options,
+    timestamp_options,
+)
 
 #: RFC 2018 §3: at most so many blocks fit beside timestamps, and without them.
 SACK_BLOCKS_WITH_TIMESTAMPS = 3
@@ -41,13 +52,7 @@ def make_syn(tcb: Tcb, now: int) -> Segment:
     if tcb.timestamps:
         ts_val = timestamp(now, tcb.ts_offset)
         ts_ecr = tcb.ts_recent if answer else 0
-    options = Options(
-        mss=tcb.advertised_mss,
-        window_scale=tcb.syn_wscale if tcb.syn_wscale >= 0 else None,
-        sack_permitted=tcb.sack_permitted,
-        ts_val=ts_val,
-        ts_ecr=ts_ecr,
-    )
+    options = syn_options(tcb.parameters, tcb.advertised_mss, tcb.syn_wscale, tcb.sack_permitted, ts_val, ts_ecr)
     identity = tcb.identity
     window = initial_window(tcb.window_space, tcb.advertised_mss)
     tcb.rcv_adv = tcb.rcv_limit = tcb.rcv_nxt + window
@@ -59,10 +64,53 @@ def make_syn(tcb: Tcb, now: int) -> Segment:
         identity.remote_port,
         wrap(tcb.iss),
         wrap(tcb.rcv_nxt) if answer else 0,
-        SYN | ACK if answer else SYN,
+        (SYN | ACK if answer else SYN) | ecn.flags_of_syn(tcb, answer),
         window,
         options,
     )
+
+
+def syn_options(
+    parameters: TcpParameters,
+    mss: int,
+    window_scale: int,
+    sack_permitted: bool,
+    ts_val: int | None,
+    ts_ecr: int | None,
+) -> Options:
+    """The options of a SYN or SYN,ACK, in the order of the host that is played; `window_scale` is -1 for none."""
+    layout: tuple[int, ...] = ()
+    if parameters.tcp_freebsd_options:
+        layout = _freebsd_layout(window_scale >= 0, sack_permitted, ts_val is not None)
+    return Options(
+        mss=mss,
+        window_scale=window_scale if window_scale >= 0 else None,
+        sack_permitted=sack_permitted,
+        ts_val=ts_val,
+        ts_ecr=ts_ecr,
+        layout=layout,
+    )
+
+
+def _freebsd_layout(window_scale: bool, sack_permitted: bool, timestamps: bool) -> tuple[int, ...]:
+    """mss, nop, wscale, sackOK, TS, and the list ended where octets are left over."""
+    layout = [MAXIMUM_SEGMENT_SIZE]
+    length = 4
+    if window_scale:
+        layout += (NO_OPERATION, WINDOW_SCALE)
+        length += 4
+    if sack_permitted:
+        layout.append(SACK_PERMITTED)
+        length += 2
+    if timestamps:
+        # Aligned, as all that follows are 32-bit words.
+        aligned = 2 - length % 4
+        layout += (NO_OPERATION,) * max(aligned, 0)
+        length += max(aligned, 0)
+        layout.append(TIMESTAMPS)
+        length += 10
+    layout += (END_OF_LIST,) * (-length % 4)
+    return tuple(layout)
 
 
 def make_segment(
@@ -84,6 +132,9 @@ def make_segment(
         up = urgent.pointer(tcb, seq)
         if up:
             flags |= URG
+    if tcb.ecn is not None and tcb.ecn.echo:
+        # RFC 3168 §6.1.3
+        flags |= ECE
     tcb.counts.segment_out(payload_length, segment_size)
     return Segment(
         identity.local_port,

@@ -11,6 +11,7 @@ from synfin.tcp import states
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import INFINITE_SSTHRESH, CongestionControl
 from synfin.tcp.counts import Counts
+from synfin.tcp.memory import Memory
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.reassembly import Reassembly, ReceiveQueue
 from synfin.tcp.receive_window import window_shift, window_space
@@ -24,7 +25,9 @@ from synfin.tcp.timers import Timers
 from synfin.wire.sequence import wrap
 
 if TYPE_CHECKING:
+    from synfin.tcp.ecn import Ecn
     from synfin.tcp.keepalive import KeepAlive
+    from synfin.tcp.mtu_probing import MtuSearch
 
 #: RFC 9293 §3.7.1 (MUST-15): assumed of a peer that sends no MSS option.
 DEFAULT_MSS_IPV4 = 536
@@ -99,13 +102,17 @@ class Tcb:
         "cwnd_limited_until",
         "delivered",
         "dsack",
+        "ecn",
+        "ecn_asked",
         "error",
         "fin_acknowledged",
         "fin_queued",
         "fin_received",
         "fin_sequence",
         "first_retransmission",
+        "happened",
         "identity",
+        "initcwnd",
         "irs",
         "iss",
         "keep_retransmission_timer",
@@ -114,8 +121,10 @@ class Tcb:
         "last_received",
         "last_sent",
         "max_snd_wnd",
+        "memory",
         "more_to_come",
         "mss",
+        "mtu_search",
         "orphaned",
         "parameters",
         "passive",
@@ -194,6 +203,8 @@ class Tcb:
         self.tracer = tracer
         #: What the user set.
         self.settings = settings = settings if settings is not None else Settings()
+        #: The account of the host's memory, None where there is none to keep.
+        self.memory: Memory | None = None
         self.state = states.CLOSED
         #: This end came from LISTEN (RFC 9293 §3.5, MUST-11).
         self.passive = False
@@ -207,6 +218,8 @@ class Tcb:
         self.path_in_doubt = False
         #: Bits of `readiness` on which something happened since the host looked.
         self.wake = 0
+        #: What happened besides, for the host to count.
+        self.happened: tuple[Reason, ...] = ()
 
         # --- Send sequence variables (RFC 9293 §3.3.1)
         self.iss = iss
@@ -272,6 +285,8 @@ class Tcb:
         self.advertised_mss = min(path_mss, settings.max_segment or path_mss)
         #: The MSS that the peer told us.
         self.peer_mss = DEFAULT_MSS_IPV4 if len(identity.remote_address) == 4 else DEFAULT_MSS_IPV6
+        #: The search for the path's MTU (RFC 4821) while it goes on.
+        self.mtu_search: MtuSearch | None = None
         #: Eff.snd.MSS of RFC 9293 §3.7.1: octets of data in a full segment, options deducted.
         self.mss = min(self.peer_mss, path_mss)
 
@@ -287,6 +302,11 @@ class Tcb:
         self.ts_recent_at = -1
         #: RFC 7323 §4.3: Last.ACK.sent
         self.last_ack_sent = 0
+
+        #: Our SYN asked for ECN (RFC 3168 §6.1.1).
+        self.ecn_asked = False
+        #: What ECN needs, once both ends have agreed on it.
+        self.ecn: Ecn | None = None
 
         # --- Timers, round trips, retransmission
         self.timers = Timers()
@@ -321,6 +341,8 @@ class Tcb:
         self.congestion = congestion
         self.recovery = recovery
         self.cwnd = 0
+        #: The route's initial window in segments (``ip route … initcwnd``); 0: the congestion control's own.
+        self.initcwnd = 0
         self.ssthresh = INFINITE_SSTHRESH
         self.cwnd_clamp = INFINITE_SSTHRESH
         self.cwnd_limited = False
@@ -363,16 +385,22 @@ class Tcb:
         return window_space(self.rcv_buf, self.parameters, self.settings)
 
     def send_limit(self) -> int:
-        """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem."""
+        """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem; the least
+        when memory is short."""
+        wmem = self.parameters.tcp_wmem
+        memory = self.memory
+        if memory is not None and memory.pressure and (memory.exhausted or not self.snd_buf):
+            return wmem[0]
         if self.snd_buf:
             return self.snd_buf
-        wmem = self.parameters.tcp_wmem
         return min(max(wmem[1], 2 * self.cwnd), wmem[2])
 
     def update_mss(self) -> None:
         """Computes Eff.snd.MSS anew."""
         # RFC 9293 §3.7.1 (MUST-16): the smaller of the peer's and the path's, less options.
         mss = min(self.peer_mss, self.path_mss, self.settings.max_segment or self.path_mss)
+        if self.mtu_search is not None:
+            mss = min(mss, self.mtu_search.low)
         mss = max(mss, self.parameters.tcp_min_snd_mss)
         self.mss = mss - TIMESTAMPS_LENGTH if self.timestamps else mss
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNRESET
 
 from synfin import reasons
-from synfin.tcp import closed, readiness, states, timers, urgent
+from synfin.tcp import closed, ecn, readiness, states, timers, urgent
 from synfin.tcp.arriving import Arrival, note_duplicate
 from synfin.tcp.ending import end
 from synfin.tcp.reassembly import Piece, slice_pieces
@@ -30,9 +30,9 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
     if length == 0:
         return
     if tcb.state not in states.MAY_RECEIVE:
-        # This should not occur, since a FIN has been received. Ignore the text, but answer it.
-        tcb.ack_now = True
-        tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
+        # This should not occur, since a FIN has been received. Ignore the text.
+        if tcb.verdict is reasons.ACCEPTED:
+            tcb.verdict = reasons.TEXT_AFTER_FIN
         return
     start = arrival.start
     first = max(start, tcb.rcv_nxt)
@@ -56,6 +56,15 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.ack_now = True
         tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
         return
+    memory = tcb.memory
+    if memory is not None and memory.exhausted and (first > tcb.rcv_nxt or tcb.receive_queue.octets):
+        # The next octets for a reader who has none are taken all the same, or nothing would ever be freed.
+        tcb.verdict = reasons.NO_MEMORY
+        tcb.ack_now = True
+        tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
+        return
+    if tcb.ecn is not None:
+        ecn.data_arrives(tcb, tcb.ecn, segment.flags, arrival.codepoint)
     pieces: tuple[Piece, ...] = segment.payload
     if first > start or last < start + length:
         pieces = tuple(slice_pieces(pieces, first - start, last - start))

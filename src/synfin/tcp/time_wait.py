@@ -16,18 +16,19 @@ from synfin.wire.sequence import MASK, before, unwrap, wrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
 from synfin.wire.tcp_options import NO_OPTIONS, Options
 
-_packed = Struct("!qqqIIIIIH?Bi")
+_packed = Struct("!qqqqIIIIIH?Bi")
 
 #: RFC 9293 §3.6.1: a reopened connection begins above all numbers of the old one; Linux leaves this much room.
 REOPEN_GAP = 65535 + 2
 
 
 class TimeWait:
-    """What is left of a connection. `expiry` is when it ends; `answered_at`, when a nonsense segment last got an
-    answer; `ts_recent_at` is -1 without timestamps. Times in nanoseconds, numbers 32 bits."""
+    """What is left of a connection. `entered_at` is when it began, `expiry` its end; `answered_at` when nonsense last
+    got an answer; `ts_recent_at` is -1 without timestamps. Times in nanoseconds, numbers 32 bits."""
 
     __slots__ = (
         "answered_at",
+        "entered_at",
         "expiry",
         "flow_label",
         "rcv_nxt",
@@ -44,6 +45,7 @@ class TimeWait:
     def __init__(self, packed: bytes) -> None:
         (
             self.expiry,
+            self.entered_at,
             self.answered_at,
             self.ts_recent_at,
             self.snd_nxt,
@@ -60,6 +62,7 @@ class TimeWait:
     def pack(self) -> bytes:
         return _packed.pack(
             self.expiry,
+            self.entered_at,
             self.answered_at,
             self.ts_recent_at,
             self.snd_nxt,
@@ -78,6 +81,7 @@ def from_connection(tcb: Tcb, now: int) -> bytes:
     """The packed TIME-WAIT of a connection that has just entered this state."""
     return _packed.pack(
         now + tcb.parameters.tcp_timewait_len * SECOND,
+        now,
         -1,
         tcb.ts_recent_at,
         wrap(tcb.snd_nxt),
@@ -102,6 +106,22 @@ def expiry(packed: bytes) -> int:
     """When the TIME-WAIT ends (nanoseconds)."""
     value: int = _packed.unpack(packed)[0]
     return value
+
+
+def reopened_by_us(packed: bytes, loopback: bool, parameters: TcpParameters, now: int) -> int:
+    """The initial number with which we may connect anew over the four-tuple of this TIME-WAIT; -1 if we may not.
+
+    ``tcp_tw_reuse``, as Linux has it: only where timestamps were used, so that the peer can tell old segments from new
+    ones (RFC 7323 §5.2, RFC 6191 §2), and where ours will be later than the last one. `loopback`: both ends are here.
+    """
+    reuse = parameters.tcp_tw_reuse
+    tw = TimeWait(packed)
+    if reuse == 0 or (reuse == 2 and not loopback) or not tw.timestamps or not parameters.tcp_timestamps:
+        return -1
+    if now - tw.entered_at <= parameters.tcp_tw_reuse_delay * MILLISECOND:
+        return -1
+    iss: int = (tw.snd_nxt + REOPEN_GAP) & MASK
+    return iss
 
 
 class Outcome:
@@ -138,24 +158,34 @@ def segment_arrives(
     if listening and flags & (SYN | ACK | RST) == SYN and not old:
         # RFC 9293 §3.6.1 (MAY-2), RFC 6191 §2: a SYN with a later timestamp, or beyond all numbers received.
         newer = ts_val is not None and before(tw.ts_recent, ts_val)
+        if parameters.tcp_reopen_by_timestamps and not tw.timestamps and parameters.tcp_timestamps:
+            newer = segment.options.ts_val is not None
         if newer or seq > rcv_nxt:
             outcome = Outcome(None, reasons.TIME_WAIT_REOPENED)
             outcome.iss = (tw.snd_nxt + REOPEN_GAP) & MASK
             return outcome
     # First, check sequence number.
-    length = segment.length
-    if flags & (FIN | RST) == FIN and seq + length == rcv_nxt and not old:
+    # RFC 5961 §3.2: a RST is judged by its number alone.
+    length = 0 if flags & RST else segment.length
+    if flags & (SYN | FIN | RST | ACK) == FIN | ACK and seq + length == rcv_nxt and not old:
         # The only thing that can arrive is the peer's FIN again: acknowledge it, and 2 MSL start anew.
         tw.expiry = now + parameters.tcp_timewait_len * SECOND
         return Outcome(
             tw.pack(), reasons.TIME_WAIT_RESTARTED, _acknowledgment(tw, segment, now), reasons.TIME_WAIT_RESTARTED
         )
     last = seq + max(length, 1) - 1
-    inside = rcv_nxt <= seq <= rcv_nxt + tw.rcv_wnd or rcv_nxt <= last <= rcv_nxt + tw.rcv_wnd
+    edge = rcv_nxt + tw.rcv_wnd
+    inside = seq == rcv_nxt or rcv_nxt <= seq < edge or rcv_nxt <= last < edge
+    if seq == edge and length == 0 and not flags & RST:
+        # Beyond the RFC's table, as in `arrival`.
+        inside = True
     if old or not inside:
         verdict = reasons.OLD_TIMESTAMP if old else reasons.OUTSIDE_WINDOW
         return _answered(tw, segment, parameters, now, verdict, reasons.ACK_OF_UNACCEPTABLE)
     # Second, check the RST bit (with RFC 5961 §3.2).
+    if flags & RST and parameters.tcp_rfc1337:
+        # RFC 1337 §3 (F1)
+        return Outcome(tw.pack(), reasons.NOTHING_FOR_TIME_WAIT)
     if flags & RST:
         if seq == rcv_nxt:
             return Outcome(None, reasons.RESET_RECEIVED)
@@ -163,8 +193,11 @@ def segment_arrives(
     # Fourth, check the SYN bit (RFC 5961 §4.2).
     if flags & SYN:
         return _answered(tw, segment, parameters, now, reasons.SYN_IN_CONNECTION, reasons.CHALLENGE_ACK)
-    # Fifth, check the ACK field, and all else: nothing may follow a FIN.
-    if ts_val is not None and seq == rcv_nxt:
+    if length or seq != rcv_nxt:
+        # Nothing may follow a FIN. As Linux does, tell the peer where we are.
+        return _answered(tw, segment, parameters, now, reasons.NOTHING_FOR_TIME_WAIT, reasons.ACK_OF_UNACCEPTABLE)
+    # Fifth, check the ACK field.
+    if ts_val is not None:
         tw.ts_recent = ts_val
         tw.ts_recent_at = now
     return Outcome(tw.pack(), reasons.NOTHING_FOR_TIME_WAIT)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 
 from synfin import reasons
-from synfin.tcp import keepalive, readiness, states, timers
+from synfin.tcp import keepalive, mtu_probing, readiness, states, timers
 from synfin.tcp.ending import end
 from synfin.tcp.output import probe_interval
-from synfin.tcp.parameters import MILLISECOND
+from synfin.tcp.parameters import MILLISECOND, SECOND
 from synfin.tcp.round_trip import INITIAL_RTO, time_for_retransmissions
 from synfin.tcp.tcb import Tcb
 
@@ -48,6 +48,7 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         return
     tcb.retransmissions += 1
     tcb.counts.timed_out(now)
+    tcb.round_trip.slack = True
     if tcb.first_retransmission < 0:
         tcb.first_retransmission = now
     if tcb.snd_una == tcb.iss:
@@ -56,17 +57,33 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         linear = tcb.parameters.tcp_syn_linear_timeouts if tcb.state == states.SYN_SENT else 0
         if tcb.retransmissions > linear:
             tcb.round_trip.back_off()
+    elif tcb.snd_wnd == 0 and tcb.parameters.tcp_probe_data and tcb.snd_nxt - tcb.snd_una == 1:
+        # A window probe with an octet of data, which no congestion kept back.
+        tcb.sent.mark_all_lost()
+        tcb.why_lost = reasons.WINDOW_PROBE
+        tcb.round_trip.back_off()
     else:
         # RFC 6298 §5.4, §5.5
+        smaller = mtu_probing.timed_out(tcb, _lasted(tcb, tcb.parameters.tcp_retries1, now), now)
         tcb.recovery.timed_out(tcb, now)
+        if smaller:
+            tcb.why_lost = reasons.BLACK_HOLE
         tcb.round_trip.back_off()
     # RFC 6298 §5.6
     rto = tcb.round_trip.rto
-    user_timeout = tcb.settings.user_timeout * MILLISECOND
+    user_timeout = _user_timeout(tcb)
     if user_timeout:
         # RFC 5482 §1: no sooner and no later than the user said.
         rto = min(rto, max(tcb.first_retransmission + user_timeout - now, MILLISECOND))
     tcb.start_timer(timers.RETRANSMISSION, now + rto, now)
+
+
+def _user_timeout(tcb: Tcb) -> int:
+    """How long, from the first retransmission on, or from the SYN, the user will wait (nanoseconds); 0: as long as the
+    host says."""
+    if tcb.state == states.SYN_SENT and tcb.settings.user_timeout == 0:
+        return tcb.parameters.tcp_keepinit * SECOND
+    return tcb.settings.user_timeout * MILLISECOND
 
 
 def _doubt_path(tcb: Tcb, now: int) -> None:
@@ -74,10 +91,9 @@ def _doubt_path(tcb: Tcb, now: int) -> None:
     if tcb.retransmissions == 0:
         return
     if tcb.snd_una > tcb.iss:
-        # As Linux does, by the time that so many retransmissions take (SHLD-10).
-        parameters = tcb.parameters
-        least = parameters.tcp_rto_min_us * 1000
-        if now - tcb.first_retransmission < time_for_retransmissions(parameters.tcp_retries1, least, parameters):
+        # SHLD-10: at least so many retransmissions; and, as Linux does, no sooner than they take at the least RTO.
+        retries = tcb.parameters.tcp_retries1
+        if tcb.retransmissions < retries or not _lasted(tcb, retries, now):
             return
         if tcb.soft_error == 0:
             # SHLD-9
@@ -90,7 +106,7 @@ def _gives_up(tcb: Tcb, now: int) -> bool:
     """R2 of RFC 9293 §3.8.3: what the user set (MUST-21), or the host's, counted for a SYN and by time for the rest
     as Linux does."""
     parameters = tcb.parameters
-    user_timeout = tcb.settings.user_timeout * MILLISECOND
+    user_timeout = _user_timeout(tcb)
     waited = now - tcb.first_retransmission if tcb.retransmissions else 0
     if tcb.snd_una == tcb.iss:
         # MUST-22: the same procedure for a SYN.
@@ -115,9 +131,7 @@ def _gives_up(tcb: Tcb, now: int) -> bool:
         return now - tcb.last_received > patience and waited > patience
     if user_timeout:
         return waited >= user_timeout
-    retries = _orphan_retries(tcb) if tcb.orphaned else parameters.tcp_retries2
-    least = parameters.tcp_rto_min_us * 1000
-    return waited >= time_for_retransmissions(retries, least, parameters)
+    return _lasted(tcb, _orphan_retries(tcb) if tcb.orphaned else parameters.tcp_retries2, now)
 
 
 def _orphan_retries(tcb: Tcb) -> int:
@@ -128,6 +142,15 @@ def _orphan_retries(tcb: Tcb) -> int:
         # As Linux does: the network said that something is wrong.
         return 0
     return parameters.tcp_orphan_retries or ORPHAN_RETRIES
+
+
+def _lasted(tcb: Tcb, retries: int, now: int) -> bool:
+    """Whether retransmission has gone on for as long as so many take that begin at the least RTO."""
+    if tcb.first_retransmission < 0:
+        return False
+    parameters = tcb.parameters
+    first = parameters.tcp_rto_min_us * 1000
+    return now - tcb.first_retransmission >= time_for_retransmissions(retries, first, parameters)
 
 
 def _persist(tcb: Tcb, now: int) -> None:
