@@ -153,6 +153,7 @@ class Connection(Tcb):
             raise BlockingIOError
         if len(view) > room:
             view = view[:room]
+        self.counts.busy(now)
         self.send_buffer.append(view)
         # RFC 9293 §3.9.1.2 (MAY-15, MAY-16)
         self.more_to_come = more

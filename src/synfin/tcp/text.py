@@ -118,6 +118,7 @@ def _out_of_order(
 ) -> None:
     # RFC 9293 §3.10.7.4 (SHLD-31)
     tcb.verdict = reasons.OUT_OF_ORDER_DATA
+    tcb.counts.out_of_order += 1
     kept = True
     if tcb.reassembly.covers(first, first + length):
         tcb.verdict = reasons.DUPLICATE_DATA
