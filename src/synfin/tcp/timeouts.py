@@ -47,8 +47,8 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reason)
         return
     tcb.retransmissions += 1
-    tcb.counts.timed_out(now)
     tcb.round_trip.slack = True
+    tcb.counts.timed_out(now)
     if tcb.first_retransmission < 0:
         tcb.first_retransmission = now
     if tcb.snd_una == tcb.iss:
