@@ -25,6 +25,7 @@ from errno import (
 from typing import Final
 
 from synfin.host import addresses, opening, sockets
+from synfin.host.binding import ANY_IPV4, ANY_IPV6
 from synfin.host.connecting import OPENING, connect, disconnect, own_ports
 from synfin.host.host import Host
 from synfin.host.opening import check_port
@@ -134,6 +135,8 @@ def bind(host: Host, sock: Socket, address: Address) -> None:
             port = opening.choose_port(transport, octets, sock.claim_flags(), own_ports(host, sock))
         if port < 0:
             sock.values.ipv6_only = before
+            # As Linux has it: a socket keeps no address of an earlier connection.
+            sock.local_address = ANY_IPV4 if sock.family == AF_INET else ANY_IPV6
             raise os_error(EADDRINUSE)
         sock.bind(transport, octets, port)
     sock.local_address = octets
