@@ -192,6 +192,7 @@ def listen(host: Host, sock: Socket, backlog: int, now: int) -> None:
     apply_ip(host, sock, len(address) == 16)
     listener = opening.open_listener(transport, address, port, backlog, flags, now, sock.settings)
     listener.socket = sock.number
+    listener.values = sock.values
     sock.listener = listener
 
 
@@ -207,12 +208,16 @@ def accept(host: Host, sock: Socket) -> tuple[Socket, Address]:
     if not listener.accept_queue:
         raise os_error(EAGAIN)
     connection = listener.accept()
-    made = _enter(host, sock.family, sock.values.copy(), connection.settings)
+    # The options are those of the moment at which the handshake was over.
+    inherited = connection.inherited
+    connection.inherited = None
+    values = inherited if isinstance(inherited, SocketValues) else sock.values
+    made = _enter(host, sock.family, values.copy(), connection.settings)
     made.connection = connection
     connection.socket = made.number
     made.phase = CONNECTED
-    made.address_locked = True
-    made.port_locked = sock.port_locked
+    # The port is the listener's, which the user chose for that one alone.
+    made.address_locked = sock.address_locked
     made.local_address = connection.identity.local_address
     made.local_port = connection.identity.local_port
     apply_ip(host, made, made.over_ipv6)
