@@ -228,7 +228,7 @@ class Host:
     def connections(self) -> list[ConnectionRow]:
         """What ``ss -tan`` would print: listeners, half-open requests, connections and TIME-WAITs."""
         transport = self.transport
-        return rows(transport.listeners.values(), transport.connections.values(), transport.time_waits.flows())
+        return rows(transport.all_listeners(), transport.connections.values(), transport.time_waits.flows())
 
     # --- the network's calls
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from synfin import reasons
 from synfin.host import addresses
 from synfin.host.addresses import Network
+from synfin.host.binding import LISTENING
 from synfin.host.counters import BY_EVENT, BY_REASON, BY_VERDICT
 from synfin.host.interface import OUTPUT_LIMIT, Interface
 from synfin.host.marking import mark
@@ -48,7 +49,7 @@ class Transport(Tables):
         """Takes a segment for one of our addresses that no connection has: a TIME-WAIT, a listener or nobody."""
         flow = packet.flow
         self.counters.add("TcpInSegs")
-        listener = self.find_listener(packet.destination, segment.destination_port)
+        listener = self.find_listener(packet.destination, segment.destination_port, flow)
         iss = -1
         packed = self.time_waits.get(flow)
         if packed is not None:
@@ -112,11 +113,10 @@ class Transport(Tables):
             if not known:
                 self.counters.add("TcpExtSyncookiesRecv")
             connection.via = via
-            connection.memory = self.memory
             connection.received_traffic_class = packet.traffic_class
             connection.received_ttl = packet.ttl
             self.discover_path_mtu(connection, mtu_discover, now)
-            self.connections[flow] = connection
+            self.enter(connection, listener.bound & ~LISTENING)
             self.counters.add("TcpPassiveOpens")
             state = connection.state
         else:
@@ -248,11 +248,21 @@ class Transport(Tables):
         if self.connections.get(flow) is connection:
             self._drain(connection, now)
             self._remove(connection)
+            self._release(connection)
+
+    def enter(self, connection: Connection, bound: int) -> None:
+        """Puts a new connection into the table. `bound`: the flags of its claim on the local port."""
+        identity = connection.identity
+        connection.memory = self.memory
+        self.connections[identity.flow] = connection
+        connection.bound = bound
+        self.bindings.add(identity.local_port, identity.local_address, bound)
 
     def discharge(self, connection: Connection) -> None:
         """Takes a connection out of the host in silence."""
         if self.connections.get(connection.identity.flow) is connection:
             self._remove(connection)
+            self._release(connection)
 
     def _remove(self, connection: Connection) -> None:
         """Out of the table. What a user may still read of it is the user's from now on."""
@@ -262,6 +272,12 @@ class Transport(Tables):
         if connection.charged > 0:
             self.memory.change(-connection.charged)
         connection.charged = -1
+
+    def _release(self, connection: Connection) -> None:
+        if connection.bound >= 0:
+            identity = connection.identity
+            self.bindings.remove(identity.local_port, identity.local_address, connection.bound)
+            connection.bound = -1
 
     def _enter_time_wait(self, connection: Connection, now: int) -> None:
         """A small value takes the place of the connection, which its user may still read from."""
@@ -273,7 +289,11 @@ class Transport(Tables):
         if len(self.time_waits) >= self.parameters.tcp.tcp_max_tw_buckets:
             self.counters.add("TcpExtTCPTimeWaitOverflow")
             self._trace_end_of_time_wait(flow, reasons.TIME_WAIT_OVERFLOW, now)
+            self._release(connection)
             return
+        if connection.bound >= 0:
+            self.time_waits.inherit(flow, connection.bound)
+            connection.bound = -1
         self.time_waits.put(flow, time_wait.from_connection(connection, now), restarted=True)
         self.counters.add("TcpExtTW")
 
@@ -421,7 +441,7 @@ class Transport(Tables):
     def next_deadline(self) -> int:
         """When to call `deadline_reached` (nanoseconds); NEVER if nothing waits."""
         deadline = min(self.timers.next_deadline(), self.time_waits.next_deadline(), self.path_mtus.next_deadline())
-        for listener in self.listeners.values():
+        for listener in self.all_listeners():
             if listener.requests:
                 deadline = min(deadline, listener.next_deadline())
         return deadline
@@ -437,7 +457,7 @@ class Transport(Tables):
             if connection.orphaned and connection.state != states.CLOSED and self._starves(connection):
                 self._discard_orphan(connection, now)
             connection = self.timers.pop_due(now)
-        for listener in self.listeners.values():
+        for listener in self.all_listeners():
             if listener.requests:
                 listener.deadline_reached(now)
                 self._repeat_syn_acks(listener, now)

@@ -56,7 +56,8 @@ class Listener:
 
     `backlog` bounds the accept queue as Linux does: one more than `backlog` fits. Connections whose handshake is
     complete wait in `accept_queue`. The host looks up which segments belong here; `local_address` is empty for
-    the wildcard.
+    the wildcard. `bound`, the flags of its claim on the port, and `socket`, the number of the user's socket, are the
+    host's.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Listener:
         "_due",
         "accept_queue",
         "backlog",
+        "bound",
         "cookies",
         "cookies_until",
         "local_address",
@@ -73,6 +75,7 @@ class Listener:
         "parameters",
         "requests",
         "settings",
+        "socket",
         "state",
         "tracer",
         "verdict",
@@ -94,6 +97,8 @@ class Listener:
         self.local_address = local_address
         self.local_port = local_port
         self.backlog = backlog
+        self.bound = 0
+        self.socket = 0
         self.parameters = parameters
         self.numbers = numbers
         self.tracer = tracer

@@ -149,6 +149,7 @@ class Tcb:
         "rcv_wscale",
         "reassembly",
         "receive_queue",
+        "receive_shut",
         "recovery",
         "reset_pending",
         "retransmissions",
@@ -263,6 +264,8 @@ class Tcb:
         self.rcv_buf_locked = settings.rcv_buf > 0
         self.receive_queue = ReceiveQueue()
         self.reassembly = Reassembly()
+        #: The user will read nothing more, but has not let go (shutdown).
+        self.receive_shut = False
         self.fin_received = False
         #: The number of a FIN that arrived ahead of data still missing, or -1.
         self.fin_sequence = -1

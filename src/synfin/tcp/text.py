@@ -39,8 +39,10 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
     last = min(start + length, tcb.rcv_adv)
     if tcb.fin_sequence >= 0:
         last = min(last, tcb.fin_sequence)
-    if tcb.orphaned and start + length > tcb.rcv_nxt:
-        # RFC 9293 §3.6.1 (SHLD-3): nobody will read it, and the peer must learn that.
+    unwanted = tcb.orphaned or (tcb.receive_shut and tcb.fin_queued)
+    if unwanted and start + length > tcb.rcv_nxt:
+        # RFC 9293 §3.6.1 (SHLD-3): nobody will read it, and the peer must learn that; as Linux has it, also after
+        # both halves were shut down.
         tcb.verdict = reasons.DATA_AFTER_CLOSE
         tcb.why = reasons.RESET_ABORT
         arrival.reply = closed.segment_arrives(segment)
