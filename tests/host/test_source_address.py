@@ -178,7 +178,7 @@ def two_networks() -> Host:
         ("fe80::9", "fe80::1"),
         ("2600::1", "2001:db8:2::1"),
         ("10.9.0.1", "10.9.0.1"),
-        ("127.0.0.5", "127.0.0.5"),
+        ("127.0.0.5", "127.0.0.1"),
     ],
 )
 def test_connections_speak_from_the_right_address(destination: str, expected: str) -> None:
