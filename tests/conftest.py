@@ -1,5 +1,5 @@
-"""What all tests share: what they may require of the machine, the rows they name, Hypothesis' profiles; a pair of
-connected links in memory, and network namespaces for real ones."""
+"""What all tests share: what they may require of the machine, the rows and requirements they name, Hypothesis'
+profiles; a pair of connected links in memory, and network namespaces for real ones."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 # The mission's rows: A1 to G2.
 ROW = re.compile(r"[A-G][1-9][0-9]?")
 
+# The numbered requirements of RFC 9293: MUST-1 to MUST-69, SHLD-1 to SHLD-31, MAY-1 to MAY-18, REC-1.
+REQUIREMENTS = frozenset(
+    f"{kind}-{number}"
+    for kind, last in (("MUST", 69), ("SHLD", 31), ("MAY", 18), ("REC", 1))
+    for number in range(1, last + 1)
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -35,6 +42,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             wrong = [name for name in mark.args if not (isinstance(name, str) and ROW.fullmatch(name))]
             if wrong or not mark.args:
                 raise pytest.UsageError(f"{item.nodeid}: {wrong} is no row of the mission, such as 'A8'")
+        for mark in item.iter_markers("requirement"):
+            wrong = [name for name in mark.args if not (isinstance(name, str) and name in REQUIREMENTS)]
+            if wrong or not mark.args:
+                raise pytest.UsageError(f"{item.nodeid}: {wrong} is no requirement of RFC 9293, such as 'MUST-24'")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -13,6 +13,7 @@ from synfin.wire.tcp import ACK, RST, SYN
 from tests.host.machine import OURS, OURS_6, SECOND, SECRET, THEIRS, THEIRS_6, Machine, Peer, segment_of
 
 
+@pytest.mark.requirement("MUST-41")
 @pytest.mark.parametrize(
     ("first", "second"),
     [(OURS, OURS), ("0.0.0.0", "0.0.0.0"), ("0.0.0.0", OURS), (OURS, "0.0.0.0"), ("::", OURS_6), (OURS_6, "::")],
@@ -63,6 +64,7 @@ def test_somaxconn_bounds_the_backlog() -> None:
 
 
 # MUST-46 of RFC 9293 §3.9.1.1
+@pytest.mark.requirement("MUST-46")
 @pytest.mark.parametrize("address", ["224.0.0.1", "239.1.2.3", "255.255.255.255", "192.0.2.255", "ff02::1"])
 def test_open_towards_what_is_no_host(address: str) -> None:
     m = Machine()
@@ -104,6 +106,7 @@ def test_open_from_a_foreign_address(local: tuple[str, int]) -> None:
     assert raised.value.errno == EADDRNOTAVAIL
 
 
+@pytest.mark.requirement("MUST-43")
 def test_open_from_a_given_end() -> None:
     m = Machine()
     connection = m.host.connect(THEIRS, 80, m.now, (OURS, 1234))
@@ -124,6 +127,7 @@ def test_what_is_no_address(address: str) -> None:
 
 
 @pytest.mark.row("A5")
+@pytest.mark.requirement("MUST-9", "SHLD-1")
 def test_initial_numbers_differ_between_connections_and_secrets() -> None:
     numbers = set()
     for secret in (bytes(16), b"x" * 16):
@@ -135,6 +139,7 @@ def test_initial_numbers_differ_between_connections_and_secrets() -> None:
 
 
 @pytest.mark.row("A5")
+@pytest.mark.requirement("MUST-8", "SHLD-1")
 def test_the_number_of_one_four_tuple_grows_by_the_clock() -> None:
     """RFC 9293 §3.4.1 (MUST-8): about one in 4 microseconds, so that reincarnations do not overlap."""
     m = Machine()
@@ -144,6 +149,7 @@ def test_the_number_of_one_four_tuple_grows_by_the_clock() -> None:
     assert (second.iss - first.iss) % (1 << 32) == 250_000
 
 
+@pytest.mark.requirement("MUST-67", "SHLD-6")
 @pytest.mark.parametrize(("address", "mss"), [(THEIRS, 1460), (THEIRS_6, 1440)])
 def test_the_mss_is_what_the_mtu_allows(address: str, mss: int) -> None:
     m = Machine()

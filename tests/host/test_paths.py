@@ -12,6 +12,7 @@ from synfin.host.path_mtu import CAPACITY, LEAST_IPV4, LEAST_IPV6, LIFE, PathMtu
 from synfin.sim import Network
 from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import SECOND
+from synfin.tcp.timers import NEVER
 from synfin.wire import icmp
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import wrap
@@ -72,6 +73,7 @@ def test_while_connecting_an_error_ends_the_attempt(kind: int, code: int, errno:
     assert world.client.host.connections() == []
 
 
+@pytest.mark.requirement("MUST-56")
 def test_with_the_switch_of_the_rfc_the_attempt_goes_on() -> None:
     # RFC 9293 §3.9.2.2, MUST-56
     world = World(connected=False)
@@ -83,6 +85,7 @@ def test_with_the_switch_of_the_rfc_the_attempt_goes_on() -> None:
 
 
 @pytest.mark.row("D5")
+@pytest.mark.requirement("MUST-54", "MUST-56")
 @pytest.mark.parametrize("code", [icmp.HOST_UNREACHABLE, icmp.PORT_UNREACHABLE])
 def test_an_established_connection_keeps_trying_and_then_says_why(code: int) -> None:
     world = World()
@@ -119,6 +122,7 @@ def test_who_does_not_see_the_connection_is_not_believed(offset: int) -> None:
     assert connection.error == ETIMEDOUT
 
 
+@pytest.mark.requirement("MUST-55")
 def test_source_quench_is_dropped() -> None:
     # RFC 9293 §3.9.2.2 (MUST-55), RFC 6633
     world = World()
@@ -160,7 +164,11 @@ def test_path_mtus_are_forgotten_after_ten_minutes() -> None:
     assert paths.get(THERE, 1500, LIFE - 1) == 1400
     assert paths.get(THERE, 1300, 0) == 1300
     assert paths.get(THERE, 1500, LIFE) == 1500
+    assert paths.next_deadline() == LIFE
+    assert paths.deadline_reached(LIFE - 1) == {}
+    assert paths.deadline_reached(LIFE) == {THERE: 1400}
     assert len(paths) == 0
+    assert paths.next_deadline() == NEVER
 
 
 def test_a_router_that_does_not_say_gets_the_next_plateau() -> None:

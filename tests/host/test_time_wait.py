@@ -83,6 +83,7 @@ def test_what_does_not_restart_it_keeps_its_place() -> None:
     assert waiting(m) == []
 
 
+@pytest.mark.requirement("MUST-13")
 def test_its_length_is_a_parameter() -> None:
     m = machine(tcp_timewait_len="2")
     peer_in(m, "TIME-WAIT", 1)
@@ -107,6 +108,7 @@ def test_their_number_is_bounded() -> None:
     assert m.host.transport.connections == {}
 
 
+@pytest.mark.requirement("MAY-2")
 @pytest.mark.parametrize("gap", [1, 1000, 1 << 30])
 def test_a_syn_beyond_all_numbers_reopens(gap: int) -> None:
     """RFC 9293 §3.6.1 (MAY-2): with an initial number above all that the old connection used."""

@@ -145,6 +145,7 @@ def test_d_sack_reports_the_duplicate_first() -> None:
     assert reply.options.sack == ((IRS + 106, IRS + 107),)
 
 
+@pytest.mark.requirement("MUST-66")
 def test_at_a_zero_window_only_what_is_at_rcv_nxt_passes() -> None:
     c = established()
     c.rcv_buf = 0
@@ -183,6 +184,15 @@ def test_a_reset_outside_the_window_is_dropped_in_silence(offset: int) -> None:
     assert c.status().state == "ESTABLISHED"
 
 
+def test_a_reset_is_judged_by_its_number_not_by_its_text() -> None:
+    # RFC 5961 §3.2
+    c = established()
+    assert c.segment_arrives(segment(c, -1, RST, b"text in the window"), 0) is None
+    assert (c.verdict, c.status().state) == (reasons.OUTSIDE_WINDOW, "ESTABLISHED")
+    c.segment_arrives(segment(c, 0, RST, b"why"), 0)
+    assert c.status().state == "CLOSED"
+
+
 @pytest.mark.parametrize("flags", [SYN, SYN | ACK])
 @pytest.mark.parametrize("offset", [-1, 0, 1, 100, 70_000])
 def test_a_syn_in_a_connection_is_challenged_wherever_it_is(flags: int, offset: int) -> None:
@@ -191,6 +201,7 @@ def test_a_syn_in_a_connection_is_challenged_wherever_it_is(flags: int, offset: 
     assert c.status().state == "ESTABLISHED"
 
 
+@pytest.mark.requirement("MAY-12")
 def test_an_ack_of_what_was_never_sent_is_challenged() -> None:
     c = established()
     assert is_ack(c, c.segment_arrives(segment(c, ack=1, payload=b"data"), 0))
@@ -199,6 +210,7 @@ def test_an_ack_of_what_was_never_sent_is_challenged() -> None:
         c.receive(10, 0)
 
 
+@pytest.mark.requirement("MAY-12")
 def test_an_ack_older_than_the_largest_window_is_challenged() -> None:
     # RFC 5961 §5.2: SND.UNA - MAX.SND.WND
     c = established()
@@ -311,16 +323,19 @@ def test_every_segment_carries_the_clock_and_the_echo() -> None:
 # --- urgent data
 
 
+@pytest.mark.requirement("MUST-32", "MUST-62")
 def test_the_urgent_pointer_is_told() -> None:
     from synfin.tcp.readiness import POLLIN, POLLPRI
 
     c = established()
+    # RFC 6093 §5: urgent data stay in the stream.
+    c.settings.oob_inline = True
     assert c.segment_arrives(segment(c, flags=ACK | URG, payload=b"ab!d", up=3), 0) is None
     assert c.rcv_up == IRS + 1 + 3
     assert c.wake & POLLPRI
     assert c.readiness() & (POLLPRI | POLLIN) == POLLPRI | POLLIN
-    # Urgent data stay in the stream (RFC 6093).
-    assert b"".join(map(bytes, c.receive(100, 0))) == b"ab!d"
+    assert b"".join(map(bytes, c.receive(100, 0))) == b"ab"
+    assert b"".join(map(bytes, c.receive(100, 0))) == b"!d"
     assert not c.readiness() & POLLPRI
 
 
@@ -343,6 +358,21 @@ def test_nothing_is_taken_after_the_fin() -> None:
     assert c.status().state == "CLOSE-WAIT"
     c.segment_arrives(segment(c, payload=b"more"), 0)
     assert c.receive(100, 0) == []
+
+
+def test_text_behind_the_peers_fin_is_ignored_in_silence() -> None:
+    # RFC 9293 §3.10.7.4, seventh, CLOSE-WAIT. What the text's segment acknowledges counts all the same.
+    c = established()
+    c.segment_arrives(segment(c, flags=ACK | FIN), 0)
+    assert c.poll_transmit(0, 1500) is not None
+    for offset, flags in ((0, ACK), (100, ACK), (0, ACK | FIN), (-2, ACK)):
+        assert c.segment_arrives(segment(c, offset, flags, b"more"), 0) is None
+        assert c.verdict is reasons.TEXT_AFTER_FIN
+        assert c.poll_transmit(0, 1500) is None
+    c.send(b"ours", 0)
+    assert c.poll_transmit(0, 1500) is not None
+    assert c.segment_arrives(segment(c, payload=b"more", ack=4), 0) is None
+    assert (c.verdict, c.snd_una) == (reasons.ACKNOWLEDGES_NEW, c.snd_nxt)
 
 
 def test_a_fin_before_data_that_is_there_already_is_nonsense() -> None:

@@ -38,6 +38,7 @@ def test_quick_at_the_start() -> None:
 
 
 @pytest.mark.row("B7")
+@pytest.mark.requirement("SHLD-19")
 def test_then_every_second_full_segment() -> None:
     w = quiet_server()
     since = len(w.messages)
@@ -51,6 +52,7 @@ def test_then_every_second_full_segment() -> None:
 
 
 @pytest.mark.row("B7")
+@pytest.mark.requirement("SHLD-18", "MUST-40")
 def test_a_single_segment_is_acknowledged_after_40_ms() -> None:
     w = quiet_server()
     w.run_for(100 * MS)
@@ -75,6 +77,7 @@ def test_an_acknowledgment_rides_on_data() -> None:
     assert len([m for m in w.messages[since:] if m.sender == "server" and m.segment.payload_length == 0]) == 0
 
 
+@pytest.mark.requirement("MAY-13")
 def test_out_of_order_data_is_answered_at_once_and_each_time() -> None:
     # RFC 5681 §4.2
     w = quiet_server()
@@ -161,6 +164,7 @@ def test_after_a_duplicate_acknowledgments_are_quick_again() -> None:
     assert acks == [10 * MS]
 
 
+@pytest.mark.requirement("MUST-40")
 def test_the_delay_never_exceeds_200_ms() -> None:
     a = Acknowledging(TcpParameters())
     a.data_received(100, 1460, 64240, 120 * SECOND, 0)

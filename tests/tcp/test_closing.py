@@ -65,6 +65,7 @@ def test_four_messages_either_end_may_be_the_active_closer(active: str) -> None:
 
 
 @pytest.mark.row("C5")
+@pytest.mark.requirement("MUST-13")
 def test_the_length_of_time_wait_is_a_setting() -> None:
     short = TcpParameters()
     short.tcp_timewait_len = 240
@@ -123,6 +124,7 @@ def test_half_closed_after_shutdown_the_other_end_may_send_as_long_as_it_likes()
 
 
 @pytest.mark.row("C3")
+@pytest.mark.requirement("SHLD-3", "MAY-1")
 def test_after_close_late_data_meets_a_reset() -> None:
     w = World()
     w.connect()
@@ -252,6 +254,7 @@ def test_the_three_exits_of_fin_wait_1() -> None:
 
 
 @pytest.mark.row("C11")
+@pytest.mark.requirement("SHLD-3")
 def test_release_with_data_unread_resets() -> None:
     w = World()
     w.connect()
@@ -309,6 +312,7 @@ def test_abort_sends_a_reset_at_once_that_is_not_acknowledged(state: str) -> Non
 
 
 @pytest.mark.row("C12")
+@pytest.mark.requirement("MUST-12")
 def test_the_other_application_learns_once_that_it_was_reset() -> None:
     w = World()
     w.connect()

@@ -116,6 +116,7 @@ def test_if_no_fin_ever_arrives_the_other_end_stays_established() -> None:
 
 
 @pytest.mark.row("C8", "D5")
+@pytest.mark.requirement("MUST-20", "SHLD-11")
 def test_r2_is_a_time_of_about_924_seconds_from_the_first_retransmission() -> None:
     w = connected()
     w.lose(everything, count=10_000)

@@ -175,6 +175,7 @@ def test_a_wrong_ack_in_syn_received_is_reset_and_the_request_stays(flags: int, 
     assert answer(listener, reply) == (None, True)
 
 
+@pytest.mark.requirement("MUST-11")
 def test_resets_in_syn_received() -> None:
     listener = listening()
     reply = knock(listener)
@@ -182,6 +183,7 @@ def test_resets_in_syn_received() -> None:
     # Outside the window: dropped. In it, but not exact: challenged (RFC 5961 §3.2). Exact: back to LISTEN.
     assert answer(listener, reply, flags=RST, seq=X) == (None, False)
     assert answer(listener, reply, flags=RST, seq=X + 70_000) == (None, False)
+    assert answer(listener, reply, flags=RST, seq=X, payload=b"text in the window") == (None, False)
     challenge, _ = answer(listener, reply, flags=RST, seq=X + 2)
     assert challenge is not None
     assert (challenge.flags, challenge.seq, challenge.ack) == (ACK, reply.seq + 1 & MASK, X + 1)
@@ -204,6 +206,27 @@ def test_syns_in_syn_received() -> None:
     assert (other.flags, other.ack) == (ACK, X + 1)
     assert answer(listener, reply, 2 * SECOND, SYN, X + 5) == (None, False)
     assert not listener.requests
+
+
+def test_a_syn_again_with_an_earlier_timestamp_is_an_old_duplicate() -> None:
+    # RFC 7323 §5.3, R1
+    listener = listening()
+    options = [Options(mss=1460, ts_val=ts_val, ts_ecr=0) for ts_val in (1000, 999, 1000, 1001)]
+    answers = [knock(listener, now=n * SECOND, options=each) for n, each in enumerate(options)]
+    assert [answered and answered.flags for answered in answers] == [SYN | ACK, ACK, SYN | ACK, SYN | ACK]
+    assert [answered and answered.options.ts_ecr for answered in answers] == [1000, 1000, 1000, 1001]
+
+
+def test_a_syn_before_the_window_is_trimmed_off() -> None:
+    # RFC 9293 §3.10.7.4, first: "any portions that lie outside the window (including SYN and FIN)"
+    listener = listening()
+    reply = knock(listener)
+    assert reply is not None
+    reset, made = answer(listener, reply, flags=SYN | ACK, seq=X, ack=2, payload=b"new")
+    assert reset == Segment(80, 5000, reply.seq + 2 & MASK, 0, RST, 0)
+    assert (made, len(listener.requests)) == (False, 1)
+    assert answer(listener, reply, flags=SYN | ACK, seq=X, payload=b"new") == (None, True)
+    assert listener.accept_queue[0].receive_queue.octets == 3
 
 
 def test_what_syn_received_drops() -> None:

@@ -25,6 +25,7 @@ def opened_with(options: Options, identity: Identity | None = None, mss: int = 1
 
 
 @pytest.mark.row("A6")
+@pytest.mark.requirement("MUST-15", "MUST-16")
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -43,6 +44,7 @@ def test_ipv4(options: Options, expected: int) -> None:
     assert opened_with(options) == expected
 
 
+@pytest.mark.requirement("MUST-15")
 @pytest.mark.parametrize(
     ("options", "expected"), [(Options(mss=1440), 1440), (Options(), 1220), (Options(ts_val=1, ts_ecr=0), 1208)]
 )
@@ -57,6 +59,7 @@ def test_tcp_min_snd_mss_is_a_parameter() -> None:
 
 
 @pytest.mark.row("A6")
+@pytest.mark.requirement("MUST-14", "MUST-16")
 @pytest.mark.parametrize(("client_mss", "server_mss"), [(1460, 536), (536, 1460), (9000, 1460)])
 def test_neither_end_sends_more_than_the_other_takes(client_mss: int, server_mss: int) -> None:
     w = World(room=65_000)

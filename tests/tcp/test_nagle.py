@@ -13,6 +13,7 @@ def sizes(w: World, since: int = 0) -> list[int]:
 
 
 @pytest.mark.row("B7")
+@pytest.mark.requirement("SHLD-7", "MUST-60")
 def test_a_small_segment_waits_while_another_is_not_acknowledged() -> None:
     w = World()
     w.connect()
@@ -27,6 +28,7 @@ def test_a_small_segment_waits_while_another_is_not_acknowledged() -> None:
 
 
 @pytest.mark.row("B7")
+@pytest.mark.requirement("MUST-17")
 def test_nodelay() -> None:
     w = World()
     w.connect()
@@ -90,6 +92,7 @@ def test_write_write_read_stalls_with_delayed_acknowledgments() -> None:
 
 
 @pytest.mark.row("B6")
+@pytest.mark.requirement("MUST-61")
 def test_push_ends_each_write_and_the_last_of_what_is_buffered() -> None:
     w = World()
     w.connect()

@@ -86,6 +86,7 @@ def test_initial_numbers_are_unpredictable_and_new_for_each_connection() -> None
         InitialSequenceNumbers(b"fifteen octets.")
 
 
+@pytest.mark.requirement("SHLD-1")
 def test_each_part_of_the_four_tuple_changes_the_initial_number() -> None:
     numbers = InitialSequenceNumbers(bytes(16))
     base = numbers.iss(CLIENT, 0)
@@ -166,6 +167,7 @@ def test_closed_answers_each_segment_but_a_reset() -> None:
 
 
 @pytest.mark.row("A13")
+@pytest.mark.requirement("MUST-10")
 def test_simultaneous_open() -> None:
     w = World()
     w.client.open()
@@ -187,6 +189,7 @@ def test_simultaneous_open() -> None:
 
 
 @pytest.mark.row("A13")
+@pytest.mark.requirement("MUST-10")
 @pytest.mark.parametrize("lost", [1, 2])
 def test_simultaneous_open_when_syn_acks_are_lost(lost: int) -> None:
     w = World()

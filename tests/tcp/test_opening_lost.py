@@ -41,6 +41,7 @@ def test_syns_without_linear_timeouts() -> None:
 
 
 @pytest.mark.row("A8")
+@pytest.mark.requirement("MUST-22")
 def test_tcp_syn_retries_counts_retransmissions() -> None:
     parameters = TcpParameters()
     parameters.tcp_syn_linear_timeouts = 0

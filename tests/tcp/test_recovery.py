@@ -40,6 +40,7 @@ def sending() -> Connection:
 
 
 @pytest.mark.row("B5")
+@pytest.mark.requirement("MUST-19")
 def test_slow_start_by_octets_acknowledged() -> None:
     c = sending()
     ack(c, 1, 100 * MS)
@@ -51,6 +52,7 @@ def test_slow_start_by_octets_acknowledged() -> None:
 
 
 @pytest.mark.row("B5")
+@pytest.mark.requirement("MUST-19")
 def test_congestion_avoidance_adds_one_segment_for_each_window() -> None:
     c = sending()
     c.ssthresh = 10 * MSS
@@ -150,6 +152,7 @@ def test_partial_acknowledgments() -> None:
 
 
 @pytest.mark.row("B3", "B5")
+@pytest.mark.requirement("MUST-19")
 def test_a_timeout_halves_ssthresh_once_and_begins_with_one_segment() -> None:
     c = sending()
     now = c.next_deadline()

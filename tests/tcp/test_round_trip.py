@@ -12,6 +12,7 @@ from tests.tcp.world import MS, SECOND, World, by_client, data, everything
 
 
 @pytest.mark.row("B3")
+@pytest.mark.requirement("MUST-18")
 def test_srtt_rttvar_and_rto_by_hand() -> None:
     r = RoundTrip(TcpParameters())
     # §2.1
@@ -42,6 +43,7 @@ def test_the_least_value_bounds_the_term_of_the_variance() -> None:
 
 
 @pytest.mark.row("B3")
+@pytest.mark.requirement("MUST-19")
 def test_it_doubles_up_to_a_limit_until_the_next_measurement() -> None:
     parameters = TcpParameters()
     r = RoundTrip(parameters)
@@ -107,6 +109,7 @@ def test_a_lost_segment_is_sent_again_after_the_rto_and_each_time_later() -> Non
 
 
 @pytest.mark.row("B3")
+@pytest.mark.requirement("MUST-18")
 def test_without_timestamps_karns_rule_forbids_the_measurement_and_keeps_the_back_off() -> None:
     parameters = TcpParameters()
     parameters.tcp_timestamps = 0
@@ -125,6 +128,7 @@ def test_without_timestamps_karns_rule_forbids_the_measurement_and_keeps_the_bac
 
 
 @pytest.mark.row("B3")
+@pytest.mark.requirement("MUST-18")
 def test_the_timer_runs_for_the_oldest_segment_and_restarts_with_progress() -> None:
     w = World()
     w.connect()

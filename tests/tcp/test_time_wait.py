@@ -109,10 +109,36 @@ def test_resets() -> None:
     outcome = arrives(c, RST)
     assert (outcome.packed, outcome.reply, outcome.verdict) == (None, None, reasons.RESET_RECEIVED)
     assert is_ack(c, arrives(c, RST, 5))
-    for offset in (-1, -1000, 100_000):
-        outcome = arrives(c, RST, offset)
-        assert outcome.reply is None
-        assert outcome.packed is not None
+    # Before the window or behind it: nothing, also when its text reaches into the window.
+    for offset in (-1, -1000, c.rcv_wnd, 100_000):
+        for payload in (b"", b"text"):
+            outcome = arrives(c, RST, offset, payload)
+            assert outcome.reply is None
+            assert outcome.packed is not None
+    assert is_ack(c, arrives(c, RST, c.rcv_wnd - 1))
+
+
+@pytest.mark.parametrize("flags", [FIN, SYN | FIN, SYN | FIN | ACK])
+def test_what_is_not_the_peers_fin_does_not_restart_2msl(flags: int) -> None:
+    # RFC 9293 §3.10.7.4: outside the window it is answered, without an ACK it would be dropped.
+    outcome = arrives(in_time_wait(), flags, -2 if flags & SYN else -1)
+    assert outcome.reply is not None
+    assert outcome.packed is not None
+    assert time_wait.expiry(outcome.packed) == 60 * SECOND
+
+
+def test_the_edges_of_the_window() -> None:
+    c = in_time_wait()
+    assert arrives(c, ACK).reply is None
+    # Whatever else is answered all the same; that it is old or beyond the window is told only in the trace.
+    for offset, payload in ((c.rcv_wnd, b""), (c.rcv_wnd - 1, b"x"), (0, b"x")):
+        inside = arrives(c, ACK, offset, payload)
+        assert is_ack(c, inside)
+        assert inside.verdict is reasons.NOTHING_FOR_TIME_WAIT
+    for offset, payload in ((c.rcv_wnd + 1, b""), (c.rcv_wnd, b"x"), (-1, b"x"), (-1, b"")):
+        outside = arrives(c, ACK, offset, payload)
+        assert is_ack(c, outside)
+        assert outside.verdict is reasons.OUTSIDE_WINDOW
 
 
 @pytest.mark.parametrize("flags", [RST | FIN, RST | FIN | ACK])
@@ -124,6 +150,7 @@ def test_a_reset_with_a_fin_is_a_reset(flags: int) -> None:
 
 
 @pytest.mark.row("C10")
+@pytest.mark.requirement("MAY-2")
 def test_a_syn_beyond_all_numbers_opens_the_connection_anew() -> None:
     # RFC 9293 §3.6.1 (MAY-2)
     c = in_time_wait()
@@ -142,6 +169,7 @@ def test_a_syn_beyond_all_numbers_opens_the_connection_anew() -> None:
 
 
 @pytest.mark.row("C10")
+@pytest.mark.requirement("SHLD-4", "MAY-2")
 def test_a_syn_with_a_later_timestamp_opens_it_too_and_one_with_an_earlier_does_not() -> None:
     # RFC 6191 §2
     c = in_time_wait(TS)

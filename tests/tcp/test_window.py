@@ -42,6 +42,7 @@ def test_a_slow_reader_closes_the_window() -> None:
 
 
 @pytest.mark.row("B4")
+@pytest.mark.requirement("MUST-36", "SHLD-29")
 def test_probes_at_the_rto_and_the_window_opens_again() -> None:
     w = filled()
     start = w.now
@@ -61,6 +62,7 @@ def test_probes_at_the_rto_and_the_window_opens_again() -> None:
 
 
 @pytest.mark.row("B4")
+@pytest.mark.requirement("SHLD-30")
 def test_the_interval_between_answered_probes_doubles() -> None:
     # RFC 9293 §3.8.6.1 (SHLD-30); Linux keeps the back-off (icsk_backoff) apart from the count of unanswered probes.
     w = filled()
@@ -73,6 +75,7 @@ def test_the_interval_between_answered_probes_doubles() -> None:
 
 
 @pytest.mark.row("B4")
+@pytest.mark.requirement("MUST-37", "MAY-8")
 def test_probing_goes_on_for_ever_while_the_peer_answers() -> None:
     # RFC 9293 §3.8.6.1 (MUST-37)
     w = filled()
@@ -112,6 +115,7 @@ def test_a_lost_window_update_is_found_by_the_next_probe() -> None:
 
 
 @pytest.mark.row("B4")
+@pytest.mark.requirement("MUST-39")
 def test_the_reader_opens_the_window_in_large_steps() -> None:
     """Receiver's silly-window avoidance: RFC 9293 §3.8.6.2.2."""
     w = filled()
@@ -128,6 +132,7 @@ def test_the_reader_opens_the_window_in_large_steps() -> None:
 
 
 @pytest.mark.row("B4")
+@pytest.mark.requirement("SHLD-14")
 @pytest.mark.parametrize("octets", [4096, 10_000, 70_000, 300_000])
 def test_the_right_edge_never_moves_left_by_more_than_the_rounding(octets: int) -> None:
     # RFC 9293 §3.8.6 (SHLD-14)
@@ -153,6 +158,7 @@ def test_the_right_edge_never_moves_left_by_more_than_the_rounding(octets: int) 
 
 
 @pytest.mark.row("B4")
+@pytest.mark.requirement("MUST-38")
 def test_the_sender_waits_rather_than_fill_a_silly_window() -> None:
     """Sender's silly-window avoidance: RFC 9293 §3.8.6.2.1, by hand: a segment, or half the largest window."""
     w = World()
@@ -176,6 +182,7 @@ def test_the_sender_waits_rather_than_fill_a_silly_window() -> None:
     assert window(12) == [1448], "1536 octets: one full segment, the rest waits"
 
 
+@pytest.mark.requirement("MUST-60")
 def test_the_override_timer_sends_into_a_silly_window() -> None:
     w = World()
     w.connect()
@@ -194,6 +201,7 @@ def test_the_override_timer_sends_into_a_silly_window() -> None:
 
 
 @pytest.mark.row("B4")
+@pytest.mark.requirement("MUST-38")
 @pytest.mark.parametrize(("window", "sent"), [(999, None), (1000, 1000)])
 def test_half_of_the_largest_window_by_hand(window: int, sent: int | None) -> None:
     # RFC 9293 §3.8.6.2.1, (3): Fs = 1/2 of the largest window that the peer ever offered, here 2000.
@@ -260,6 +268,7 @@ def test_the_receive_buffer_that_does_not_grow(how: str) -> None:
 
 
 @pytest.mark.row("B4", "B8")
+@pytest.mark.requirement("MUST-35", "MAY-7", "SHLD-17")
 def test_a_peer_that_shrinks_its_window_to_nothing() -> None:
     """RFC 9293 §3.8.6 (SHLD-17): what was sent is sent again, at the RTO, for as long as the peer answers."""
     w = World()
@@ -283,6 +292,7 @@ def test_a_peer_that_shrinks_its_window_to_nothing() -> None:
     assert sent > 30
 
 
+@pytest.mark.requirement("SHLD-17")
 @pytest.mark.parametrize(("delay", "unanswered"), [(0, 0), (MS, 1)])
 def test_a_shrunk_window_survives_a_lost_answer(delay: int, unanswered: int) -> None:
     w = World()

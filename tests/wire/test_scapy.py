@@ -74,6 +74,7 @@ def recomputed(packet: Any) -> bytes:
     return bytes(copy)
 
 
+@pytest.mark.requirement("MUST-3")
 @VERSIONS
 @pytest.mark.parametrize(("scapy_options", "options"), OPTION_SETS)
 @pytest.mark.parametrize("payload", [b"", b"odd", b"even", bytes(range(256)) * 5])
@@ -91,6 +92,7 @@ def test_tcp_from_scapy(version: int, scapy_options: list[Any], options: Options
     assert octets(packet) == whole
 
 
+@pytest.mark.requirement("MUST-2")
 @VERSIONS
 @pytest.mark.parametrize(("scapy_options", "options"), OPTION_SETS)
 @pytest.mark.parametrize("payload", [(), (b"odd",), (b"a", b"bcd", b"ef"), (b"\xff" * 1447,)])

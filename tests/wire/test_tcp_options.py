@@ -27,6 +27,7 @@ def test_timestamps() -> None:
     assert options.layout == timestamp_options(1, 2).layout == TIMESTAMPS_LAYOUT == (1, 1, 8)
 
 
+@pytest.mark.requirement("MUST-69")
 @pytest.mark.parametrize(
     ("options", "hexadecimal"),
     [
@@ -67,6 +68,7 @@ def test_no_options_is_one_value() -> None:
     assert Options() == NO_OPTIONS
 
 
+@pytest.mark.requirement("MUST-6")
 def test_must_6_unknown_options_are_stepped_over_and_kept() -> None:
     options = parse("fd04f989 22020101 020405b4")
     assert options.others == ((253, b"\xf9\x89"), (34, b""))
@@ -110,6 +112,7 @@ def test_window_scale_above_14_is_kept() -> None:
     assert parse("0303ff01").window_scale == 255
 
 
+@pytest.mark.requirement("MUST-4")
 def test_octets_after_the_end_of_the_list_do_not_count() -> None:
     options = parse("020405b4 00030302")
     assert options == Options(mss=1460)
@@ -117,6 +120,7 @@ def test_octets_after_the_end_of_the_list_do_not_count() -> None:
     assert options.encode() == bytes.fromhex("020405b4 00000000")
 
 
+@pytest.mark.requirement("MUST-7")
 @pytest.mark.parametrize(
     "hexadecimal",
     [

@@ -90,7 +90,7 @@ def connect(
     interface = transport.interfaces[via]
     if local_address is None:
         # RFC 9293 §3.9.1.1 (MUST-44): the network layer chooses.
-        local_address = address if transport.is_own(address) else interface.address_of_version(len(address))
+        local_address = transport.source_towards(address)
         if local_address is None:
             raise os_error(ENETUNREACH)
     elif not transport.is_own(local_address) or len(local_address) != len(address):
@@ -113,6 +113,10 @@ def connect(
     )
     connection.via = via
     connection.memory = transport.memory
+    advmss, connection.initcwnd = transport.metrics(interface, address)
+    if advmss:
+        connection.advertised_mss = min(connection.advertised_mss, advmss)
+    transport.discover_path_mtu(connection, transport.path_mtus.mtu_discover(connection.settings.mtu_discover), now)
     transport.connections[identity.flow] = connection
     transport.counters.add("TcpActiveOpens")
     connection.open(now)

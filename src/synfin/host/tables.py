@@ -7,10 +7,12 @@ from collections import deque
 from synfin.events import Tracer
 from synfin.host import addresses
 from synfin.host.counters import Counters
-from synfin.host.interface import Interface, Routes
+from synfin.host.identification import Identifications
+from synfin.host.interface import Interface, Route, Routes
 from synfin.host.parameters import Parameters
 from synfin.host.path_mtu import PathMtus
 from synfin.host.ports import EphemeralPorts
+from synfin.host.source_address import select
 from synfin.host.time_waits import TimeWaits
 from synfin.host.timer_queue import TimerQueue
 from synfin.tcp.connection import Connection
@@ -32,6 +34,7 @@ class Tables:
         "connections",
         "cookies",
         "counters",
+        "identifications",
         "interfaces",
         "listeners",
         "memory",
@@ -66,6 +69,7 @@ class Tables:
         self.memory = Memory(parameters.tcp)
         #: The connections that their users have let go (``tcp_max_orphans``).
         self.orphans: set[bytes] = set()
+        self.identifications = Identifications(secret)
         self.connections: dict[bytes, Connection] = {}
         self.listeners: dict[tuple[bytes, int], Listener] = {}
         self.time_waits = TimeWaits()
@@ -95,9 +99,35 @@ class Tables:
         route = self.routes.find(address)
         return route.interface.index if route is not None else -1
 
+    def source_towards(self, address: bytes) -> bytes | None:
+        """The own address to speak from to `address` (RFC 9293 §3.9.1.1, MUST-44); None if there is none."""
+        if self.is_own(address):
+            return address
+        route = self.routes.find(address)
+        if route is None:
+            return None
+        if route.source and self.is_own(route.source):
+            return route.source
+        return select(self.interfaces, route.interface, address, route.gateway)
+
+    def _route_through(self, interface: Interface, address: bytes) -> Route | None:
+        """The route to `address` if it leads through `interface`."""
+        route = self.routes.find(address) if interface.index else None
+        return route if route is not None and route.interface is interface else None
+
+    def first_mtu(self, interface: Interface, address: bytes) -> int:
+        """The largest packet to `address` that the link at `interface` and the route take, in octets."""
+        route = self._route_through(interface, address)
+        return route.path_mtu if route is not None else interface.mtu
+
     def path_mss(self, interface: Interface, address: bytes, now: int) -> int:
         """The MSS that the path towards `address` allows, as far as it is known (RFC 9293 §3.7.1, §3.7.2)."""
-        return self.path_mtus.get(address, interface.mtu, now) - headers(address)
+        return self.path_mtus.get(address, self.first_mtu(interface, address), now) - headers(address)
+
+    def metrics(self, interface: Interface, address: bytes) -> tuple[int, int]:
+        """What the route to `address` says of the MSS to tell and of the initial window; 0 for nothing."""
+        route = self._route_through(interface, address)
+        return (route.advmss, route.initcwnd) if route is not None else (0, 0)
 
 
 def headers(address: bytes) -> int:

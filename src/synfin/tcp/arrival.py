@@ -9,7 +9,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED, ECONNRESET, EPIPE
 
 from synfin import reasons
-from synfin.tcp import closed, states, syn_sent
+from synfin.tcp import closed, ecn, states, syn_sent
 from synfin.tcp.acknowledgment import process_acknowledgment
 from synfin.tcp.arriving import Arrival, established, note_duplicate, start_fin_wait_2_timer
 from synfin.tcp.clock import TS_RECENT_LIFE
@@ -24,8 +24,9 @@ from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
 _AFTER_PEERS_FIN = frozenset({states.CLOSE_WAIT, states.CLOSING, states.LAST_ACK})
 
 
-def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
-    """Takes a segment of this connection. Returns the reply that belongs to it (RST, challenge or duplicate ACK).
+def segment_arrives(tcb: Tcb, segment: Segment, now: int, codepoint: int) -> Segment | None:
+    """Takes a segment of this connection, whose packet had the ECN `codepoint`. Returns the reply that belongs to it
+    (RST, challenge or duplicate ACK).
 
     `tcb.verdict` says afterwards what the segment was good for, `tcb.why` the reason of the reply.
     """
@@ -37,10 +38,10 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
     ack = unwrap(segment.ack, tcb.snd_una)
     if tcb.state == states.SYN_SENT:
         # The peer's numbers begin with this segment: there is nothing yet to unwrap them by.
-        arrival = Arrival(segment, segment.seq, ack)
+        arrival = Arrival(segment, segment.seq, ack, codepoint)
         syn_sent.segment_arrives(tcb, arrival, now)
     else:
-        arrival = Arrival(segment, unwrap(segment.seq, tcb.rcv_nxt), ack)
+        arrival = Arrival(segment, unwrap(segment.seq, tcb.rcv_nxt), ack, codepoint)
         _other_states(tcb, arrival, now)
     return arrival.reply
 
@@ -49,6 +50,10 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
 
 
 def _other_states(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    if not arrival.segment.flags & (ACK | RST | SYN):
+        # No TCP sends such a thing. As in Linux it is not answered either, wherever it lies.
+        tcb.verdict = reasons.NO_ACK
+        return
     if not _check_sequence_number(tcb, arrival, now):
         return
     if arrival.segment.flags & RST:
@@ -117,7 +122,8 @@ def _remember_timestamp(tcb: Tcb, arrival: Arrival, now: int) -> None:
 def _acceptable(tcb: Tcb, arrival: Arrival) -> bool:
     """RFC 9293 §3.10.7.4, table 6. At a zero window what is at RCV.NXT passes, for its ACK, URG or RST."""
     seq = arrival.seq
-    length = arrival.segment.length
+    # RFC 5961 §3.2: a RST is judged by its number alone, whatever comes with it.
+    length = 0 if arrival.segment.flags & RST else arrival.segment.length
     if tcb.rcv_wnd == 0:
         return seq == tcb.rcv_nxt
     edge = tcb.rcv_adv
@@ -236,6 +242,8 @@ def _check_ack(tcb: Tcb, arrival: Arrival, now: int) -> bool:
             tcb.why = reasons.RESET_NO_CONNECTION
             arrival.reply = make_reset(tcb, ack, now, acknowledge=False)
             return False
+        if segment.flags & SYN:
+            ecn.learn_from_crossing_syn_ack(tcb, segment.flags)
         if tcb.state == states.SYN_RECEIVED:
             tcb.change_state(states.RCV_ACK_OF_SYN, now, reasons.ACK_OF_SYN_RECEIVED)
         process_acknowledgment(tcb, segment, arrival.seq, ack, now)
@@ -263,6 +271,7 @@ def _check_ack_of_fin(tcb: Tcb, arrival: Arrival, now: int) -> bool:
             tcb.verdict = reasons.ACK_OF_FIN_RECEIVED
             tcb.change_state(states.RCV_ACK_OF_FIN, now, reasons.ACK_OF_FIN_RECEIVED)
             start_fin_wait_2_timer(tcb, now)
+            return tcb.state != states.CLOSED
     elif tcb.state == states.CLOSING:
         tcb.verdict = reasons.ACK_OF_FIN_RECEIVED
         tcb.change_state(states.RCV_ACK_OF_FIN, now, reasons.ACK_OF_FIN_RECEIVED)

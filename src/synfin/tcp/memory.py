@@ -8,8 +8,8 @@ from synfin.tcp.parameters import TcpParameters
 
 #: Octets of a page, in which ``tcp_mem`` counts and memory is charged.
 PAGE: Final = 4096
-#: A connection stays charged with at most so much more than it holds, so that not every segment is booked. That it costs
-#: about a page itself, when it holds nothing, is not booked otherwise.
+#: A connection stays charged with at most so much more than it holds, so that not every segment is booked. That it
+#: costs about a page itself, when it holds nothing, is not booked otherwise.
 SLACK: Final = 2 * PAGE
 
 

@@ -167,6 +167,10 @@ class Reassembly:
                 return block
         return None
 
+    def blocks(self) -> list[Block]:
+        """All blocks, in order."""
+        return list(self._blocks)
+
     def ranges(self) -> list[tuple[int, int]]:
         """All blocks as (start, end), in order."""
         return [(block.start, block.end) for block in self._blocks]
@@ -224,6 +228,10 @@ class ReceiveQueue:
         kept: Piece = bytearray(piece) if length < COPY_BELOW else _keep(piece)
         self.charge += _charge(kept)
         self._pieces.append(kept)
+
+    def pieces(self) -> list[Piece]:
+        """All octets, in order, as they are kept."""
+        return list(self._pieces)
 
     def take(self, limit: int) -> list[Piece]:
         """Removes and returns up to `limit` octets, as views of what arrived."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from synfin import reasons
+from synfin.tcp import ecn
 
 if TYPE_CHECKING:
     from synfin.tcp.tcb import Tcb
@@ -94,8 +95,8 @@ class NewReno(LossRecovery):
 
     def _enter(self, tcb: Tcb, now: int) -> None:
         # RFC 6582 §3.2, step 2; RFC 5681 §3.2, steps 2 and 3
-        flight = tcb.snd_nxt - tcb.snd_una
-        tcb.ssthresh = tcb.congestion.reduced(tcb, flight)
+        if not ecn.reduced(tcb):
+            tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una)
         self.recover = tcb.snd_nxt
         self.fast = True
         self.first_partial = True
@@ -127,7 +128,7 @@ class NewReno(LossRecovery):
 
     def timed_out(self, tcb: Tcb, now: int) -> None:
         # RFC 5681 §3.1, equation (4): not again while the same loss is being mended.
-        if not self.timeout:
+        if not ecn.reduced(tcb) and not self.timeout:
             tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una)
         # RFC 6582 §3.2, step 4
         self.recover = tcb.snd_nxt

@@ -69,6 +69,15 @@ class SendBuffer:
         index = bisect_right(pushes, start, lo=self._pushes_head)
         return index < len(pushes) and pushes[index] <= end
 
+    def pushes(self) -> list[int]:
+        """Where writes ended that are not acknowledged yet."""
+        return self._pushes[self._pushes_head :]
+
+    def restore_pushes(self, pushes: list[int]) -> None:
+        """Sets where writes ended, as `pushes` told it."""
+        self._pushes = list(pushes)
+        self._pushes_head = 0
+
     def pieces(self, start: int, end: int) -> tuple[memoryview, ...]:
         """The octets from `start` to `end` as views, without copying."""
         if start >= end:

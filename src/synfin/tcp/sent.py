@@ -82,6 +82,19 @@ class SentRecord:
         self._entries.append(SentRange(start, end, segment_size, now, delivered))
         self.in_flight += end - start
 
+    def restore(
+        self, start: int, end: int, segment_size: int, sent_at: int, delivered: int, transmissions: int, fate: int
+    ) -> None:
+        """Appends a range as it was in another record."""
+        entry = SentRange(start, end, segment_size, sent_at, delivered)
+        entry.transmissions = transmissions
+        entry.fate = fate
+        self._entries.append(entry)
+        if fate == OUTSTANDING:
+            self.in_flight += end - start
+        elif fate == LOST:
+            self.lost += end - start
+
     def acknowledge(self, number: int) -> Acknowledged:
         """Removes everything before `number`, cutting a range that straddles it."""
         entries = self._entries

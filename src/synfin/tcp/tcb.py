@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from synfin import reasons
 from synfin.events import Tracer
@@ -24,7 +24,9 @@ from synfin.tcp.timers import Timers
 from synfin.wire.sequence import wrap
 
 if TYPE_CHECKING:
+    from synfin.tcp.ecn import Ecn
     from synfin.tcp.keepalive import KeepAlive
+    from synfin.tcp.mtu_probing import MtuSearch
 
 #: RFC 9293 §3.7.1 (MUST-15): assumed of a peer that sends no MSS option.
 DEFAULT_MSS_IPV4 = 536
@@ -63,6 +65,22 @@ class Identity:
         )
 
 
+class Urgent:
+    """Urgent data that the peer announced and the user has not read: `mark` is the number of the last urgent octet,
+    which `octet` is once it has arrived."""
+
+    __slots__ = ("mark", "octet", "state")
+
+    AWAITED: Final = 0
+    ARRIVED: Final = 1
+    READ: Final = 2
+
+    def __init__(self, mark: int) -> None:
+        self.mark = mark
+        self.state = Urgent.AWAITED
+        self.octet = 0
+
+
 class Tcb:
     """The variables of a connection under the RFC's names, sequence numbers unwrapped (see `sequence`).
 
@@ -82,13 +100,17 @@ class Tcb:
         "cwnd_limited_until",
         "delivered",
         "dsack",
+        "ecn",
+        "ecn_asked",
         "error",
         "fin_acknowledged",
         "fin_queued",
         "fin_received",
         "fin_sequence",
         "first_retransmission",
+        "happened",
         "identity",
+        "initcwnd",
         "irs",
         "iss",
         "keep_retransmission_timer",
@@ -98,15 +120,21 @@ class Tcb:
         "last_sent",
         "max_snd_wnd",
         "memory",
+        "more_to_come",
         "mss",
+        "mtu_search",
         "orphaned",
         "parameters",
         "passive",
+        "path_in_doubt",
         "path_mss",
         "peer_mss",
         "probe_backoff",
         "probe_now",
+        "probe_urgent",
         "probes",
+        "probing_since",
+        "pushed_through",
         "rcv_adv",
         "rcv_buf",
         "rcv_buf_locked",
@@ -131,6 +159,7 @@ class Tcb:
         "snd_nxt",
         "snd_sml",
         "snd_una",
+        "snd_up",
         "snd_wl1",
         "snd_wl2",
         "snd_wnd",
@@ -146,6 +175,7 @@ class Tcb:
         "ts_offset",
         "ts_recent",
         "ts_recent_at",
+        "urgent",
         "verdict",
         "wake",
         "why",
@@ -181,8 +211,12 @@ class Tcb:
         self.error = 0
         #: An errno that the network reported and that may pass (RFC 9293 §3.9.1.8), 0 if none.
         self.soft_error = 0
+        #: R1 was reached (RFC 9293 §3.8.3): advice for the network layer, which the host takes and clears.
+        self.path_in_doubt = False
         #: Bits of `readiness` on which something happened since the host looked.
         self.wake = 0
+        #: What happened besides, for the host to count.
+        self.happened: tuple[Reason, ...] = ()
 
         # --- Send sequence variables (RFC 9293 §3.3.1)
         self.iss = iss
@@ -201,6 +235,12 @@ class Tcb:
         self.fin_acknowledged = False
         #: The end of the last segment sent that was smaller than full (Nagle's test, as Minshall has it).
         self.snd_sml = iss
+        #: SND.UP: the number after the last urgent octet, as far as there was any.
+        self.snd_up = iss
+        #: The last write said that more comes (MSG_MORE): what is partial waits.
+        self.more_to_come = False
+        #: Partial segments up to this number wait for nothing.
+        self.pushed_through = iss
         #: The send buffer's limit in octets; 0: it follows the congestion window.
         self.snd_buf = settings.snd_buf
         self.last_sent = 0
@@ -213,7 +253,10 @@ class Tcb:
         #: The same before a scaled window was rounded up for the wire, so that roundings do not add up.
         self.rcv_limit = 0
         self.rcv_wscale = 0
+        #: RCV.UP: the number after the last urgent octet, as far as there was any.
         self.rcv_up = 0
+        #: Urgent data that the user has not read, or None.
+        self.urgent: Urgent | None = None
         self.rcv_buf = settings.rcv_buf or parameters.tcp_rmem[1]
         self.rcv_buf_locked = settings.rcv_buf > 0
         self.receive_queue = ReceiveQueue()
@@ -237,6 +280,8 @@ class Tcb:
         self.advertised_mss = min(path_mss, settings.max_segment or path_mss)
         #: The MSS that the peer told us.
         self.peer_mss = DEFAULT_MSS_IPV4 if len(identity.remote_address) == 4 else DEFAULT_MSS_IPV6
+        #: The search for the path's MTU (RFC 4821) while it goes on.
+        self.mtu_search: MtuSearch | None = None
         #: Eff.snd.MSS of RFC 9293 §3.7.1: octets of data in a full segment, options deducted.
         self.mss = min(self.peer_mss, path_mss)
 
@@ -253,6 +298,11 @@ class Tcb:
         #: RFC 7323 §4.3: Last.ACK.sent
         self.last_ack_sent = 0
 
+        #: Our SYN asked for ECN (RFC 3168 §6.1.1).
+        self.ecn_asked = False
+        #: What ECN needs, once both ends have agreed on it.
+        self.ecn: Ecn | None = None
+
         # --- Timers, round trips, retransmission
         self.timers = Timers()
         self.round_trip = RoundTrip(parameters)
@@ -267,6 +317,10 @@ class Tcb:
         #: Window probes sent since the window was last open: how often their interval has doubled.
         self.probe_backoff = 0
         self.probe_now = False
+        #: When the first of them was sent, or -1.
+        self.probing_since = -1
+        #: A segment without data that announces urgent data is to go before the probe.
+        self.probe_urgent = False
         #: Keep-alive's settings while it is switched on.
         self.keepalive: KeepAlive | None = None
 
@@ -282,6 +336,8 @@ class Tcb:
         self.congestion = congestion
         self.recovery = recovery
         self.cwnd = 0
+        #: The route's initial window in segments (``ip route … initcwnd``); 0: the congestion control's own.
+        self.initcwnd = 0
         self.ssthresh = INFINITE_SSTHRESH
         self.cwnd_clamp = INFINITE_SSTHRESH
         self.cwnd_limited = False
@@ -302,6 +358,11 @@ class Tcb:
     def rcv_wnd(self) -> int:
         """RCV.WND: how many octets from RCV.NXT on the peer has been offered room for."""
         return max(self.rcv_adv - self.rcv_nxt, 0)
+
+    @property
+    def copied(self) -> int:
+        """The number of the next octet that the user will read."""
+        return self.rcv_nxt - self.fin_received - self.receive_queue.octets
 
     @property
     def unsent(self) -> int:
@@ -332,6 +393,8 @@ class Tcb:
         """Computes Eff.snd.MSS anew."""
         # RFC 9293 §3.7.1 (MUST-16): the smaller of the peer's and the path's, less options.
         mss = min(self.peer_mss, self.path_mss, self.settings.max_segment or self.path_mss)
+        if self.mtu_search is not None:
+            mss = min(mss, self.mtu_search.low)
         mss = max(mss, self.parameters.tcp_min_snd_mss)
         self.mss = mss - TIMESTAMPS_LENGTH if self.timestamps else mss
 

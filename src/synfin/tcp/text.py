@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNRESET
 
 from synfin import reasons
-from synfin.tcp import closed, readiness, states, timers
+from synfin.tcp import closed, ecn, readiness, states, timers, urgent
 from synfin.tcp.arriving import Arrival, note_duplicate
 from synfin.tcp.ending import end
 from synfin.tcp.reassembly import Piece, slice_pieces
@@ -17,12 +17,8 @@ from synfin.wire.tcp import FIN, URG
 
 
 def check_urg(tcb: Tcb, arrival: Arrival) -> None:
-    if arrival.segment.flags & URG and tcb.state in states.MAY_RECEIVE:
-        # RFC 9293 §3.8.5 (MUST-62): the pointer is that of the octet after the urgent data.
-        urgent = arrival.start + arrival.segment.up
-        if urgent > max(tcb.rcv_up, tcb.rcv_nxt - tcb.receive_queue.octets):
-            tcb.rcv_up = urgent
-            tcb.wake |= readiness.POLLPRI
+    if (arrival.segment.flags & URG or tcb.urgent is not None) and tcb.state in states.MAY_RECEIVE:
+        urgent.check(tcb, arrival)
 
 
 # Seventh, process the segment text.
@@ -34,9 +30,9 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
     if length == 0:
         return
     if tcb.state not in states.MAY_RECEIVE:
-        # This should not occur, since a FIN has been received. Ignore the text, but answer it.
-        tcb.ack_now = True
-        tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
+        # This should not occur, since a FIN has been received. Ignore the text.
+        if tcb.verdict is reasons.ACCEPTED:
+            tcb.verdict = reasons.TEXT_AFTER_FIN
         return
     start = arrival.start
     first = max(start, tcb.rcv_nxt)
@@ -65,6 +61,8 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.ack_now = True
         tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
         return
+    if tcb.ecn is not None:
+        ecn.data_arrives(tcb, tcb.ecn, segment.flags, arrival.codepoint)
     pieces: tuple[Piece, ...] = segment.payload
     if first > start or last < start + length:
         pieces = tuple(slice_pieces(pieces, first - start, last - start))

@@ -16,7 +16,7 @@ from synfin.wire.sequence import MASK, before, unwrap, wrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
 from synfin.wire.tcp_options import NO_OPTIONS, Options
 
-_packed = Struct("!qqqqIIIIIH?")
+_packed = Struct("!qqqqIIIIIH?Bi")
 
 #: RFC 9293 §3.6.1: a reopened connection begins above all numbers of the old one; Linux leaves this much room.
 REOPEN_GAP = 65535 + 2
@@ -30,10 +30,12 @@ class TimeWait:
         "answered_at",
         "entered_at",
         "expiry",
+        "flow_label",
         "rcv_nxt",
         "rcv_wnd",
         "snd_nxt",
         "timestamps",
+        "traffic_class",
         "ts_offset",
         "ts_recent",
         "ts_recent_at",
@@ -53,6 +55,8 @@ class TimeWait:
             self.ts_offset,
             self.window_field,
             self.timestamps,
+            self.traffic_class,
+            self.flow_label,
         ) = _packed.unpack(packed)
 
     def pack(self) -> bytes:
@@ -68,6 +72,8 @@ class TimeWait:
             self.ts_offset,
             self.window_field,
             self.timestamps,
+            self.traffic_class,
+            self.flow_label,
         )
 
 
@@ -85,7 +91,15 @@ def from_connection(tcb: Tcb, now: int) -> bytes:
         tcb.ts_offset & MASK,
         min((tcb.rcv_wnd + (1 << tcb.rcv_wscale) - 1) >> tcb.rcv_wscale, 65535),
         tcb.timestamps,
+        tcb.settings.traffic_class & 0xFC,
+        tcb.settings.flow_label,
     )
+
+
+def marks(packed: bytes) -> tuple[int, int]:
+    """The traffic class, without ECN, and the flow label (-1: an automatic one) that its user had set."""
+    tw = TimeWait(packed)
+    return tw.traffic_class, tw.flow_label
 
 
 def expiry(packed: bytes) -> int:
@@ -151,15 +165,20 @@ def segment_arrives(
             outcome.iss = (tw.snd_nxt + REOPEN_GAP) & MASK
             return outcome
     # First, check sequence number.
-    length = segment.length
-    if flags & (FIN | RST) == FIN and seq + length == rcv_nxt and not old:
+    # RFC 5961 §3.2: a RST is judged by its number alone.
+    length = 0 if flags & RST else segment.length
+    if flags & (SYN | FIN | RST | ACK) == FIN | ACK and seq + length == rcv_nxt and not old:
         # The only thing that can arrive is the peer's FIN again: acknowledge it, and 2 MSL start anew.
         tw.expiry = now + parameters.tcp_timewait_len * SECOND
         return Outcome(
             tw.pack(), reasons.TIME_WAIT_RESTARTED, _acknowledgment(tw, segment, now), reasons.TIME_WAIT_RESTARTED
         )
     last = seq + max(length, 1) - 1
-    inside = rcv_nxt <= seq <= rcv_nxt + tw.rcv_wnd or rcv_nxt <= last <= rcv_nxt + tw.rcv_wnd
+    edge = rcv_nxt + tw.rcv_wnd
+    inside = seq == rcv_nxt or rcv_nxt <= seq < edge or rcv_nxt <= last < edge
+    if seq == edge and length == 0 and not flags & RST:
+        # Beyond the RFC's table, as in `arrival`.
+        inside = True
     if old or not inside:
         verdict = reasons.OLD_TIMESTAMP if old else reasons.OUTSIDE_WINDOW
         return _answered(tw, segment, parameters, now, verdict, reasons.ACK_OF_UNACCEPTABLE)
@@ -174,8 +193,11 @@ def segment_arrives(
     # Fourth, check the SYN bit (RFC 5961 §4.2).
     if flags & SYN:
         return _answered(tw, segment, parameters, now, reasons.SYN_IN_CONNECTION, reasons.CHALLENGE_ACK)
-    # Fifth, check the ACK field, and all else: nothing may follow a FIN.
-    if ts_val is not None and seq == rcv_nxt:
+    if length or seq != rcv_nxt:
+        # Nothing may follow a FIN. As Linux does, tell the peer where we are.
+        return _answered(tw, segment, parameters, now, reasons.NOTHING_FOR_TIME_WAIT, reasons.ACK_OF_UNACCEPTABLE)
+    # Fifth, check the ACK field.
+    if ts_val is not None:
         tw.ts_recent = ts_val
         tw.ts_recent_at = now
     return Outcome(tw.pack(), reasons.NOTHING_FOR_TIME_WAIT)

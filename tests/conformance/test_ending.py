@@ -1,0 +1,67 @@
+"""How connections end (RFC 9293 §3.5.3, §3.6.1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from synfin.wire.tcp import RST
+from tests.host.machine import OURS, STATES, Machine, peer_in
+from tests.tcp.test_acceptance import established, segment
+from tests.tcp.world import SECOND, World, by_server, fin, rst
+
+
+@pytest.mark.requirement("SHLD-2")
+@pytest.mark.parametrize("octets", [1, 100, 1460])
+def test_a_reset_may_carry_data(octets: int) -> None:
+    c = established()
+    assert c.segment_arrives(segment(c, 0, RST, payload=b"!" * octets), 0) is None
+    assert c.status().state == "CLOSED"
+    with pytest.raises(ConnectionResetError):
+        c.receive(2000, 0)
+
+
+@pytest.mark.requirement("SHLD-2")
+@pytest.mark.parametrize("state", [state for state in STATES if state != "SYN-SENT"])
+def test_a_reset_with_data_ends_every_state(state: str) -> None:
+    m = Machine()
+    m.host.listen(OURS, 80, 5, m.now)
+    peer = peer_in(m, state, 1000)
+    assert peer.says(RST, b"because") == []
+    assert m.states() == ["LISTEN"]
+
+
+@pytest.mark.requirement("MUST-12")
+@pytest.mark.parametrize("reset", [False, True])
+def test_the_application_learns_whether_the_peer_closed_or_aborted(reset: bool) -> None:
+    w = World()
+    w.connect()
+    w.server.send(b"last words")
+    w.run_for(SECOND)
+    if reset:
+        w.server.abort()
+    else:
+        w.server.close()
+    w.run_for(SECOND)
+    assert any(map(by_server(rst if reset else fin), w.messages))
+    assert w.client.receive() == b"last words"
+    if reset:
+        with pytest.raises(ConnectionResetError):
+            w.client.receive()
+    else:
+        assert w.client.receive() == b""
+
+
+@pytest.mark.requirement("MAY-1")
+def test_a_half_duplex_close_reads_no_more() -> None:
+    """`release` is close(2): nobody can read afterwards, and data that come then are answered with a reset."""
+    w = World()
+    w.connect()
+    w.client.release()
+    w.run_for(SECOND)
+    assert w.states() == ("FIN-WAIT-2", "CLOSE-WAIT")
+    w.server.send(b"too late")
+    w.run_for(SECOND)
+    assert w.client.state == w.server.state == "CLOSED"
+    assert w.client.tcb.bytes_received == 0
+    with pytest.raises(BrokenPipeError):
+        w.server.send(b"more")

@@ -1,0 +1,174 @@
+"""Acknowledging, windows that shrink, segments of full size (RFC 9293 §3.4, §3.8.6, §3.9.1.2, §3.10.7.4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from synfin.tcp.connection import Connection
+from synfin.wire.sequence import MASK
+from synfin.wire.tcp import ACK, PSH, RST, URG, Options, Segment
+from tests.host.machine import OURS, SECOND, Machine, Peer, segment_of
+from tests.tcp.test_acceptance import established, segment
+from tests.tcp.world import MS, World, by_client, data
+
+
+def polled(c: Connection, now: int) -> list[Segment]:
+    segments = []
+    while (polled := c.poll_transmit(now, 1500)) is not None:
+        segments.append(polled)
+    return segments
+
+
+# --- acknowledging
+
+
+@pytest.mark.requirement("MUST-58", "MUST-59")
+@pytest.mark.parametrize("count", [2, 5, 40])
+def test_a_batch_of_segments_is_acknowledged_together(count: int) -> None:
+    m = Machine()
+    m.host.listen(OURS, 80, 5, m.now)
+    peer = Peer(m).opens()
+    for _ in range(count):
+        m.host.packet_arrives(peer.packet(ACK, bytes(1000)), m.eth, m.now)
+        peer.seq += 1000
+    (ack,) = m.poll()
+    assert segment_of(ack).ack == peer.seq & MASK
+    assert m.goes_on(m.now + SECOND) == []
+
+
+@pytest.mark.requirement("SHLD-31")
+def test_segments_ahead_of_a_gap_are_held() -> None:
+    c = established()
+    for offset in (300, 100, 200):
+        c.segment_arrives(segment(c, offset, payload=bytes((offset & 0xFF,)) * 100), 0)
+    with pytest.raises(BlockingIOError):
+        c.receive(1000, 0)
+    c.segment_arrives(segment(c, 0, payload=bytes(100)), 0)
+    received = b"".join(map(bytes, c.receive(1000, 0)))
+    assert received == b"".join(bytes((offset & 0xFF,)) * 100 for offset in (0, 100, 200, 300))
+
+
+# --- a window of nothing, and one that shrinks
+
+
+@pytest.mark.requirement("MUST-66")
+def test_at_a_zero_window_urgent_pointers_and_resets_are_heeded() -> None:
+    c = established()
+    c.rcv_buf = 0
+    c.rcv_adv = c.rcv_limit = c.rcv_nxt
+    assert c.rcv_wnd == 0
+    c.segment_arrives(segment(c, 0, ACK | URG, up=500), 0)
+    assert c.rcv_up == c.rcv_nxt + 500
+    c.segment_arrives(segment(c, 0, RST), 0)
+    assert c.status().state == "CLOSED"
+
+
+def shrunk(window: int) -> Connection:
+    """5000 octets are in flight, in segments of 1000, 3000 more wait, and the window is `window` all at once."""
+    c = established(Options(mss=1000))
+    c.send(bytes(5000), 0)
+    assert [sent.payload_length for sent in polled(c, 0)] == [1000] * 5
+    c.segment_arrives(answer(c, 0, window), MS)
+    assert c.snd_wnd == window
+    c.send(bytes(3000), MS)
+    return c
+
+
+def answer(c: Connection, ack: int, window: int) -> Segment:
+    """An acknowledgment of `ack` octets beyond SND.UNA."""
+    return Segment(80, 49152, c.rcv_nxt & MASK, c.snd_una + ack & MASK, ACK, window)
+
+
+@pytest.mark.requirement("MUST-34", "SHLD-15")
+@pytest.mark.parametrize("window", [1, 2500, 4999, 5000])
+def test_no_new_data_while_the_usable_window_is_negative(window: int) -> None:
+    c = shrunk(window)
+    assert c.snd_una + c.snd_wnd - c.snd_nxt == window - 5000 <= 0
+    assert polled(c, MS) == []
+    for step in range(1, 20):
+        assert polled(c, MS + step * MS) == []
+    # It opens again, and all goes on.
+    c.segment_arrives(answer(c, 5000, 64_000), 100 * MS)
+    assert sum(sent.payload_length for sent in polled(c, 100 * MS)) == 3000
+
+
+@pytest.mark.requirement("SHLD-16")
+def test_what_lies_within_a_shrunk_window_is_sent_again() -> None:
+    c = shrunk(2500)
+    first = c.snd_una
+    edge = first + 2500
+    sent_again: set[int] = set()
+    now = c.next_deadline()
+    c.deadline_reached(now)
+    while c.snd_una < edge:
+        segments = polled(c, now)
+        assert segments, "what may be sent is sent at once"
+        for sent in segments:
+            start = c.snd_una + ((sent.seq - c.snd_una) & MASK)
+            sent_again |= set(range(start, start + sent.payload_length))
+        got = max(sent_again) + 1
+        assert got <= edge
+        # All of it arrives; the right edge stays where it is.
+        c.segment_arrives(answer(c, got - c.snd_una, edge - got), now)
+    assert sent_again == set(range(first, edge))
+
+
+@pytest.mark.requirement("SHLD-17")
+def test_what_lies_beyond_the_right_edge_ends_no_connection() -> None:
+    c = shrunk(0)
+    now = MS
+    while now < 5000 * SECOND:
+        now = c.next_deadline()
+        c.deadline_reached(now)
+        assert c.status().state == "ESTABLISHED"
+        if polled(c, now):
+            c.segment_arrives(answer(c, 0, 0), now + MS)
+
+
+@pytest.mark.requirement("SHLD-14")
+def test_a_smaller_buffer_takes_back_no_window() -> None:
+    c = established()
+    edge = c.rcv_nxt + c.rcv_wnd
+    c.rcv_buf //= 8
+    c.rcv_buf_locked = True
+    while c.rcv_nxt + 1000 < edge:
+        c.segment_arrives(segment(c, 0, payload=bytes(1000)), 0)
+        c.receive(1000, 0)
+        acknowledged = polled(c, 0)
+        assert [each.ack + each.wnd for each in acknowledged if each.ack + each.wnd < edge] == []
+    assert c.rcv_nxt == edge - 240
+
+
+# --- what segments carry
+
+
+@pytest.mark.requirement("SHLD-28")
+def test_small_writes_leave_in_full_segments() -> None:
+    w = World()
+    w.connect()
+    w.client.send(b"first")
+    w.flush()
+    for _ in range(1000):
+        w.client.send(bytes(10))
+    w.run_for(SECOND)
+    sizes = [m.segment.payload_length for m in w.messages if by_client(data)(m)]
+    # Six full segments do not wait for anything; what is left of them waits for an acknowledgment.
+    assert sizes == [5] + [1448] * 6 + [10_000 - 6 * 1448]
+
+
+@pytest.mark.requirement("SHLD-27")
+def test_successive_pushes_collapse() -> None:
+    w = World()
+    w.connect()
+    w.client.send(b"first")
+    w.flush()
+    for _ in range(100):
+        w.client.send(bytes(10))
+    w.run_for(SECOND)
+    sent = [m.segment for m in w.messages if by_client(data)(m)]
+    assert [(each.payload_length, bool(each.flags & PSH)) for each in sent] == [(5, True), (1000, True)]
+    # One mark is left of a hundred.
+    buffer = w.client.tcb.send_buffer
+    for _ in range(100):
+        w.client.send(bytes(10))
+    assert sum(buffer.pushed(at, at + 10) for at in range(buffer.start, buffer.end, 10)) == 1
