@@ -211,7 +211,9 @@ class Transport(Tables):
     def _packet(self, flow: bytes, segment: Segment, state: int, why: Reason, now: int) -> Packet:
         half = (len(flow) - 4) // 2
         packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl=self.parameters.ip_default_ttl)
-        mark(self, packet, flow, state)
+        connection = self.connections.get(flow)
+        if connection is None or half > 4 or connection.settings.traffic_class or connection.settings.ttl >= 0:
+            mark(self, packet, flow, state, connection)
         self.counters.add("TcpOutSegs")
         names = BY_REASON.get(why)
         if names is not None:
