@@ -351,7 +351,9 @@ class Transport(Accounts):
         half = (len(flow) - 4) // 2
         ttl = self.parameters.ip_default_ttl
         packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl, codepoint)
-        mark(self, packet, flow, state)
+        connection = self.connections.get(flow)
+        if connection is None or half > 4 or connection.settings.traffic_class or connection.settings.ttl >= 0:
+            mark(self, packet, flow, state, connection)
         if not dont_fragment:
             # RFC 6864 §4.2, §4.3: only what may be fragmented needs an identification. Segments fit the path as far
             # as it is known, so that routers may have to cut them, but never this host.
