@@ -383,6 +383,15 @@ def test_answers_leave_where_the_routes_say() -> None:
     assert len(m.gets(echo)) == 1
 
 
+def test_what_a_host_says_may_be_cut_on_its_way() -> None:
+    """As Linux: no DF, and so a number of its own (RFC 6864 §4.3)."""
+    m = Machine()
+    echo = packet(4, PROTOCOL_ICMP, IcmpMessage(icmp.ECHO_REQUEST, 0, 1))
+    answers = m.gets(echo) + m.gets(echo) + m.gets(packet(4))
+    assert [answer.dont_fragment for answer in answers] == [False, False, False]
+    assert len({answer.identification for answer in answers}) == 3
+
+
 def test_congestion_that_a_request_met_is_not_that_of_its_answer() -> None:
     m = Machine()
     echo = packet(4, PROTOCOL_ICMP, IcmpMessage(icmp.ECHO_REQUEST, 0, 1))
