@@ -202,6 +202,10 @@ def test_several_reports_of_one_flight_count_once() -> None:
         known.append(m.host.transport.path_mtus.get(THERE, 1500, m.now))
     # The second could be of a router that adds the header's length to 1480.
     assert known == [1492, 1006, 1006, 1006, LEAST_IPV4]
+    # What was sent before a better report says nothing new.
+    paths = PathMtus()
+    paths.report(THERE, 1100, 1500, 0)
+    assert paths.report(THERE, 0, 1500, 0, quoted=1500) == 1100
 
 
 def test_a_router_that_adds_the_header_to_the_length() -> None:
