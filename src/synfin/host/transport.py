@@ -144,10 +144,10 @@ class Transport(Accounts):
 
     # --- what the network reports
 
-    def unreachable(self, flow: bytes, seq: int, error: int, soft: bool, now: int) -> None:
+    def unreachable(self, flow: bytes, seq: int, error: int, ends_request: bool, now: int) -> None:
         """An ICMP error, as an errno, quotes a segment of `flow` with the number `seq`.
 
-        `soft`: it is one of those for which Linux drops a request. A TIME-WAIT has nobody to tell.
+        `ends_request`: it is one of those for which Linux drops a request. A TIME-WAIT has nobody to tell.
         """
         connection = self.connections.get(flow)
         if connection is not None:
@@ -159,7 +159,7 @@ class Transport(Accounts):
         listener = self._listener_with(flow)
         if listener is None:
             self._concerns_nobody(flow)
-        elif not listener.unreachable(flow, seq, soft, now):
+        elif not listener.unreachable(flow, seq, ends_request, now):
             self.counters.add("TcpExtOutOfWindowIcmps")
 
     def packet_too_big(self, flow: bytes, seq: int, destination: bytes, mtu: int, now: int, quoted: int = 0) -> None:
