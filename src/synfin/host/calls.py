@@ -29,7 +29,7 @@ from synfin.host.connecting import OPENING, connect, disconnect, own_ports
 from synfin.host.host import Host
 from synfin.host.opening import check_port
 from synfin.host.socket_option_numbers import SIOCATMARK, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD
-from synfin.host.socket_options import apply_ip
+from synfin.host.socket_options_ip import apply_ip
 from synfin.host.socket_values import SocketValues
 from synfin.host.sockets import (
     AF_INET,
@@ -186,7 +186,7 @@ def listen(host: Host, sock: Socket, backlog: int, now: int) -> None:
         raise os_error(EADDRINUSE)
     sock.connection = None
     sock.local_port = port
-    apply_ip(sock)
+    apply_ip(host, sock, len(address) == 16)
     listener = opening.open_listener(transport, address, port, backlog, flags, now, sock.settings)
     listener.socket = sock.number
     sock.listener = listener
@@ -212,7 +212,7 @@ def accept(host: Host, sock: Socket) -> tuple[Socket, Address]:
     made.port_locked = sock.port_locked
     made.local_address = connection.identity.local_address
     made.local_port = connection.identity.local_port
-    apply_ip(made)
+    apply_ip(host, made, made.over_ipv6)
     identity = connection.identity
     return made, tuple_of(made.family, identity.remote_address, identity.remote_port)
 

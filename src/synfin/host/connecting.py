@@ -19,7 +19,7 @@ from synfin.host.binding import ANY_IPV4, ANY_IPV6, IPV6_ONLY
 from synfin.host.host import Host
 from synfin.host.opening import check_port
 from synfin.host.socket_option_numbers import IPPROTO_TCP, TCP_QUICKACK
-from synfin.host.socket_options import apply_ip
+from synfin.host.socket_options_ip import apply_ip
 from synfin.host.sockets import (
     AF_INET,
     AF_INET6,
@@ -91,6 +91,7 @@ def _open(host: Host, sock: Socket, octets: bytes, port: int, now: int) -> None:
         source = None
     sock.connection = None
     flags = sock.claim_flags()
+    apply_ip(host, sock, len(octets) == 16)
     made = opening.connect(
         transport, octets, port, now, source, sock.bound_port, sock.settings, flags, own_ports(host, sock)
     )
@@ -100,7 +101,6 @@ def _open(host: Host, sock: Socket, octets: bytes, port: int, now: int) -> None:
     if quickack is not None:
         changing.set_quickack(made, quickack, now)
     sock.error = 0
-    apply_ip(sock)
     if sock.bound_port and not sock.port_locked:
         # It lasts as long as the connection, which has a claim of its own.
         sock.unbind(transport)

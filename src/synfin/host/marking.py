@@ -44,7 +44,7 @@ def mark(tables: Tables, packet: Packet, flow: bytes, state: int, connection: Co
             packet.traffic_class, label = time_wait.marks(packed)
     elif state in (states.LISTEN, states.SYN_RECEIVED):
         half = (len(flow) - 4) // 2
-        listener = tables.find_listener(flow[half : 2 * half], int.from_bytes(flow[-2:], "big"))
+        listener = tables.find_listener(flow[half : 2 * half], int.from_bytes(flow[-2:], "big"), flow)
         if listener is not None:
             settings = listener.settings
             packet.traffic_class |= settings.traffic_class & DSCP

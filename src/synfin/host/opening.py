@@ -138,7 +138,7 @@ def connect(
             raise os_error(ENETUNREACH)
     elif not transport.is_own(local_address) or len(local_address) != len(address):
         raise os_error(EADDRNOTAVAIL)
-    identity = _local_end(transport, local_address, local_port, address, port, now, ports)
+    identity = _local_end(transport, local_address, local_port, address, port, ports, now)
     parameters = transport.parameters.tcp
     iss = _end_time_wait(transport, identity, now)
     if iss < 0:
@@ -155,6 +155,7 @@ def connect(
         settings,
     )
     connection.via = via
+    connection.memory = transport.memory
     advmss, connection.initcwnd = transport.metrics(interface, address)
     if advmss:
         connection.advertised_mss = min(connection.advertised_mss, advmss)
@@ -173,8 +174,8 @@ def _local_end(
     port: int,
     remote_address: bytes,
     remote_port: int,
-    now: int,
     ports: tuple[int, int] | None,
+    now: int,
 ) -> Identity:
     reserved = reserved_ports(transport.parameters.ip_local_reserved_ports)
 

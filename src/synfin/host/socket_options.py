@@ -15,13 +15,10 @@ from typing import Final, Literal
 from synfin.host import socket_option_numbers as numbers
 from synfin.host import socket_options_ip, socket_options_tcp
 from synfin.host.host import Host
-from synfin.host.socket_options_ip import apply_ip
 from synfin.host.sockets import AF_INET, IPPROTO_TCP, SOCK_STREAM, Socket
 from synfin.tcp import changing, states
 from synfin.tcp.errors import os_error
 from synfin.tcp.parameters import INT_MAX, SECOND
-
-__all__ = ["apply_ip", "getsockopt", "setsockopt"]
 
 BYTE_ORDER: Final[Literal["little", "big"]] = sys.byteorder
 INT: Final = 4
@@ -47,9 +44,9 @@ def setsockopt(host: Host, sock: Socket, level: int, name: int, value: int | byt
     elif level == numbers.IPPROTO_TCP:
         socket_options_tcp.set_option(host, sock, name, octets, now)
     elif level == numbers.IPPROTO_IP:
-        socket_options_ip.set_ip(host, sock, name, octets)
+        socket_options_ip.set_ip(host, sock, name, octets, now)
     elif level == numbers.IPPROTO_IPV6 and sock.family != AF_INET:
-        socket_options_ip.set_ipv6(sock, name, octets)
+        socket_options_ip.set_ipv6(host, sock, name, octets, now)
     else:
         raise os_error(ENOPROTOOPT)
     if sock.connection is not None and sock.state != states.CLOSED:

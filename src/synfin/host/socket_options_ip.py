@@ -14,7 +14,7 @@ from synfin.host import socket_option_numbers as numbers
 from synfin.host.host import Host
 from synfin.host.sockets import Socket
 from synfin.tcp.errors import os_error
-from synfin.tcp.settings import PMTUDISC_DO, PMTUDISC_OMIT, PMTUDISC_WANT
+from synfin.tcp.settings import PMTUDISC_WANT
 from synfin.wire.ip import MAX_IPV4_LENGTH
 
 BYTE_ORDER: Final[Literal["little", "big"]] = sys.byteorder
@@ -22,8 +22,8 @@ INT: Final = 4
 IP: Final = numbers.IPPROTO_IP
 IPV6: Final = numbers.IPPROTO_IPV6
 
-#: Values of IP_MTU_DISCOVER with which TCP sets DF, so that the path's MTU is found.
-_DONT_FRAGMENT: Final = frozenset({-1, PMTUDISC_WANT, PMTUDISC_DO})
+#: The greatest value of IP_MTU_DISCOVER (`synfin.host.path_mtu`).
+_MOST_DISCOVER: Final = 5
 #: RFC 3168 §5: the two bits of the octet that are not the user's.
 _ECN: Final = 3
 #: RFC 8200 §5
@@ -32,9 +32,7 @@ _LEAST_MTU: Final = 1280
 _DEFAULTS: Final = MappingProxyType(
     {
         (IP, numbers.IP_TTL): -1,
-        (IP, numbers.IP_MTU_DISCOVER): PMTUDISC_WANT,
         (IPV6, numbers.IPV6_UNICAST_HOPS): -1,
-        (IPV6, numbers.IPV6_MTU_DISCOVER): PMTUDISC_WANT,
         (IPV6, numbers.IPV6_AUTOFLOWLABEL): 1,
     }
 )
@@ -58,25 +56,36 @@ def _option(sock: Socket, level: int, name: int) -> int:
     return sock.values.others.get((level, name), _DEFAULTS.get((level, name), 0))
 
 
-def apply_ip(sock: Socket) -> None:
-    """Lets the options of the IP version that the socket speaks now hold for its connection."""
+def apply_ip(host: Host, sock: Socket, over_ipv6: bool) -> None:
+    """Lets the options of one version of IP, the one that the socket speaks now, hold for its connection."""
     settings = sock.settings
-    if sock.over_ipv6:
+    mtu_discover = _mtu_discover(host, sock, over_ipv6)
+    settings.mtu_discover = mtu_discover
+    if over_ipv6:
         settings.traffic_class = _option(sock, IPV6, numbers.IPV6_TCLASS)
         settings.ttl = _option(sock, IPV6, numbers.IPV6_UNICAST_HOPS)
         settings.report_errors = _option(sock, IPV6, numbers.IPV6_RECVERR) != 0
-        settings.mtu_discover = sock.values.others.get((IPV6, numbers.IPV6_MTU_DISCOVER), settings.mtu_discover)
         settings.flow_label = -1 if _option(sock, IPV6, numbers.IPV6_AUTOFLOWLABEL) else 0
     else:
         settings.traffic_class = _option(sock, IP, numbers.IP_TOS)
         settings.ttl = _option(sock, IP, numbers.IP_TTL)
         settings.report_errors = _option(sock, IP, numbers.IP_RECVERR) != 0
-        settings.mtu_discover = sock.values.others.get((IP, numbers.IP_MTU_DISCOVER), settings.mtu_discover)
-        if sock.connection is not None:
-            sock.connection.dont_fragment = settings.mtu_discover in _DONT_FRAGMENT
 
 
-def set_ip(host: Host, sock: Socket, name: int, octets: bytes) -> None:
+def _mtu_discover(host: Host, sock: Socket, over_ipv6: bool) -> int:
+    if over_ipv6:
+        return sock.values.others.get((IPV6, numbers.IPV6_MTU_DISCOVER), PMTUDISC_WANT)
+    return host.transport.path_mtus.mtu_discover(sock.values.others.get((IP, numbers.IP_MTU_DISCOVER), -1))
+
+
+def _apply(host: Host, sock: Socket, now: int) -> None:
+    """After a change: what was set holds from the next packet on."""
+    apply_ip(host, sock, sock.over_ipv6)
+    if sock.connection is not None:
+        host.transport.discover_path_mtu(sock.connection, sock.settings.mtu_discover, now)
+
+
+def set_ip(host: Host, sock: Socket, name: int, octets: bytes, now: int) -> None:
     """Sets an option of IPv4; a short value is one octet, as Linux has it. Raises OSError: ENOPROTOOPT, EINVAL."""
     size = INT if len(octets) >= INT else 1
     value = int.from_bytes(octets[:size], BYTE_ORDER, signed=size == INT)
@@ -90,7 +99,7 @@ def set_ip(host: Host, sock: Socket, name: int, octets: bytes) -> None:
         if value != -1 and not 1 <= value <= 255:
             raise os_error(EINVAL)
     elif name == numbers.IP_MTU_DISCOVER:
-        if not 0 <= value <= PMTUDISC_OMIT:
+        if not 0 <= value <= _MOST_DISCOVER:
             raise os_error(EINVAL)
     elif name == numbers.IP_LOCAL_PORT_RANGE:
         if len(octets) != INT:
@@ -109,7 +118,7 @@ def set_ip(host: Host, sock: Socket, name: int, octets: bytes) -> None:
         # One bit for both versions.
         values.others[IPV6, _OF_IPV6[name]] = value
     _note_freebind(sock)
-    apply_ip(sock)
+    _apply(host, sock, now)
 
 
 _OF_IPV6: Final = MappingProxyType(
@@ -122,7 +131,7 @@ def _note_freebind(sock: Socket) -> None:
     sock.values.freebind = bool(_option(sock, IP, numbers.IP_FREEBIND) or _option(sock, IP, numbers.IP_TRANSPARENT))
 
 
-def set_ipv6(sock: Socket, name: int, octets: bytes) -> None:
+def set_ipv6(host: Host, sock: Socket, name: int, octets: bytes, now: int) -> None:
     """Sets an option of IPv6. Raises OSError: ENOPROTOOPT, EINVAL."""
     value = int.from_bytes(octets[:INT], BYTE_ORDER, signed=True) if len(octets) >= INT else 0
     short = len(octets) < INT
@@ -139,7 +148,7 @@ def set_ipv6(sock: Socket, name: int, octets: bytes) -> None:
         wrong |= not -1 <= value <= 255
         value = max(value, 0) & ~_ECN
     elif name == numbers.IPV6_MTU_DISCOVER:
-        wrong |= not 0 <= value <= PMTUDISC_OMIT
+        wrong |= not 0 <= value <= _MOST_DISCOVER
     elif name == numbers.IPV6_MTU:
         wrong |= value != 0 and value < _LEAST_MTU
     elif name in _IPV6_FLAGS:
@@ -154,7 +163,7 @@ def set_ipv6(sock: Socket, name: int, octets: bytes) -> None:
     if name in _OF_IPV4:
         values.others[IP, _OF_IPV4[name]] = value
     _note_freebind(sock)
-    apply_ip(sock)
+    _apply(host, sock, now)
 
 
 def get_ip(host: Host, sock: Socket, name: int, now: int) -> bytes:
@@ -167,6 +176,8 @@ def get_ip(host: Host, sock: Socket, name: int, now: int) -> bytes:
     if name not in _IP_FLAGS and name not in (numbers.IP_TOS, numbers.IP_TTL, numbers.IP_MTU_DISCOVER):
         raise os_error(ENOPROTOOPT)
     value = _option(sock, IP, name)
+    if name == numbers.IP_MTU_DISCOVER:
+        value = _mtu_discover(host, sock, over_ipv6=False)
     if name == numbers.IP_TTL and value < 0:
         value = host.parameters.ip_default_ttl
     return _int(value)
@@ -185,6 +196,8 @@ def get_ipv6(host: Host, sock: Socket, name: int, now: int) -> bytes:
     ):
         raise os_error(ENOPROTOOPT)
     value = _option(sock, IPV6, name)
+    if name == numbers.IPV6_MTU_DISCOVER:
+        value = _mtu_discover(host, sock, over_ipv6=True)
     if name == numbers.IPV6_UNICAST_HOPS and value < 0:
         value = host.parameters.ip_default_ttl
     return _int(value)
@@ -196,7 +209,8 @@ def _path_mtu(host: Host, sock: Socket, now: int) -> int:
         raise os_error(ENOTCONN)
     transport = host.transport
     address = connection.identity.remote_address
-    mtu = transport.path_mtus.get(address, transport.interfaces[connection.via].mtu, now)
+    first = transport.first_mtu(transport.interfaces[connection.via], address)
+    mtu = transport.path_mtus.get(address, first, now)
     return min(mtu, MAX_IPV4_LENGTH) if len(address) == 4 else mtu
 
 

@@ -153,8 +153,8 @@ def _value(host: Host, sock: Socket, name: int, now: int) -> int:
             return changing.quickack(connection)
         return int(sock.values.others.get((numbers.IPPROTO_TCP, name), 1) != 0)
     if name == numbers.TCP_MAXSEG:
-        if sock.state in (states.CLOSED, states.LISTEN):
-            return settings.max_segment or TCP_MSS_DEFAULT
+        if settings.max_segment and sock.state in (states.CLOSED, states.LISTEN):
+            return settings.max_segment
         return connection.mss if connection is not None else TCP_MSS_DEFAULT
     if name == numbers.TCP_KEEPIDLE:
         return settings.keepalive_time or tcp.tcp_keepalive_time

@@ -93,6 +93,30 @@ class Tables:
         self.timers = TimerQueue(self.connections)
         self.changed: deque[Connection | Listener] = deque()
 
+    def enter(self, connection: Connection, bound: int) -> None:
+        """Puts a new connection into the table. `bound`: the flags of its claim on the local port."""
+        identity = connection.identity
+        self.connections[identity.flow] = connection
+        connection.bound = bound
+        self.bindings.add(identity.local_port, identity.local_address, bound)
+
+    def discharge(self, connection: Connection) -> None:
+        """Takes a connection out of the host in silence."""
+        if self.connections.get(connection.identity.flow) is connection:
+            self.remove(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """Takes a connection out of the table. What a user may still read of it is the user's from now on."""
+        identity = connection.identity
+        del self.connections[identity.flow]
+        self.orphans.discard(identity.flow)
+        if connection.charged > 0:
+            self.memory.change(-connection.charged)
+        connection.charged = -1
+        if connection.bound >= 0:
+            self.bindings.remove(identity.local_port, identity.local_address, connection.bound)
+            connection.bound = -1
+
     def all_listeners(self) -> Iterator[Listener]:
         """Every listener once."""
         yield from self.listeners.values()
@@ -162,7 +186,8 @@ class Tables:
         if len(address) == 4 and addresses.is_loopback(address):
             return addresses.LOOPBACK_IPV4
         if self.is_own(address):
-            return address
+            # As Linux has it: all of the loopback network is this one address.
+            return addresses.LOOPBACK_IPV4 if len(address) == 4 and addresses.is_loopback(address) else address
         route = self.routes.find(address)
         if route is None:
             return None

@@ -41,9 +41,10 @@ class TimeWaits:
 
     def remove(self, flow: bytes) -> None:
         del self._packed[flow]
-        self._release(flow)
+        self.release(flow)
 
-    def _release(self, flow: bytes) -> None:
+    def release(self, flow: bytes) -> None:
+        """Gives the claim of `flow` back, if it has one."""
         bound = self._bound.pop(flow, -1)
         if bound >= 0:
             half = (len(flow) - 4) // 2
@@ -62,5 +63,5 @@ class TimeWaits:
         if self.next_deadline() > now:
             return None
         flow = self._packed.popitem(last=False)[0]
-        self._release(flow)
+        self.release(flow)
         return flow

@@ -144,10 +144,10 @@ class Transport(Accounts):
 
     # --- what the network reports
 
-    def unreachable(self, flow: bytes, seq: int, error: int, soft: bool, now: int) -> None:
+    def unreachable(self, flow: bytes, seq: int, error: int, ends_request: bool, now: int) -> None:
         """An ICMP error, as an errno, quotes a segment of `flow` with the number `seq`.
 
-        `soft`: it is one of those for which Linux drops a request. A TIME-WAIT has nobody to tell.
+        `ends_request`: it is one of those for which Linux drops a request. A TIME-WAIT has nobody to tell.
         """
         connection = self.connections.get(flow)
         if connection is not None:
@@ -159,7 +159,7 @@ class Transport(Accounts):
         listener = self._listener_with(flow)
         if listener is None:
             self._concerns_nobody(flow)
-        elif not listener.unreachable(flow, seq, soft, now):
+        elif not listener.unreachable(flow, seq, ends_request, now):
             self.counters.add("TcpExtOutOfWindowIcmps")
 
     def packet_too_big(self, flow: bytes, seq: int, destination: bytes, mtu: int, now: int, quoted: int = 0) -> None:
@@ -193,7 +193,7 @@ class Transport(Accounts):
     def _listener_with(self, flow: bytes) -> Listener | None:
         """The listener that has a request of `flow`."""
         half = (len(flow) - 4) // 2
-        listener = self.find_listener(flow[half : 2 * half], int.from_bytes(flow[-2:], "big"))
+        listener = self.find_listener(flow[half : 2 * half], int.from_bytes(flow[-2:], "big"), flow)
         return listener if listener is not None and flow in listener.requests else None
 
     def _concerns_nobody(self, flow: bytes) -> None:
@@ -247,37 +247,7 @@ class Transport(Accounts):
         flow = connection.identity.flow
         if self.connections.get(flow) is connection:
             self._drain(connection, now)
-            self._remove(connection)
-            self._release(connection)
-
-    def enter(self, connection: Connection, bound: int) -> None:
-        """Puts a new connection into the table. `bound`: the flags of its claim on the local port."""
-        identity = connection.identity
-        connection.memory = self.memory
-        self.connections[identity.flow] = connection
-        connection.bound = bound
-        self.bindings.add(identity.local_port, identity.local_address, bound)
-
-    def discharge(self, connection: Connection) -> None:
-        """Takes a connection out of the host in silence."""
-        if self.connections.get(connection.identity.flow) is connection:
-            self._remove(connection)
-            self._release(connection)
-
-    def _remove(self, connection: Connection) -> None:
-        """Out of the table. What a user may still read of it is the user's from now on."""
-        flow = connection.identity.flow
-        del self.connections[flow]
-        self.orphans.discard(flow)
-        if connection.charged > 0:
-            self.memory.change(-connection.charged)
-        connection.charged = -1
-
-    def _release(self, connection: Connection) -> None:
-        if connection.bound >= 0:
-            identity = connection.identity
-            self.bindings.remove(identity.local_port, identity.local_address, connection.bound)
-            connection.bound = -1
+            self.remove(connection)
 
     def _enter_time_wait(self, connection: Connection, now: int) -> None:
         """A small value takes the place of the connection, which its user may still read from."""
@@ -285,15 +255,15 @@ class Transport(Accounts):
         if self.connections.get(flow) is not connection:
             return
         self._drain(connection, now)
-        self._remove(connection)
+        bound, connection.bound = connection.bound, -1
+        self.remove(connection)
+        if bound >= 0:
+            self.time_waits.inherit(flow, bound)
         if len(self.time_waits) >= self.parameters.tcp.tcp_max_tw_buckets:
             self.counters.add("TcpExtTCPTimeWaitOverflow")
             self._trace_end_of_time_wait(flow, reasons.TIME_WAIT_OVERFLOW, now)
-            self._release(connection)
+            self.time_waits.release(flow)
             return
-        if connection.bound >= 0:
-            self.time_waits.inherit(flow, connection.bound)
-            connection.bound = -1
         self.time_waits.put(flow, time_wait.from_connection(connection, now), restarted=True)
         self.counters.add("TcpExtTW")
 

@@ -83,10 +83,10 @@ class Connection(Tcb):
 
     `armed`, `bound`, `changed`, `charged`, `scheduled`, `socket` and `via` are the driver's: the deadline for which it
     is in a queue of timers, the flags of its claim on the local port (-1: none), whether it is in a list of changed
-    connections and in one of those with something to send, how many octets the account of memory has for it, the
-    number of the user's socket (0: none), and the index of the interface through which its packets leave. So are
-    `flow_label`, the automatic one of IPv6 (-1: none yet), `received_traffic_class` and `received_ttl`, of the packet
-    that arrived last (RFC 9293 §3.9.1.9, MAY-9; -1: none), and whether its packets say `dont_fragment`.
+    connections and in one of those with something to send, how many octets the account of memory has for it, the number
+    of the user's socket (0: none), and the index of the interface through which its packets leave. So are `flow_label`,
+    the automatic one of IPv6 (-1: none yet), `received_traffic_class` and `received_ttl`, of the packet that arrived
+    last (RFC 9293 §3.9.1.9, MAY-9; -1: none), and whether its packets say `dont_fragment`.
     """
 
     __slots__ = (
