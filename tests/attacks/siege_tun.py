@@ -91,7 +91,7 @@ class Outcome:
         each = self.cpu_seconds / max(self.frames, 1) * 1e6
         lines.append(
             f"\n{self.seconds:.1f} s; {each:.0f} µs of CPU for each of {self.frames:,} packets that arrived, hostile "
-            f"or not; {self.lost} lost by the device; memory grew by {self.grown:,} octets; {self.visits} visits served, "
+            f"or not; {self.lost} lost by the device; memory grew by {self.grown:,}; {self.visits} visits served; "
             f"{self.cookies} connections came through cookies; one client sent {self.transferred:,} octets all the "
             f"time, which arrived {'as they were' if self.right else 'WRONG'}."
         )
@@ -149,7 +149,7 @@ CONNECTED = threading.Event()
 
 
 def visit(data: bytes, more: threading.Event | None = None) -> tuple[bool, int]:
-    """Sends data, again and again until `more` is set, if that is given. Whether the server had it all, and how much."""
+    """Sends data, again and again until `more` is set, if that is given. Whether the server had it all; how much."""
     total = sha256()
     with socket.create_connection((OURS, OPEN_PORT), timeout=PATIENCE) as client:
         if more is not None:
