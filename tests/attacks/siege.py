@@ -300,8 +300,8 @@ def report(siege: Siege) -> str:
     grown = siege.memory[1] - siege.memory[0]
     connections, held = siege.left
     lines.append(
-        f"\nMemory: {siege.memory[1] >> 20} MiB; {grown:,} octets more in the last nine tenths. At the end the attacker had "
-        f"{connections} open connections, which by the account of tcp_mem held {held:,} octets."
+        f"\nMemory: {siege.memory[1] >> 20} MiB; {grown:,} octets more in the last nine tenths. At the end the "
+        f"attacker had {connections} open connections, which by the account of tcp_mem held {held:,} octets."
     )
     return "\n".join(lines)
 
