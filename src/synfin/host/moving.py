@@ -37,7 +37,7 @@ def restore(transport: Transport, value: Snapshot, now: int) -> Connection:
     if connection.via < 0:
         raise os_error(ENETUNREACH)
     connection.memory = transport.memory
-    transport.connections[identity.flow] = connection
+    transport.enter(connection, 0)
     transport.settle(connection, now)
     transport.schedule(connection)
     return connection

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from synfin.host.binding import reserved_ports
 from synfin.tcp.congestion import available
 from synfin.tcp.parameters import TCP_PARAMETERS, Parameter, TcpParameters, Value
 
@@ -13,6 +14,20 @@ from synfin.tcp.parameters import TCP_PARAMETERS, Parameter, TcpParameters, Valu
 HOST_PARAMETERS: Final = (
     Parameter("net.ipv4.ip_default_ttl", 64, "TTL of what the host sends", 1, 255),
     Parameter("net.ipv4.ip_local_port_range", (32768, 60999), "first and last port that connect chooses", 1, 65535),
+    Parameter("net.ipv4.ip_local_reserved_ports", "", "ports that are never chosen, such as 8080,9000-9010"),
+    Parameter("net.ipv4.ip_autobind_reuse", 0, "1: bind may choose a port that others share (SO_REUSEADDR)", 0, 1),
+    Parameter("net.ipv4.ip_nonlocal_bind", 0, "1: a socket may be bound to an IPv4 address of no interface", 0, 1),
+    Parameter(
+        "net.ipv6.ip_nonlocal_bind",
+        0,
+        "1: a socket may be bound to an IPv6 address of no interface",
+        0,
+        1,
+        "ip_nonlocal_bind_ipv6",
+    ),
+    Parameter("net.ipv6.bindv6only", 0, "1: an IPv6 socket takes no IPv4 unless IPV6_V6ONLY is unset", 0, 1),
+    Parameter("net.core.rmem_max", 4194304, "the most that SO_RCVBUF takes, in octets", 2304),
+    Parameter("net.core.wmem_max", 4194304, "the most that SO_SNDBUF takes, in octets", 4608),
     Parameter("net.core.somaxconn", 4096, "the most that a listener's backlog counts for", 0, 65535),
 )
 
@@ -31,9 +46,16 @@ class Parameters:
 
     __slots__ = ("profile", "tcp", *(parameter.attribute for parameter in HOST_PARAMETERS))
 
+    bindv6only: int
+    ip_autobind_reuse: int
     ip_default_ttl: int
     ip_local_port_range: tuple[int, int]
+    ip_local_reserved_ports: str
+    ip_nonlocal_bind: int
+    ip_nonlocal_bind_ipv6: int
+    rmem_max: int
     somaxconn: int
+    wmem_max: int
 
     def __init__(self) -> None:
         self.profile = "linux"
@@ -70,6 +92,9 @@ def parse(parameter: Parameter, text: str) -> Value:
     """The value that `text` writes for `parameter`. Raises ValueError, with words, if it is none."""
     name = parameter.name
     default = parameter.default
+    if name == "net.ipv4.ip_local_reserved_ports":
+        reserved_ports(text)
+        return "".join(text.split())
     if isinstance(default, str):
         word = text.strip()
         if word not in available():

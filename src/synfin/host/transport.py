@@ -6,6 +6,7 @@ from synfin import reasons
 from synfin.host import addresses
 from synfin.host.accounts import Accounts
 from synfin.host.addresses import Network
+from synfin.host.binding import LISTENING
 from synfin.host.counters import BY_EVENT, BY_REASON, BY_VERDICT
 from synfin.host.interface import OUTPUT_LIMIT, Interface
 from synfin.host.marking import mark
@@ -48,7 +49,7 @@ class Transport(Accounts):
         """Takes a segment for one of our addresses that no connection has: a TIME-WAIT, a listener or nobody."""
         flow = packet.flow
         self.counters.add("TcpInSegs")
-        listener = self.find_listener(packet.destination, segment.destination_port)
+        listener = self.find_listener(packet.destination, segment.destination_port, flow)
         iss = -1
         packed = self.time_waits.get(flow)
         if packed is not None:
@@ -112,11 +113,10 @@ class Transport(Accounts):
             if not known:
                 self.counters.add("TcpExtSyncookiesRecv")
             connection.via = via
-            connection.memory = self.memory
             connection.received_traffic_class = packet.traffic_class
             connection.received_ttl = packet.ttl
             self.discover_path_mtu(connection, mtu_discover, now)
-            self.connections[flow] = connection
+            self.enter(connection, listener.bound & ~LISTENING)
             self.counters.add("TcpPassiveOpens")
             state = connection.state
         else:
@@ -144,10 +144,10 @@ class Transport(Accounts):
 
     # --- what the network reports
 
-    def unreachable(self, flow: bytes, seq: int, error: int, soft: bool, now: int) -> None:
+    def unreachable(self, flow: bytes, seq: int, error: int, ends_request: bool, now: int) -> None:
         """An ICMP error, as an errno, quotes a segment of `flow` with the number `seq`.
 
-        `soft`: it is one of those for which Linux drops a request. A TIME-WAIT has nobody to tell.
+        `ends_request`: it is one of those for which Linux drops a request. A TIME-WAIT has nobody to tell.
         """
         connection = self.connections.get(flow)
         if connection is not None:
@@ -159,7 +159,7 @@ class Transport(Accounts):
         listener = self._listener_with(flow)
         if listener is None:
             self._concerns_nobody(flow)
-        elif not listener.unreachable(flow, seq, soft, now):
+        elif not listener.unreachable(flow, seq, ends_request, now):
             self.counters.add("TcpExtOutOfWindowIcmps")
 
     def packet_too_big(self, flow: bytes, seq: int, destination: bytes, mtu: int, now: int, quoted: int = 0) -> None:
@@ -193,7 +193,7 @@ class Transport(Accounts):
     def _listener_with(self, flow: bytes) -> Listener | None:
         """The listener that has a request of `flow`."""
         half = (len(flow) - 4) // 2
-        listener = self.find_listener(flow[half : 2 * half], int.from_bytes(flow[-2:], "big"))
+        listener = self.find_listener(flow[half : 2 * half], int.from_bytes(flow[-2:], "big"), flow)
         return listener if listener is not None and flow in listener.requests else None
 
     def _concerns_nobody(self, flow: bytes) -> None:
@@ -247,21 +247,7 @@ class Transport(Accounts):
         flow = connection.identity.flow
         if self.connections.get(flow) is connection:
             self._drain(connection, now)
-            self._remove(connection)
-
-    def discharge(self, connection: Connection) -> None:
-        """Takes a connection out of the host in silence."""
-        if self.connections.get(connection.identity.flow) is connection:
-            self._remove(connection)
-
-    def _remove(self, connection: Connection) -> None:
-        """Out of the table. What a user may still read of it is the user's from now on."""
-        flow = connection.identity.flow
-        del self.connections[flow]
-        self.orphans.discard(flow)
-        if connection.charged > 0:
-            self.memory.change(-connection.charged)
-        connection.charged = -1
+            self.remove(connection)
 
     def _enter_time_wait(self, connection: Connection, now: int) -> None:
         """A small value takes the place of the connection, which its user may still read from."""
@@ -269,10 +255,14 @@ class Transport(Accounts):
         if self.connections.get(flow) is not connection:
             return
         self._drain(connection, now)
-        self._remove(connection)
+        bound, connection.bound = connection.bound, -1
+        self.remove(connection)
+        if bound >= 0:
+            self.time_waits.inherit(flow, bound)
         if len(self.time_waits) >= self.parameters.tcp.tcp_max_tw_buckets:
             self.counters.add("TcpExtTCPTimeWaitOverflow")
             self._trace_end_of_time_wait(flow, reasons.TIME_WAIT_OVERFLOW, now)
+            self.time_waits.release(flow)
             return
         self.time_waits.put(flow, time_wait.from_connection(connection, now), restarted=True)
         self.counters.add("TcpExtTW")
@@ -331,7 +321,9 @@ class Transport(Accounts):
         half = (len(flow) - 4) // 2
         ttl = self.parameters.ip_default_ttl
         packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl, codepoint)
-        mark(self, packet, flow, state)
+        connection = self.connections.get(flow)
+        if connection is None or half > 4 or connection.settings.traffic_class or connection.settings.ttl >= 0:
+            mark(self, packet, flow, state, connection)
         if not dont_fragment:
             # RFC 6864 §4.2, §4.3: only what may be fragmented needs an identification. Segments fit the path as far
             # as it is known, so that routers may have to cut them, but never this host.
@@ -380,7 +372,7 @@ class Transport(Accounts):
     def next_deadline(self) -> int:
         """When to call `deadline_reached` (nanoseconds); NEVER if nothing waits."""
         deadline = min(self.timers.next_deadline(), self.time_waits.next_deadline(), self.path_mtus.next_deadline())
-        for listener in self.listeners.values():
+        for listener in self.all_listeners():
             if listener.requests:
                 deadline = min(deadline, listener.next_deadline())
         return deadline
@@ -396,7 +388,7 @@ class Transport(Accounts):
             if connection.orphaned and connection.state != states.CLOSED and self._starves(connection):
                 self._discard_orphan(connection, now)
             connection = self.timers.pop_due(now)
-        for listener in self.listeners.values():
+        for listener in self.all_listeners():
             if listener.requests:
                 listener.deadline_reached(now)
                 self._repeat_syn_acks(listener, now)

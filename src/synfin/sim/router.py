@@ -120,8 +120,7 @@ class Router(Node):
         return (
             packet.flow in transport.connections
             or packet.flow in transport.time_waits
-            or (packet.destination, segment.destination_port) in transport.listeners
-            or (bytes(len(packet.destination)), segment.destination_port) in transport.listeners
+            or transport.find_listener(packet.destination, segment.destination_port) is not None
         )
 
     def _forward(self, packet: Packet, arrived: Packet, port: Port, now: int) -> None:

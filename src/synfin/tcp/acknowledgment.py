@@ -77,6 +77,10 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     opening = tcb.snd_una == tcb.iss
     tcb.snd_una = ack
     tcb.delivered += octets
+    counts = tcb.counts
+    counts.delivered += acknowledged.segments
+    if counts.rto_since >= 0:
+        counts.recovered(now)
     tcb.send_buffer.release(ack)
     tcb.verdict = reasons.ACKNOWLEDGES_NEW
     if tcb.fin_queued and ack > tcb.send_buffer.end:
@@ -93,6 +97,8 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     # RFC 6298 §5.2, §5.3
     if len(tcb.sent) == 0:
         tcb.stop_timer(timers.RETRANSMISSION, now)
+        if tcb.unsent == 0:
+            counts.idle(now)
     elif not tcb.keep_retransmission_timer:
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
     tcb.wake |= readiness.POLLOUT

@@ -49,6 +49,8 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> Non
     tcb.acknowledging.established(tcb.advertised_mss, tcb.rcv_wnd)
     tcb.rcv_space_from = tcb.rcv_nxt
     tcb.last_received = now
+    tcb.counts.last_data_received = now
+    tcb.last_sent = now
     keepalive.established(tcb, now)
     tcb.wake |= readiness.POLLOUT
 

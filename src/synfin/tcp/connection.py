@@ -81,15 +81,17 @@ class Connection(Tcb):
     It changes only when told and is told the time, in nanoseconds of any clock, with every call. After each call
     the driver asks `poll_transmit` until None, and comes back at `next_deadline`.
 
-    `armed`, `changed`, `charged`, `scheduled` and `via` are the driver's: the deadline for which it is in a queue of
-    timers, whether it is in a list of changed connections and in one of those with something to send, how many octets
-    the account of memory has for it, and the index of the interface through which its packets leave. So are
-    `flow_label`, the automatic one of IPv6 (-1: none yet), `received_traffic_class` and `received_ttl`, of the packet
-    that arrived last (RFC 9293 §3.9.1.9, MAY-9; -1: none), and whether its packets say `dont_fragment`.
+    `armed`, `bound`, `changed`, `charged`, `scheduled`, `socket` and `via` are the driver's: the deadline for which it
+    is in a queue of timers, the flags of its claim on the local port (-1: none), whether it is in a list of changed
+    connections and in one of those with something to send, how many octets the account of memory has for it, the number
+    of the user's socket (0: none), and the index of the interface through which its packets leave. So are `flow_label`,
+    the automatic one of IPv6 (-1: none yet), `received_traffic_class` and `received_ttl`, of the packet that arrived
+    last (RFC 9293 §3.9.1.9, MAY-9; -1: none), and whether its packets say `dont_fragment`.
     """
 
     __slots__ = (
         "armed",
+        "bound",
         "changed",
         "charged",
         "dont_fragment",
@@ -97,6 +99,7 @@ class Connection(Tcb):
         "received_traffic_class",
         "received_ttl",
         "scheduled",
+        "socket",
         "via",
     )
 
@@ -114,6 +117,7 @@ class Connection(Tcb):
     ) -> None:
         super().__init__(identity, parameters, iss, path_mss, congestion, recovery, ts_offset, tracer, settings)
         self.armed = NEVER
+        self.bound = -1
         self.changed = False
         self.charged = 0
         self.flow_label = -1
@@ -121,6 +125,7 @@ class Connection(Tcb):
         self.received_ttl = -1
         self.dont_fragment = True
         self.scheduled = False
+        self.socket = 0
         self.via = 0
 
     # --- the user's calls
@@ -153,6 +158,7 @@ class Connection(Tcb):
             raise BlockingIOError
         if len(view) > room:
             view = view[:room]
+        self.counts.busy(now)
         self.send_buffer.append(view)
         # RFC 9293 §3.9.1.2 (MAY-15, MAY-16)
         self.more_to_come = more

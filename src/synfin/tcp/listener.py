@@ -56,7 +56,8 @@ class Listener:
 
     `backlog` bounds the accept queue as Linux does: one more than `backlog` fits. Connections whose handshake is
     complete wait in `accept_queue`. The host looks up which segments belong here; `local_address` is empty for
-    the wildcard.
+    the wildcard. `bound`, the flags of its claim on the port, and `socket`, the number of the user's socket, are the
+    host's.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Listener:
         "_due",
         "accept_queue",
         "backlog",
+        "bound",
         "cookies",
         "cookies_until",
         "local_address",
@@ -73,6 +75,7 @@ class Listener:
         "parameters",
         "requests",
         "settings",
+        "socket",
         "state",
         "tracer",
         "verdict",
@@ -94,6 +97,8 @@ class Listener:
         self.local_address = local_address
         self.local_port = local_port
         self.backlog = backlog
+        self.bound = 0
+        self.socket = 0
         self.parameters = parameters
         self.numbers = numbers
         self.tracer = tracer
@@ -351,16 +356,16 @@ class Listener:
             new = states.next_state(old, event)
             self.tracer.state_changed(now, request.flow, states.NAMES[old], states.NAMES[new], reason)
 
-    def unreachable(self, flow: bytes, seq: int, soft: bool, now: int) -> bool:
+    def unreachable(self, flow: bytes, seq: int, ends_request: bool, now: int) -> bool:
         """An ICMP error quotes our SYN,ACK, with the 32 bits `seq`; False if that is not its number.
 
-        As Linux has it, one of the soft errors ends a request, for which there is nobody to tell; its peer's next
+        As Linux has it, some errors end a request (`ends_request`), for which there is nobody to tell; its peer's next
         SYN makes it anew. With ``tcp_icmp_ends_connecting`` off it stays (RFC 9293 §3.9.2.2, MUST-56).
         """
         request = self.requests.get(flow)
         if request is None or seq != wrap(request.iss):
             return False
-        if soft and self.parameters.tcp_icmp_ends_connecting:
+        if ends_request and self.parameters.tcp_icmp_ends_connecting:
             self._forget(request, states.GIVE_UP, reasons.UNREACHABLE, now)
         return True
 

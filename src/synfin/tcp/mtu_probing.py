@@ -179,7 +179,7 @@ def timed_out(tcb: Tcb, long_since: bool, now: int) -> bool:
     for it may be that a black hole swallows them (RFC 4821 §7.7)."""
     search = tcb.mtu_search
     if search is not None:
-        inconclusive(search)
+        # The probe itself: what is sent again tells that it proved nothing.
         search.saved_cwnd = -1
     parameters = tcb.parameters
     if not long_since or not parameters.tcp_mtu_probing:

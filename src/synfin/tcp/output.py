@@ -69,6 +69,7 @@ def _syn(tcb: Tcb, now: int) -> Segment | None:
         tcb.why = reasons.SYN_SENT
     elif first is not None:
         tcb.sent.retransmit(first, 1, 0, now, tcb.delivered)
+        tcb.counts.sent_again(0, 0)
         tcb.why = tcb.why_lost
     else:
         return None
@@ -89,6 +90,7 @@ def _retransmission(tcb: Tcb, now: int, room: int) -> Segment | None:
     if entry.start == tcb.iss:
         # The user closed in SYN-RECEIVED, and our SYN,ACK was lost.
         tcb.sent.retransmit(entry, 1, 0, now, tcb.delivered)
+        tcb.counts.sent_again(0, 0)
         tcb.why = tcb.why_lost
         return make_syn(tcb, now)
     allowed = tcb.recovery.window(tcb) - tcb.sent.in_flight
@@ -117,6 +119,7 @@ def _send_again(tcb: Tcb, entry: SentRange, limit: int, now: int) -> Segment:
     if fin:
         flags |= FIN
     tcb.sent.retransmit(entry, octets + (1 if fin else 0), min(tcb.mss, octets), now, tcb.delivered)
+    tcb.counts.sent_again(octets, tcb.mss)
     if not tcb.timers.running(timers.RETRANSMISSION):
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
     tcb.why = tcb.why_lost
@@ -147,6 +150,8 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     if unsent > 0:
         octets = _how_much(tcb, unsent, usable, _largest(tcb, room))
         if octets == 0:
+            if usable < min(unsent, tcb.mss):
+                tcb.counts.window_closed(now)
             return None
     fin = fin and octets == unsent and usable > octets
     if octets == 0 and not fin:
@@ -159,6 +164,8 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     if octets:
         tcb.acknowledging.data_sent(now)
     tcb.last_sent = now
+    if tcb.counts.rwnd_since >= 0:
+        tcb.counts.window_open(now)
     if not tcb.timers.running(timers.RETRANSMISSION):
         # RFC 6298 §5.1
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)

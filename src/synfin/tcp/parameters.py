@@ -25,10 +25,12 @@ class Parameter:
 
     __slots__ = ("attribute", "default", "least", "meaning", "most", "name")
 
-    def __init__(self, name: str, default: Value, meaning: str, least: int = 0, most: int = INT_MAX) -> None:
+    def __init__(
+        self, name: str, default: Value, meaning: str, least: int = 0, most: int = INT_MAX, attribute: str = ""
+    ) -> None:
         self.name = name
         #: The attribute that holds it.
-        self.attribute = name.rpartition(".")[2]
+        self.attribute = attribute or name.rpartition(".")[2]
         self.default = default
         self.meaning = meaning
         self.least = least

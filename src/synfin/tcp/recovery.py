@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 #: RFC 5681 §3.2: so many duplicate acknowledgments mean a loss.
 DUPLICATE_THRESHOLD: Final = 3
 
+# Linux's names for what a sender is doing about losses (tcpi_ca_state)
+TCP_CA_OPEN: Final = 0
+TCP_CA_DISORDER: Final = 1
+TCP_CA_CWR: Final = 2
+TCP_CA_RECOVERY: Final = 3
+TCP_CA_LOSS: Final = 4
+
 
 class LossRecovery:
     """The base of all strategies. A strategy marks ranges of `tcb.sent` as lost and governs `cwnd` meanwhile."""
@@ -39,6 +46,10 @@ class LossRecovery:
         """Whether a loss is being mended."""
         raise NotImplementedError
 
+    def ca_state(self) -> int:
+        """What TCP_INFO calls the state of it: `TCP_CA_OPEN` and its like."""
+        return TCP_CA_RECOVERY if self.in_recovery() else TCP_CA_OPEN
+
 
 class NewReno(LossRecovery):
     """Fast retransmit and fast recovery of RFC 5681 §3.2, with the partial acknowledgments of RFC 6582.
@@ -61,6 +72,13 @@ class NewReno(LossRecovery):
 
     def in_recovery(self) -> bool:
         return self.fast or self.timeout
+
+    def ca_state(self) -> int:
+        if self.timeout:
+            return TCP_CA_LOSS
+        if self.fast:
+            return TCP_CA_RECOVERY
+        return TCP_CA_DISORDER if self.duplicates else TCP_CA_OPEN
 
     def window(self, tcb: Tcb) -> int:
         if self.fast or self.timeout:

@@ -207,6 +207,8 @@ class Request:
                 connection.sent.retransmit(lost, 1, 0, lost.sent_at, 0)
         # Where it was acknowledged in between, nothing was lost.
         connection.syn_transmissions = 1 if self.acked else 1 + self.timeouts
+        # The SYN.
+        connection.counts.segs_in = 1
         connection.irs = self.irs
         connection.rcv_nxt = self.irs + 1
         connection.rcv_up = connection.rcv_nxt

@@ -10,6 +10,7 @@ from synfin.reasons import Reason
 from synfin.tcp import states
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import INFINITE_SSTHRESH, CongestionControl
+from synfin.tcp.counts import Counts
 from synfin.tcp.memory import Memory
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.reassembly import Reassembly, ReceiveQueue
@@ -94,6 +95,7 @@ class Tcb:
         "bytes_received",
         "challenged_at",
         "congestion",
+        "counts",
         "cwnd",
         "cwnd_clamp",
         "cwnd_limited",
@@ -147,6 +149,7 @@ class Tcb:
         "rcv_wscale",
         "reassembly",
         "receive_queue",
+        "receive_shut",
         "recovery",
         "reset_pending",
         "retransmissions",
@@ -261,6 +264,8 @@ class Tcb:
         self.rcv_buf_locked = settings.rcv_buf > 0
         self.receive_queue = ReceiveQueue()
         self.reassembly = Reassembly()
+        #: The user will read nothing more, but has not let go (shutdown).
+        self.receive_shut = False
         self.fin_received = False
         #: The number of a FIN that arrived ahead of data still missing, or -1.
         self.fin_sequence = -1
@@ -344,6 +349,7 @@ class Tcb:
         self.cwnd_limited_until = iss
         #: Octets that the peer has acknowledged in all.
         self.delivered = 0
+        self.counts = Counts()
 
         #: What the last segment that arrived was good for.
         self.verdict: Reason = reasons.ACCEPTED

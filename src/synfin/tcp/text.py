@@ -39,8 +39,10 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
     last = min(start + length, tcb.rcv_adv)
     if tcb.fin_sequence >= 0:
         last = min(last, tcb.fin_sequence)
-    if tcb.orphaned and start + length > tcb.rcv_nxt:
-        # RFC 9293 §3.6.1 (SHLD-3): nobody will read it, and the peer must learn that.
+    unwanted = tcb.orphaned or (tcb.receive_shut and tcb.fin_queued)
+    if unwanted and start + length > tcb.rcv_nxt:
+        # RFC 9293 §3.6.1 (SHLD-3): nobody will read it, and the peer must learn that; as Linux has it, also after
+        # both halves were shut down.
         tcb.verdict = reasons.DATA_AFTER_CLOSE
         tcb.why = reasons.RESET_ABORT
         arrival.reply = closed.segment_arrives(segment)
@@ -118,6 +120,7 @@ def _out_of_order(
 ) -> None:
     # RFC 9293 §3.10.7.4 (SHLD-31)
     tcb.verdict = reasons.OUT_OF_ORDER_DATA
+    tcb.counts.out_of_order += 1
     kept = True
     if tcb.reassembly.covers(first, first + length):
         tcb.verdict = reasons.DUPLICATE_DATA

@@ -48,6 +48,7 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         return
     tcb.retransmissions += 1
     tcb.round_trip.slack = True
+    tcb.counts.timed_out(now)
     if tcb.first_retransmission < 0:
         tcb.first_retransmission = now
     if tcb.snd_una == tcb.iss:
