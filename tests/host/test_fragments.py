@@ -158,6 +158,10 @@ def test_each_kind_of_overlap(version: int, overlapping: tuple[int, bytes]) -> N
     whole = t.gets(piece(version, 16, bytes(8), more=False))
     assert (whole is None) == (version == 6)
     assert t.count("ReasmOKs") == (version == 4)
+    # What was given up has failed once, and is forgotten in its time.
+    assert t.table.deadline_reached(60 * SECOND) == []
+    assert (len(t.table), t.table.charge) == (0, 0)
+    assert (t.count("ReasmFails"), t.count("ReasmTimeout")) == (1, 0)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -457,6 +461,19 @@ def test_what_is_cut_here_is_put_together_here(version: int, length: int, mtu: i
             assert payload_of(outcomes[-1]) == payload
 
 
+def test_options_go_with_the_first_fragment_alone() -> None:
+    packet = datagram(4, bytes(1000))
+    packet.extension = bytes((7, 39)) + bytes(37) + b"\1"
+    made = fragments(packet, 128)
+    # 64 octets beside options, 104 without.
+    assert [len(one.payload) for one in made if isinstance(one.payload, bytes)] == [64, *[104] * 9]
+    assert [one.header_length for one in made] == [60] + [20] * 9
+    t = Table(4)
+    whole = [t.gets(one) for one in made][-1]
+    assert whole is not None
+    assert whole.extension == packet.extension
+
+
 def test_an_mtu_without_room() -> None:
     with pytest.raises(ValueError, match="no room"):
         fragments(datagram(6, bytes(100)), 48)
@@ -508,6 +525,21 @@ def test_fragments_for_others_are_not_kept(destination: str) -> None:
     assert m.gets(packet) == []
     assert m.host.counters["IpInAddrErrors"] == 1
     assert m.host.counters["IpReasmReqds"] == 0
+
+
+def test_headers_behind_the_fragment_header_have_their_say() -> None:
+    """RFC 8200 §4.2: an option that is not known is found when all is together, and quoted from there."""
+    m = Machine()
+    options = bytes((PROTOCOL, 0, 0x80, 4, 0, 0, 0, 0))
+    for start, part, more in ((0, options + bytes(8), True), (16, bytes(8), False)):
+        one = piece(6, start, part, more)
+        one.protocol = ipv6.DESTINATION_OPTIONS
+        m.host.octets_arrive(octets(one), m.eth, m.now)
+    (answer,) = m.poll()
+    assert isinstance(answer.payload, icmp.IcmpMessage)
+    assert (answer.payload.type, answer.payload.code, answer.payload.parameter) == (icmp.V6_PARAMETER_PROBLEM, 2, 42)
+    assert m.host.counters["Ip6ReasmOKs"] == m.host.counters["Ip6InHdrErrors"] == 1
+    assert m.host.counters["Ip6InUnknownProtos"] == 0
 
 
 def test_an_atomic_fragment_is_whole_by_itself() -> None:

@@ -217,6 +217,25 @@ def test_options_without_sense_are_dropped_in_silence(options: bytes) -> None:
     assert m.host.counters["Ip6InHdrErrors"] == 1
 
 
+@pytest.mark.parametrize(("destination", "expected"), [(OURS_6, 1), ("2001:db8::77", 0), ("ff02::1", 0)])
+def test_a_hop_by_hop_header_that_is_not_the_first(destination: str, expected: int) -> None:
+    """RFC 8200 §4.1: like a kind that is not known; the pointer is to the field that named it."""
+    m = Machine()
+    padding = bytes((1, 4)) + bytes(4)
+    extension = (bytes((ipv6.DESTINATION_OPTIONS, 0)) + padding) * 2
+    arriving = bytearray(octets(packet(6, PROTOCOL_UDP, destination=destination, extension=extension)))
+    arriving[40] = ipv6.HOP_BY_HOP
+    messages = over_the_wire(m, bytes(arriving))
+    assert len(messages) == expected
+    for message in messages:
+        assert (message.type, message.code, message.pointer) == (icmp.V6_PARAMETER_PROBLEM, 1, 40)
+        assert bytes(message.body) == bytes(arriving)
+    assert m.host.counters["Ip6InHdrErrors"] == 1
+    # One that runs past the packet is dropped in silence.
+    arriving[41] = 200
+    assert over_the_wire(m, bytes(arriving)) == []
+
+
 @pytest.mark.parametrize("kind", [0, 2, 4, 77])
 def test_routing_headers(kind: int) -> None:
     """RFC 8200 §4.4: with nothing left to visit it is ignored; else the packet is dropped, which is reported."""
@@ -362,6 +381,15 @@ def test_answers_leave_where_the_routes_say() -> None:
     # Without a route, where the question came from.
     echo.source = addresses.packed("203.0.113.1")
     assert len(m.gets(echo)) == 1
+
+
+def test_what_a_host_says_may_be_cut_on_its_way() -> None:
+    """As Linux: no DF, and so a number of its own (RFC 6864 §4.3)."""
+    m = Machine()
+    echo = packet(4, PROTOCOL_ICMP, IcmpMessage(icmp.ECHO_REQUEST, 0, 1))
+    answers = m.gets(echo) + m.gets(echo) + m.gets(packet(4))
+    assert [answer.dont_fragment for answer in answers] == [False, False, False]
+    assert len({answer.identification for answer in answers}) == 3
 
 
 def test_congestion_that_a_request_met_is_not_that_of_its_answer() -> None:

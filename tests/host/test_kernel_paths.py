@@ -31,8 +31,8 @@ OURS_6, KERNELS_6 = "fd00:9::2", "fd00:9::1"
 class Attached:
     """A host on a TUN device. Its clock stands still until a test moves it."""
 
-    def __init__(self, name: str, own: list[str], kernels: list[str], mtu: int = 1500) -> None:
-        self.tun = Tun.open(offload=False)
+    def __init__(self, name: str, own: list[str], kernels: list[str], mtu: int = 1500, offload: bool = False) -> None:
+        self.tun = Tun.open(offload=offload)
         configure(self.tun.name, kernels, mtu)
         self.host = Host(name, SECRET)
         self.eth: Interface = self.host.add_interface("eth0", own, mtu)
@@ -60,8 +60,9 @@ def until(condition: Callable[[], object], *attached: Attached) -> None:
     raise AssertionError("it never came about")
 
 
-def attach() -> Attached:
-    return Attached("ours", [f"{OURS}/24", f"{OURS_6}/64"], [f"{KERNELS}/24", f"{KERNELS_6}/64"])
+def attach(offload: bool = False) -> Attached:
+    own, kernels = [f"{OURS}/24", f"{OURS_6}/64"], [f"{KERNELS}/24", f"{KERNELS_6}/64"]
+    return Attached("ours", own, kernels, offload=offload)
 
 
 def readable(sock: socket.socket) -> bool:
@@ -115,11 +116,14 @@ def test_a_long_ping(in_namespace: Run, version: int, length: int) -> None:
 
 @pytest.mark.parametrize(("family", "where"), [(socket.AF_INET, OURS), (socket.AF_INET6, OURS_6)])
 @pytest.mark.parametrize("length", [10, 3000])
-def test_nobody_at_the_port(in_namespace: Run, family: socket.AddressFamily, where: str, length: int) -> None:
+@pytest.mark.parametrize("offload", [False, True])
+def test_nobody_at_the_port(
+    in_namespace: Run, family: socket.AddressFamily, where: str, length: int, offload: bool
+) -> None:
     """Also for a datagram in fragments: of it the beginning is quoted."""
 
     def body() -> None:
-        ours = attach()
+        ours = attach(offload)
         with socket.socket(family, socket.SOCK_DGRAM) as sock, ours.tun:
             sock.connect((where, 9))
             sock.send(bytes(length))

@@ -200,6 +200,10 @@ def test_several_reports_of_one_flight_count_once() -> None:
         known.append(m.host.transport.path_mtus.get(THERE, 1500, m.now))
     # The second could be of a router that adds the header's length to 1480.
     assert known == [1492, 1006, 1006, 1006, LEAST_IPV4]
+    # What was sent before a better report says nothing new.
+    paths = PathMtus()
+    paths.report(THERE, 1100, 1500, 0)
+    assert paths.report(THERE, 0, 1500, 0, quoted=1500) == 1100
 
 
 def test_a_router_that_adds_the_header_to_the_length() -> None:
@@ -290,6 +294,28 @@ def test_reports_of_a_request(kind: int, code: int, ends: bool) -> None:
     peer.ack = 0
     m.now += SECOND
     assert peer.opens().state == "ESTABLISHED"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "ends"),
+    [
+        (icmp.V6_DESTINATION_UNREACHABLE, icmp.V6_NO_ROUTE, False),
+        (icmp.V6_DESTINATION_UNREACHABLE, icmp.V6_ADDRESS_UNREACHABLE, False),
+        (icmp.V6_DESTINATION_UNREACHABLE, icmp.V6_PROHIBITED, True),
+        (icmp.V6_DESTINATION_UNREACHABLE, icmp.V6_PORT_UNREACHABLE, True),
+        (icmp.V6_PARAMETER_PROBLEM, 0, True),
+        (icmp.V6_TIME_EXCEEDED, 0, False),
+        (icmp.V6_PACKET_TOO_BIG, 0, False),
+    ],
+)
+def test_reports_of_a_request_of_ipv6(kind: int, code: int, ends: bool) -> None:
+    """Linux sorts them in another way than those of IPv4."""
+    m = Machine()
+    listener = m.host.listen(OURS_6, 80, 5, m.now)
+    peer = Peer(m, address=THEIRS_6, to=OURS_6)
+    (syn_ack,) = peer.says(SYN)
+    report(m, peer, syn_ack.seq, 1280, 80, kind, code)
+    assert len(listener.requests) == (not ends)
 
 
 def test_a_request_stays_where_the_rfc_rules() -> None:

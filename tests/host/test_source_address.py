@@ -53,8 +53,8 @@ def test_the_examples_of_the_rfc(destination: str, candidates: list[str], expect
     [
         # Rule 3
         ("2001:db8:1::1", ["(2001:db8:1::2)", "2001:db8:3::2"], "2001:db8:3::2"),
-        # Rule 6 goes before rule 8: a ULA destination is labelled like the ULA.
-        ("fd00:1::1", ["2001:db8::1", "fd99::1"], "fd99::1"),
+        # Rule 6 goes before rule 8: Teredo's prefix is longer in common, but labelled otherwise.
+        ("2001:db8::1", ["2001:0:1::1", "2600::1"], "2600::1"),
         # Rule 2: where no scope is large enough, the largest.
         ("2001:db8::1", ["fe80::1", "fec0::1"], "fec0::1"),
         # Rule 2: the smallest that is.

@@ -62,6 +62,15 @@ def _exact_reset(cell: Cell) -> bool:
     return cell.flags & RST != 0 and cell.place == cells.LEFT_EDGE
 
 
+def _reset_at_fin(cell: Cell, timestamp: str) -> bool:
+    """Its number is that of the peer's FIN, RCV.NXT - 1."""
+    at_fin = (cell.place == cells.LEFT and cell.length <= 1) or (
+        cell.place == cells.ACROSS_LEFT_EDGE and cell.flags & SYN != 0
+    )
+    finished = cell.situation in (cells.CLOSE_WAIT, cells.CLOSING, cells.LAST_ACK)
+    return finished and at_fin and cell.flags & RST != 0
+
+
 def _in_window(cell: Cell) -> bool:
     """Acceptable, also by `_empty_at_right_edge`."""
     if cell.place == cells.BEHIND_RIGHT_EDGE:
@@ -164,6 +173,16 @@ DEVIATIONS: Final = (
         "thinks nobody is left to tell; the socket interface has somebody. Linux: tcp_reset.",
         lambda cell, timestamp: cell.situation in (cells.CLOSING, cells.LAST_ACK) and _exact_reset(cell),
         lambda outcome, cell, timestamp: outcome._replace(heard=frozenset({ECONNRESET})),
+    ),
+    Deviation(
+        "reset-at-fin",
+        "RFC 9293 §3.10.7.4 second, 1",
+        "Behind the peer's FIN a RST with the number of the FIN is taken as exact: some hosts do not count their "
+        "FIN when they reset. Linux: tcp_reset_check.",
+        _reset_at_fin,
+        lambda outcome, cell, timestamp: Outcome(
+            None, cells.CLOSED, frozenset({EPIPE if cell.situation == cells.CLOSE_WAIT else ECONNRESET})
+        ),
     ),
     Deviation(
         "ack-in-time-wait",

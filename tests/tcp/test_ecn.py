@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from synfin import reasons
-from synfin.tcp import timers
+from synfin.tcp import states, timers
 from synfin.tcp.connection import Connection
+from synfin.tcp.info import TCPI_OPT_ECN, TCPI_OPT_ECN_SEEN, tcp_info
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
 from synfin.tcp.parameters import TcpParameters
+from synfin.tcp.recovery import TCP_CA_CWR, TCP_CA_OPEN
 from synfin.wire.ip import CE, ECT_0, ECT_1, NOT_ECT
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, CWR, ECE, PSH, SYN, Options, Segment
@@ -22,11 +24,14 @@ PEER = 5001
 class End:
     """A connection without timestamps, opened towards a peer whose SYN,ACK has `flags`."""
 
-    def __init__(self, flags: int = SYN | ACK | ECE, ecn: int = 1) -> None:
+    def __init__(self, flags: int = SYN | ACK | ECE, ecn: int = 1, **others: int) -> None:
         parameters = TcpParameters()
         parameters.tcp_ecn = ecn
+        for name, value in others.items():
+            setattr(parameters, name, value)
         parameters.tcp_timestamps = 0
         self.now = 0
+        self.room = 1500
         self.tcb: Connection = make_connection(CLIENT, parameters, mss=MSS)
         self.tcb.snd_buf = 1 << 20
         self.tcb.open(0)
@@ -66,7 +71,7 @@ class End:
     def poll(self) -> list[tuple[Segment, int]]:
         """What the connection sends now, each with its codepoint."""
         sent = []
-        while (segment := self.tcb.poll_transmit(self.now, 1500)) is not None:
+        while (segment := self.tcb.poll_transmit(self.now, self.room)) is not None:
             sent.append((segment, self.tcb.ecn.codepoint if self.tcb.ecn is not None else NOT_ECT))
         return sent
 
@@ -139,6 +144,16 @@ def test_what_a_listener_takes_up(flags: int, codepoint: int, ecn: int, agreed: 
         assert connection.ecn.echo
 
 
+@pytest.mark.parametrize("flags", [ECE, 0, ECE | CWR])
+def test_of_two_that_open_at_once_both_have_to_agree(flags: int) -> None:
+    """The peer asked in the SYN that crossed ours. That it has seen us ask, only its SYN,ACK says."""
+    end = End(SYN | ECE | CWR)
+    assert end.tcb.ecn is not None
+    end.arrive(SYN | ACK | flags, seq=PEER - 1)
+    assert end.tcb.state == states.ESTABLISHED
+    assert (end.tcb.ecn is not None) == (flags == ECE)
+
+
 # --- the receiver ---------------------------------------------------------------------------------------------------
 
 
@@ -172,6 +187,16 @@ def test_a_mark_beside_cwr_is_a_new_one() -> None:
     end.poll()
     end.arrive(ACK | CWR, data=100, codepoint=CE)
     assert end.answered() == ACK | ECE
+
+
+def test_cwr_is_acknowledged_at_once() -> None:
+    """Its sender may have the smallest of windows now."""
+    end = End()
+    end.arrive(data=100, codepoint=ECT_0)
+    end.poll()
+    end.tcb.acknowledging.quick = 0
+    end.arrive(ACK | CWR, data=100, codepoint=ECT_0)
+    assert end.answered() == ACK
 
 
 def test_marks_on_what_is_no_new_data_mean_nothing() -> None:
@@ -238,6 +263,26 @@ def test_nothing_is_sent_again_for_a_mark() -> None:
     assert not end.tcb.recovery.in_recovery()
 
 
+def test_tcp_info_tells_of_it() -> None:
+    end = End()
+
+    def info(name: str) -> int:
+        return tcp_info(end.tcb, end.now)[name]
+
+    assert info("tcpi_options") & (TCPI_OPT_ECN | TCPI_OPT_ECN_SEEN) == TCPI_OPT_ECN
+    end.arrive(data=100, codepoint=ECT_0)
+    assert info("tcpi_options") & (TCPI_OPT_ECN | TCPI_OPT_ECN_SEEN) == TCPI_OPT_ECN | TCPI_OPT_ECN_SEEN
+    end.write(100 * MSS)
+    assert info("tcpi_ca_state") == TCP_CA_OPEN
+    end.arrive(ACK | ECE, ack=1001 + MSS)
+    assert info("tcpi_ca_state") == TCP_CA_CWR
+    end.arrive(ACK, ack=1001 + 10 * MSS)
+    end.poll()
+    end.arrive(ACK, ack=1001 + 11 * MSS)
+    assert info("tcpi_ca_state") == TCP_CA_OPEN
+    assert tcp_info(End(SYN | ACK).tcb, 0)["tcpi_options"] & (TCPI_OPT_ECN | TCPI_OPT_ECN_SEEN) == 0
+
+
 def test_what_is_sent_again_is_neither_ect_nor_cwr() -> None:
     end = End()
     end.write(20 * MSS)
@@ -261,6 +306,18 @@ def test_a_loss_in_the_window_of_a_mark_reduces_once() -> None:
     assert end.tcb.ssthresh == 5 * MSS
     # A mark on what was lost in recovery counts for nothing either.
     end.arrive(ACK | ECE, ack=1001 + 3 * MSS)
+    assert end.tcb.ssthresh == 5 * MSS
+
+
+def test_an_echo_while_a_loss_is_mended_reduces_nothing() -> None:
+    end = End()
+    end.write(100 * MSS)
+    for _ in range(3):
+        end.arrive(ACK, ack=1001)
+    assert end.tcb.ssthresh == 5 * MSS
+    end.arrive(ACK, ack=1001 + 2 * MSS)
+    end.arrive(ACK | ECE, ack=1001 + 4 * MSS)
+    assert end.tcb.recovery.in_recovery()
     assert end.tcb.ssthresh == 5 * MSS
 
 
@@ -310,6 +367,24 @@ def test_the_first_segment_of_a_superpacket_carries_cwr() -> None:
     assert segment.segment_size == MSS
     again = end.tcb.poll_transmit(end.now, 65535)
     assert again is None
+
+
+def test_a_probe_of_the_paths_mtu_is_new_data() -> None:
+    end = End(tcp_mtu_probing=2, tcp_base_mss=500)
+    end.tcb.cwnd = 20 * end.tcb.mss
+    sent = end.write(100 * MSS)
+    assert (sent[0][0].payload_length, sent[0][1]) == (750, ECT_0)
+
+
+def test_no_probe_is_sent_while_the_window_is_being_reduced() -> None:
+    end = End(tcp_mtu_probing=2, tcp_base_mss=500)
+    end.room = 540
+    assert {segment.payload_length for segment, _ in end.write(100 * MSS)} == {500}
+    end.arrive(ACK | ECE, ack=1501)
+    end.tcb.cwnd = 40 * MSS
+    assert {segment.payload_length for segment, _ in end.poll()} == {500}
+    end.arrive(ACK, ack=wrap(end.tcb.snd_nxt))
+    assert 750 in {segment.payload_length for segment, _ in end.poll()}
 
 
 def test_a_window_probe_and_a_keep_alive_probe_cannot_be_marked() -> None:

@@ -204,7 +204,7 @@ def test_no_fin_wait_2_at_all() -> None:
     w.client.tcb.settings.linger2 = -1
     since = len(w.messages)
     w.client.release()
-    w.run_for(SECOND)
+    w.run_for(21 * MS)
     assert w.client.state == "CLOSED"
     assert [m.segment.flags for m in w.messages[since:]] == [FIN | ACK, ACK]
 

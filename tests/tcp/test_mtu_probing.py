@@ -29,6 +29,7 @@ class Sender:
         for name, value in parameters.items():
             setattr(values, name, value)
         self.now = 0
+        self.window = 65000
         self.tcb: Connection = make_connection(CLIENT, values)
         self.tcb.snd_buf = 1 << 20
         self.tcb.open(0)
@@ -40,7 +41,9 @@ class Sender:
 
     def _arrive(self, flags: int, ack: int, options: Options | None = None, seq: int = PEER_ISS + 1) -> None:
         identity = self.tcb.identity
-        segment = Segment(identity.remote_port, identity.local_port, seq, wrap(ack), flags, 65000, options or Options())
+        segment = Segment(
+            identity.remote_port, identity.local_port, seq, wrap(ack), flags, self.window, options or Options()
+        )
         self.tcb.segment_arrives(segment, self.now)
 
     def poll(self) -> list[Segment]:
@@ -211,6 +214,42 @@ def test_a_time_out_ends_the_mending_of_a_lost_probe() -> None:
     assert sender.tcb.cwnd == 2 * BASE
 
 
+def test_duplicates_after_a_time_out_open_no_window() -> None:
+    sender = Sender()
+    probe = sender.until_probe()
+    sender.before(probe)
+    sender.duplicates(5)
+    sender.now = sender.tcb.timers.deadlines[timers.RETRANSMISSION]
+    sender.tcb.deadline_reached(sender.now)
+    sender.poll()
+    sender.duplicates(5)
+    assert sender.tcb.cwnd == BASE
+
+
+def test_no_probe_is_sent_while_a_loss_is_mended() -> None:
+    sender = Sender()
+    sender.write()
+    sender.tcb.cwnd = 10 * BASE
+    sender.duplicates(3)
+    assert sender.tcb.recovery.in_recovery()
+    sent = sender.duplicates(30)
+    assert sum(segment.payload_length for segment in sent) > 10 * BASE
+    assert sender.search.probe_size == 0
+
+
+def test_a_peer_with_a_small_window_is_not_probed_nor_kept_waiting() -> None:
+    """Four segments fit, and a probe with those behind it does not: all of the window is used."""
+    sender = Sender()
+    sender.tcb.cwnd = 100 * BASE
+    sender.window = 4 * BASE
+    sender.ack(sender.tcb.snd_una)
+    sender.write()
+    for _ in range(5):
+        assert sender.tcb.snd_nxt - sender.tcb.snd_una == 4 * BASE
+        sender.ack(sender.tcb.snd_una + BASE)
+    assert sender.search.probe_size == 0
+
+
 def test_a_report_bounds_the_search() -> None:
     sender = Sender()
     probe = sender.until_probe()
@@ -223,6 +262,26 @@ def test_a_report_bounds_the_search() -> None:
     assert sender.tcb.mss == BASE
     assert path.packet_too_big(sender.tcb, wrap(sender.tcb.snd_una), 900, sender.now)
     assert sender.tcb.mss == 900
+
+
+def test_a_path_that_takes_more_is_searched_when_the_interval_is_over() -> None:
+    """An old report is no longer believed: the search keeps its bounds until it begins anew."""
+    sender = Sender(tcp_probe_interval=600)
+    probe = sender.until_probe()
+    assert path.packet_too_big(sender.tcb, probe.seq, 1030, sender.now)
+    sender.poll()
+    sender.ack(sender.tcb.snd_nxt)
+    path.path_changed(sender.tcb, 1460)
+    assert sender.search.high == 1030
+    sender.ack(sender.tcb.snd_una + BASE)
+    assert sender.search.high == 1030
+    sender.now += 600 * SECOND
+    sender.ack(sender.tcb.snd_una + BASE)
+    assert sender.search.high == 1460
+    sender.until_probe()
+    # A route that takes less bounds it at once.
+    path.path_changed(sender.tcb, 1100)
+    assert (sender.search.high, sender.search.probe_size) == (1100, 0)
 
 
 @pytest.mark.parametrize(("floor", "sizes"), [(48, [1460, BASE, 512, 256, 128, 64, 48]), (300, [1460, BASE, 512, 300])])

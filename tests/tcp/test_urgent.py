@@ -337,6 +337,16 @@ def test_an_older_pointer_does_not_take_it_back() -> None:
     assert c.urgent is None
 
 
+def test_what_has_arrived_is_not_made_urgent_afterwards() -> None:
+    c = opened().server.tcb
+    arrives(c, 0, b"abcd")
+    c.wake = 0
+    arrives(c, 2, b"cdef", up=1)
+    assert c.urgent is None
+    assert not c.wake & POLLPRI
+    assert read(c) == b"abcdef"
+
+
 def test_an_octet_whose_mark_moved_on_stays_in_the_stream() -> None:
     c = opened().server.tcb
     arrives(c, 0, b"ab!", up=3)

@@ -112,9 +112,12 @@ def test_zero_window_probes_are_limited_even_where_they_are_answered() -> None:
     assert len(w.client.tcb.sent) == 0
     first = w.client.tcb.probing_since
     assert first > 0
+    since = len(w.messages)
     ends_at(w, 0)
     assert w.now - first == 5 * SECOND
     assert w.client.tcb.error == ETIMEDOUT
+    # Until then they went on as without it.
+    assert len([m for m in w.messages[since:] if m.sender == "client"]) == 2
 
 
 def test_without_it_answered_probes_go_on() -> None:

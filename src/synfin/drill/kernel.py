@@ -45,16 +45,11 @@ REMOTE_IPV4: Final = "192.0.2.1"
 REMOTE_IPV6: Final = "fd3d:fa7b:d17d::1"
 MTU: Final = 1500
 
-#: Written before the device is made: nothing speaks on it unless it is asked.
+#: Written before the device is made, which then has no address but ours and looks for no router.
 SILENCE: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "ipv6/conf/all/accept_dad": "0",
-        "ipv6/conf/default/accept_dad": "0",
-        "ipv6/conf/default/accept_ra": "0",
+        "ipv6/conf/default/addr_gen_mode": "1",
         "ipv6/conf/default/router_solicitations": "0",
-        "ipv6/conf/default/addr_gen_mode": "1",  # no address of the link's own, hence no reports of its groups
-        "ipv4/conf/all/rp_filter": "0",
-        "ipv4/conf/default/rp_filter": "0",
     }
 )
 

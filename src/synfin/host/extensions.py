@@ -51,6 +51,35 @@ def unrecognized(packet: Packet) -> Problem:
     return Problem(icmp.V6_UNRECOGNIZED_NEXT_HEADER, pointer)
 
 
+def misplaced_hop_by_hop(octets: memoryview) -> tuple[Packet, Problem] | None:
+    """Why an IPv6 packet could not be read, if that is a hop-by-hop header other than first: RFC 8200 §4.1 wants it
+    reported like an unknown one. The packet returned is good for nothing but to be quoted."""
+    named_at = 6
+    at = IPV6_HEADER_LENGTH
+    end = at + int.from_bytes(octets[4:6], "big")
+    for _ in range(ipv6.MAX_EXTENSION_HEADERS):
+        if at > end:
+            return None
+        kind = octets[named_at]
+        if kind == ipv6.HOP_BY_HOP and at > IPV6_HEADER_LENGTH:
+            word = int.from_bytes(octets[:4], "big")
+            packet = Packet(
+                bytes(octets[8:24]),
+                bytes(octets[24:40]),
+                octets[6],
+                octets[IPV6_HEADER_LENGTH:end],
+                octets[7],
+                word >> 20 & 0xFF,
+                word & 0xFFFFF,
+            )
+            return packet, Problem(icmp.V6_UNRECOGNIZED_NEXT_HEADER, named_at)
+        if not ipv6.is_extension(kind) or at + 8 > end:
+            return None
+        named_at = at
+        at += 8 if kind == ipv6.FRAGMENT else 8 * (octets[at + 1] + 1)
+    return None
+
+
 def _ipv4_options(options: bytes) -> Problem | None:
     at = 0
     size = len(options)

@@ -18,7 +18,7 @@ from synfin.tcp.listener import Listener
 from synfin.tcp.memory import PAGE
 from synfin.tcp.reassembly import Piece
 from synfin.tcp.snapshot import Snapshot
-from synfin.wire.errors import WireError
+from synfin.wire.errors import IPV6_EXTENSION, WireError
 from synfin.wire.icmp import IcmpMessage
 from synfin.wire.ip import CE, PROTOCOL_UDP, Packet, parse_packet
 from synfin.wire.ipv6 import NO_NEXT_HEADER, has_fragment_header
@@ -247,6 +247,10 @@ class Host:
             version_6 = len(octets) > 0 and octets[0] >> 4 == 6
             self.counters.add("Ip6InReceives" if version_6 else "IpInReceives")
             self._count_error(error, version_6)
+            if error.cause == IPV6_EXTENSION:
+                found = extensions.misplaced_hop_by_hop(memoryview(octets))
+                if found is not None and self._is_for_us(found[0], interface):
+                    self.icmp_output.problem(*found, interface, now)
             return
         self.packet_arrives(packet, interface, now)
 

@@ -48,8 +48,9 @@ _UNREACHABLE_IPV6: Final[Mapping[int, int]] = MappingProxyType(
 )
 
 
-#: RFC 792: the errors for which Linux drops a request. The rest may concern one packet only.
-_SOFT_IPV4: Final = (icmp.NETWORK_UNREACHABLE, icmp.HOST_UNREACHABLE)
+#: The codes of destination unreachable for which Linux drops a request, and those of IPv6 for which it does not.
+_ENDS_REQUEST_IPV4: Final = (icmp.NETWORK_UNREACHABLE, icmp.HOST_UNREACHABLE)
+_SPARES_REQUEST_IPV6: Final = (icmp.V6_NO_ROUTE, icmp.V6_BEYOND_SCOPE, icmp.V6_ADDRESS_UNREACHABLE)
 #: The groups in which every host is: all systems of the link (RFC 1112 §4), all nodes (RFC 4291 §2.7.1).
 ALL_SYSTEMS_IPV4: Final = b"\xe0\0\0\1"
 ALL_NODES_IPV6: Final = (b"\xff\1" + bytes(13) + b"\1", b"\xff\2" + bytes(13) + b"\1")
@@ -129,13 +130,16 @@ def _error_arrives(
         length = int.from_bytes(message.body[2:4], "big") if version == 4 else 0
         transport.packet_too_big(quoted.reverse_flow, quoted.seq, quoted.destination, message.mtu, now, length)
     else:
-        transport.unreachable(quoted.reverse_flow, quoted.seq, error, _is_soft(message, version), now)
+        transport.unreachable(quoted.reverse_flow, quoted.seq, error, _ends_request(message, version), now)
 
 
-def _is_soft(message: icmp.IcmpMessage, version: int) -> bool:
+def _ends_request(message: icmp.IcmpMessage, version: int) -> bool:
+    """Whether Linux drops a request for this error: its two versions differ."""
     if version == 4:
-        return message.type != icmp.DESTINATION_UNREACHABLE or message.code in _SOFT_IPV4
-    return message.type != icmp.V6_DESTINATION_UNREACHABLE or message.code != icmp.V6_PORT_UNREACHABLE
+        return message.type != icmp.DESTINATION_UNREACHABLE or message.code in _ENDS_REQUEST_IPV4
+    if message.type == icmp.V6_DESTINATION_UNREACHABLE:
+        return message.code not in _SPARES_REQUEST_IPV6
+    return message.type == icmp.V6_PARAMETER_PROBLEM
 
 
 def _reports_mtu(message: icmp.IcmpMessage, version: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 from synfin.host.tables import Tables
 from synfin.tcp import states, time_wait
+from synfin.tcp.connection import Connection
 from synfin.tcp.settings import Settings
 from synfin.wire.ip import Packet
 
@@ -18,10 +19,9 @@ DSCP: Final = 0xFC
 FLOW_LABEL: Final = 0xFFFFF
 
 
-def mark(tables: Tables, packet: Packet, flow: bytes, state: int) -> None:
-    """Fills in what the user of the connection, or of the listener, set for a packet of `flow`."""
+def mark(tables: Tables, packet: Packet, flow: bytes, state: int, connection: Connection | None) -> None:
+    """Fills in what the user of `connection`, or without one that of the listener, set for a packet of `flow`."""
     version_6 = len(flow) > 12
-    connection = tables.connections.get(flow)
     if connection is not None:
         settings: Settings = connection.settings
         # RFC 9293 §3.9.1.9 (MUST-48, SHLD-21, SHLD-22), §3.9.2 (MUST-49)

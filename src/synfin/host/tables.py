@@ -96,6 +96,7 @@ class Tables:
     def enter(self, connection: Connection, bound: int) -> None:
         """Puts a new connection into the table. `bound`: the flags of its claim on the local port."""
         identity = connection.identity
+        connection.memory = self.memory
         self.connections[identity.flow] = connection
         connection.bound = bound
         self.bindings.add(identity.local_port, identity.local_address, bound)
@@ -183,6 +184,8 @@ class Tables:
 
     def source_towards(self, address: bytes) -> bytes | None:
         """The own address to speak from to `address` (RFC 9293 §3.9.1.1, MUST-44); None if there is none."""
+        if len(address) == 4 and addresses.is_loopback(address):
+            return addresses.LOOPBACK_IPV4
         if self.is_own(address):
             # As Linux has it: all of the loopback network is this one address.
             return addresses.LOOPBACK_IPV4 if len(address) == 4 and addresses.is_loopback(address) else address

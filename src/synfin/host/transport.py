@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from synfin import reasons
 from synfin.host import addresses
+from synfin.host.accounts import Accounts
 from synfin.host.addresses import Network
 from synfin.host.binding import LISTENING
 from synfin.host.counters import BY_EVENT, BY_REASON, BY_VERDICT
 from synfin.host.interface import OUTPUT_LIMIT, Interface
 from synfin.host.marking import mark
-from synfin.host.tables import Tables, headers
+from synfin.host.tables import headers
 from synfin.reasons import Reason
 from synfin.tcp import closed, path, states, time_wait
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
-from synfin.tcp.memory import PAGE, SLACK, pages
-from synfin.tcp.receive_tuning import shrink_buffer
+from synfin.tcp.memory import SLACK
 from synfin.tcp.settings import PMTUDISC_DONT, PMTUDISC_INTERFACE
 from synfin.wire.ip import CE, NOT_ECT, PROTOCOL_TCP, Packet
 from synfin.wire.tcp import SYN, Segment
@@ -25,7 +25,7 @@ IP_HEADER_IPV4 = 20
 IP_HEADER_IPV6 = 40
 
 
-class Transport(Tables):
+class Transport(Accounts):
     """TCP of one host, as its driver works it: what arrives finds its way through the tables, and what is to be
     sent waits at the interfaces."""
 
@@ -113,7 +113,6 @@ class Transport(Tables):
             if not known:
                 self.counters.add("TcpExtSyncookiesRecv")
             connection.via = via
-            connection.memory = self.memory
             connection.received_traffic_class = packet.traffic_class
             connection.received_ttl = packet.ttl
             self.discover_path_mtu(connection, mtu_discover, now)
@@ -146,10 +145,10 @@ class Transport(Tables):
 
     # --- what the network reports
 
-    def unreachable(self, flow: bytes, seq: int, error: int, soft: bool, now: int) -> None:
+    def unreachable(self, flow: bytes, seq: int, error: int, ends_request: bool, now: int) -> None:
         """An ICMP error, as an errno, quotes a segment of `flow` with the number `seq`.
 
-        `soft`: it is one of those for which Linux drops a request. A TIME-WAIT has nobody to tell.
+        `ends_request`: it is one of those for which Linux drops a request. A TIME-WAIT has nobody to tell.
         """
         connection = self.connections.get(flow)
         if connection is not None:
@@ -161,7 +160,7 @@ class Transport(Tables):
         listener = self._listener_with(flow)
         if listener is None:
             self._concerns_nobody(flow)
-        elif not listener.unreachable(flow, seq, soft, now):
+        elif not listener.unreachable(flow, seq, ends_request, now):
             self.counters.add("TcpExtOutOfWindowIcmps")
 
     def packet_too_big(self, flow: bytes, seq: int, destination: bytes, mtu: int, now: int, quoted: int = 0) -> None:
@@ -269,44 +268,7 @@ class Transport(Tables):
         self.time_waits.put(flow, time_wait.from_connection(connection, now), restarted=True)
         self.counters.add("TcpExtTW")
 
-    # --- memory
-
-    def account(self, connection: Connection) -> None:
-        """Charges the account with what the connection holds now. Most calls find nothing to do."""
-        buffer = connection.send_buffer
-        held = connection.receive_queue.charge + connection.reassembly.charge + buffer.end - buffer.start
-        if not 0 <= connection.charged - held <= SLACK:
-            self._charge(connection, held)
-
-    def _charge(self, connection: Connection, held: int) -> None:
-        charged = connection.charged
-        if charged < 0:
-            return
-        memory = self.memory
-        pressure, exhausted = memory.pressure, memory.exhausted
-        connection.charged = max(pages(held), PAGE)
-        memory.change(connection.charged - charged)
-        if not memory.pressure:
-            return
-        if not pressure:
-            self.counters.add("TcpExtTCPMemoryPressures")
-        if connection.charged > charged:
-            shrink_buffer(connection)
-        if memory.exhausted and not exhausted and not memory.pruned:
-            memory.pruned = True
-            self._prune()
-
-    def _prune(self) -> None:
-        """Gives up all that waits out of order, which a receiver may do (RFC 2018 §8): the peers have it still.
-
-        It looks at every connection, so it is done once, until there was memory again.
-        """
-        for connection in self.connections.values():
-            if len(connection.reassembly):
-                connection.reassembly.clear()
-                connection.fin_sequence = -1
-                self.counters.add("TcpExtOfoPruned")
-                self.account(connection)
+    # --- connections without a user
 
     def orphaned(self, connection: Connection, now: int) -> None:
         """The user has let go of a connection that lives on: keeps it, unless there are too many or no memory."""
@@ -315,10 +277,6 @@ class Transport(Tables):
             self.orphans.add(flow)
             if len(self.orphans) > self.parameters.tcp.tcp_max_orphans or self._starves(connection):
                 self._discard_orphan(connection, now)
-
-    def _starves(self, connection: Connection) -> bool:
-        """Whether an orphan holds data for which there is no memory."""
-        return self.memory.exhausted and len(connection.send_buffer) > self.parameters.tcp.tcp_wmem[0]
 
     def _discard_orphan(self, connection: Connection, now: int) -> None:
         self.counters.add("TcpExtTCPAbortOnMemory")
@@ -364,7 +322,9 @@ class Transport(Tables):
         half = (len(flow) - 4) // 2
         ttl = self.parameters.ip_default_ttl
         packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl, codepoint)
-        mark(self, packet, flow, state)
+        connection = self.connections.get(flow)
+        if connection is None or half > 4 or connection.settings.traffic_class or connection.settings.ttl >= 0:
+            mark(self, packet, flow, state, connection)
         if not dont_fragment:
             # RFC 6864 §4.2, §4.3: only what may be fragmented needs an identification. Segments fit the path as far
             # as it is known, so that routers may have to cut them, but never this host.

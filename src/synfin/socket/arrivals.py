@@ -13,7 +13,7 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.states import MAY_RECEIVE
 from synfin.wire.ip import Packet
 from synfin.wire.sequence import wrap
-from synfin.wire.tcp import FIN, URG, Segment
+from synfin.wire.tcp import FIN, Segment
 
 #: Headers of IPv6 and TCP with all their options, in octets: what is no longer than that carries hardly any data.
 HEADERS: Final = 100
@@ -49,11 +49,11 @@ def _packet_arrives(host: Host, interface: Interface, packet: Packet, now: int) 
 
 def _is_next(connection: Connection, segment: Segment) -> bool:
     """Whether all of a run is what the connection expects next, and has room for, with nothing behind it received;
-    no FIN, which changes the state, and no urgent pointer, which counts from its own segment."""
+    and no FIN, which changes the state."""
     rcv_nxt = connection.rcv_nxt
     return (
         wrap(rcv_nxt) == segment.seq
-        and not segment.flags & (FIN | URG)
+        and not segment.flags & FIN
         and rcv_nxt + segment.payload_length <= connection.rcv_adv
         and not len(connection.reassembly)
         and connection.state in MAY_RECEIVE

@@ -35,7 +35,10 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int, codepoint: int) -> Seg
         tcb.verdict = reasons.NOBODY_HOME
         tcb.why = reasons.RESET_NO_CONNECTION
         return closed.segment_arrives(segment)
-    tcb.counts.segment_in(segment.payload_length, segment.segment_size, now)
+    if segment.payload_length:
+        tcb.counts.data_in(segment.payload_length, segment.segment_size, now)
+    else:
+        tcb.counts.segs_in += 1
     ack = unwrap(segment.ack, tcb.snd_una)
     if tcb.state == states.SYN_SENT:
         # The peer's numbers begin with this segment: there is nothing yet to unwrap them by.

@@ -38,8 +38,6 @@ def set_cork(tcb: Tcb, on: bool, now: int) -> None:
     tcb.settings.cork = on
     if not on:
         tcb.more_to_come = False
-        if tcb.settings.nodelay:
-            push(tcb)
 
 
 def push(tcb: Tcb) -> None:

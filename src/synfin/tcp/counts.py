@@ -54,21 +54,19 @@ class Counts:
         self.rto_since = -1
         self.rto_time = 0
 
-    def segment_out(self, payload_length: int, segment_size: int) -> None:
-        """A segment, or superpacket, is sent."""
-        count = -(-payload_length // segment_size) if segment_size else 1
+    def data_out(self, octets: int, segment_size: int) -> None:
+        """A segment with data is sent, or a superpacket if `segment_size` is not 0."""
+        count = -(-octets // segment_size) if segment_size else 1
         self.segs_out += count
-        if payload_length:
-            self.data_segs_out += count
-            self.bytes_sent += payload_length
+        self.data_segs_out += count
+        self.bytes_sent += octets
 
-    def segment_in(self, payload_length: int, segment_size: int, now: int) -> None:
-        """A segment, or superpacket, arrived."""
-        count = -(-payload_length // segment_size) if 0 < segment_size < payload_length else 1
+    def data_in(self, octets: int, segment_size: int, now: int) -> None:
+        """A segment with data arrived, or a superpacket."""
+        count = -(-octets // segment_size) if 0 < segment_size < octets else 1
         self.segs_in += count
-        if payload_length:
-            self.data_segs_in += count
-            self.last_data_received = now
+        self.data_segs_in += count
+        self.last_data_received = now
 
     def sent_again(self, octets: int, segment_size: int) -> None:
         """A range is retransmitted."""

@@ -358,16 +358,16 @@ class Listener:
             new = states.next_state(old, event)
             self.tracer.state_changed(now, request.flow, states.NAMES[old], states.NAMES[new], reason)
 
-    def unreachable(self, flow: bytes, seq: int, soft: bool, now: int) -> bool:
+    def unreachable(self, flow: bytes, seq: int, ends_request: bool, now: int) -> bool:
         """An ICMP error quotes our SYN,ACK, with the 32 bits `seq`; False if that is not its number.
 
-        As Linux has it, one of the soft errors ends a request, for which there is nobody to tell; its peer's next
+        As Linux has it, some errors end a request (`ends_request`), for which there is nobody to tell; its peer's next
         SYN makes it anew. With ``tcp_icmp_ends_connecting`` off it stays (RFC 9293 §3.9.2.2, MUST-56).
         """
         request = self.requests.get(flow)
         if request is None or seq != wrap(request.iss):
             return False
-        if soft and self.parameters.tcp_icmp_ends_connecting:
+        if ends_request and self.parameters.tcp_icmp_ends_connecting:
             self._forget(request, states.GIVE_UP, reasons.UNREACHABLE, now)
         return True
 

@@ -58,7 +58,7 @@ def make_syn(tcb: Tcb, now: int) -> Segment:
     tcb.rcv_adv = tcb.rcv_limit = tcb.rcv_nxt + window
     if answer:
         _acknowledgment_leaves(tcb, now)
-    tcb.counts.segment_out(0, 0)
+    tcb.counts.segs_out += 1
     return Segment(
         identity.local_port,
         identity.remote_port,
@@ -135,7 +135,10 @@ def make_segment(
     if tcb.ecn is not None and tcb.ecn.echo:
         # RFC 3168 §6.1.3
         flags |= ECE
-    tcb.counts.segment_out(payload_length, segment_size)
+    if payload_length:
+        tcb.counts.data_out(payload_length, segment_size)
+    else:
+        tcb.counts.segs_out += 1
     return Segment(
         identity.local_port,
         identity.remote_port,
@@ -158,7 +161,7 @@ def make_reset(tcb: Tcb, seq: int, now: int, acknowledge: bool) -> Segment:
     if acknowledge and tcb.timestamps and tcb.ts_recent_at >= 0:
         # RFC 7323 §3.2: an option in a RST may be sent, and lets the peer judge it by PAWS.
         options = Options(ts_val=timestamp(now, tcb.ts_offset), ts_ecr=tcb.ts_recent)
-    tcb.counts.segment_out(0, 0)
+    tcb.counts.segs_out += 1
     return Segment(
         identity.local_port,
         identity.remote_port,

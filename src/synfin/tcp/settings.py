@@ -90,7 +90,8 @@ class Settings:
         #: TTL or hop limit of what is sent, -1: the host's (IP_TTL, IPV6_UNICAST_HOPS).
         self.ttl = -1
         #: Milliseconds for which octets may stay unacknowledged before the connection ends, 0: the host's limits
-        #: (TCP_USER_TIMEOUT; RFC 5482).
+        #: (TCP_USER_TIMEOUT; RFC 5482). As on Linux they count from the first retransmission. The option by which
+        #: RFC 5482 tells the peer is neither sent nor heeded: what a peer asks for shall not prolong what we keep.
         self.user_timeout = 0
         #: The largest window to offer, in octets, 0: none (TCP_WINDOW_CLAMP).
         self.window_clamp = 0
