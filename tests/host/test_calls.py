@@ -144,6 +144,7 @@ def test_closing_frees_the_connection_at_once() -> None:
         mark = _Mark()
         gone = weakref.ref(mark)
         connection.inherited = mark
+        served.set(SOL_SOCKET, SO_LINGER, struct.pack("=ii", 1, 0))
         del connection, mark
         served.close()
         served.polled()
