@@ -214,8 +214,8 @@ def _summary(requirements: dict[str, Requirement], mutants: tuple[int, int]) -> 
     musts = [requirement for requirement in judged if requirement.id.startswith("MUST-")]
     met = sum(requirement.verdict == MET for requirement in musts)
     lines = [
-        f"**{len(judged)} of {len(IDS)} requirements have a verdict.** Under the profile `{STRICT}`, which follows the RFC",
-        f"where hosts differ, {met} of the {KINDS['MUST']} MUSTs are met:",
+        f"**{len(judged)} of {len(IDS)} requirements have a verdict.** Under the profile `{STRICT}`, which follows the",
+        f"RFC where hosts differ, {met} of the {KINDS['MUST']} MUSTs are met:",
         "",
     ]
     lines += ["| | " + " | ".join(VERDICTS) + " | in all |", "|---|" + "---|" * (len(VERDICTS) + 1)]
