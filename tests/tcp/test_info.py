@@ -36,6 +36,7 @@ def test_of_a_short_exchange() -> None:
     info = tcp_info(w.server.tcb, w.now)
     assert (info["tcpi_segs_out"], info["tcpi_segs_in"], info["tcpi_delivered"]) == (1, 3, 1)
     assert (info["tcpi_bytes_received"], info["tcpi_bytes_acked"]) == (5, 0)
+    assert (info["tcpi_data_segs_in"], info["tcpi_data_segs_out"]) == (1, 0)
     assert info["tcpi_last_data_recv"] == 990
     w.client.close()
     w.run_for(SECOND)
