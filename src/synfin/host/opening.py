@@ -141,7 +141,7 @@ def connect(
         raise os_error(EADDRNOTAVAIL)
     identity = _local_end(transport, local_address, local_port, address, port, ports, now)
     parameters = transport.parameters.tcp
-    iss = _end_time_wait(transport, identity, now)
+    iss = _end_time_wait(transport, identity, now, asked=local_port != 0)
     if iss < 0:
         iss = transport.numbers.iss(identity, now)
     connection = Connection(
@@ -200,24 +200,26 @@ def _local_end(
         flow = Identity(address, port, remote_address, remote_port).flow
         listener = transport.find_listener(address, port, flow)
         requested = listener is not None and flow in listener.requests
-        if flow in transport.connections or flow in transport.time_waits or requested:
+        waits = flow in transport.time_waits and _reopening(transport, flow, now, asked=True) < 0
+        if flow in transport.connections or waits or requested:
             raise os_error(EADDRNOTAVAIL)
     return Identity(address, port, remote_address, remote_port)
 
 
-def _reopening(transport: Transport, flow: bytes, now: int) -> int:
-    """The initial number with which `flow`, which is in TIME-WAIT, may be used again; -1 if it may not."""
+def _reopening(transport: Transport, flow: bytes, now: int, asked: bool = False) -> int:
+    """The initial number with which `flow`, which is in TIME-WAIT, may be used again; -1 if it may not. `asked`: the
+    user chose the port."""
     packed = transport.time_waits.get(flow)
     if packed is None:
         return -1
     half = (len(flow) - 4) // 2
     loopback = addresses.is_loopback(flow[:half]) or addresses.is_loopback(flow[half : 2 * half])
-    return time_wait.reopened_by_us(packed, loopback, transport.parameters.tcp, now)
+    return time_wait.reopened_by_us(packed, loopback, transport.parameters.tcp, now, asked)
 
 
-def _end_time_wait(transport: Transport, identity: Identity, now: int) -> int:
+def _end_time_wait(transport: Transport, identity: Identity, now: int, asked: bool) -> int:
     """Ends the TIME-WAIT in whose place a connection comes, if there is one; see `_reopening`."""
-    iss = _reopening(transport, identity.flow, now)
+    iss = _reopening(transport, identity.flow, now, asked)
     if iss >= 0:
         transport.end_time_wait(identity.flow, reasons.TIME_WAIT_REOPENED, now)
         transport.counters.add("TcpExtTWRecycled")
