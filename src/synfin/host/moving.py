@@ -36,7 +36,6 @@ def restore(transport: Transport, value: Snapshot, now: int) -> Connection:
     connection.via = transport.interface_towards(identity.remote_address)
     if connection.via < 0:
         raise os_error(ENETUNREACH)
-    connection.memory = transport.memory
     transport.enter(connection, 0)
     transport.settle(connection, now)
     transport.schedule(connection)

@@ -155,7 +155,6 @@ def connect(
         settings,
     )
     connection.via = via
-    connection.memory = transport.memory
     advmss, connection.initcwnd = transport.metrics(interface, address)
     if advmss:
         connection.advertised_mss = min(connection.advertised_mss, advmss)

@@ -97,6 +97,7 @@ class Tables:
         """Puts a new connection into the table. `bound`: the flags of its claim on the local port."""
         identity = connection.identity
         self.connections[identity.flow] = connection
+        connection.memory = self.memory
         connection.bound = bound
         self.bindings.add(identity.local_port, identity.local_address, bound)
 
