@@ -31,9 +31,9 @@ RTO = ROUND_TRIP + max(4 * ROUND_TRIP // 2, RTO_MIN)
 
 
 def syn_expirations(retries: int, linear: int) -> list[int]:
-    """tcp_syn_retries, tcp_syn_linear_timeouts: when the timer expires. The initial RTO is 1 s; after each of the linear
-    time-outs it stays, after each of the others it doubles. So many retransmissions, but no longer than `retries` would
-    take if none were linear."""
+    """tcp_syn_retries, tcp_syn_linear_timeouts: when the timer expires. The initial RTO is 1 s; after each of the
+    linear time-outs it stays, after each of the others it doubles. So many retransmissions, but no longer than
+    `retries` would take if none were linear."""
     waits = [SECOND] * (linear + 1) + [SECOND << number for number in range(1, retries + 1)]
     times = list(accumulate(min(wait, RTO_MAX) for wait in waits))
     longest = sum(min(SECOND << number, RTO_MAX) for number in range(retries + 1))
