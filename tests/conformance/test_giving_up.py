@@ -6,16 +6,18 @@ from errno import EHOSTUNREACH, ETIMEDOUT
 
 import pytest
 
+from synfin.host import profiles
 from synfin.tcp.readiness import POLLERR
 from synfin.wire import icmp
 from synfin.wire.tcp import PSH
+from tests.conformance.under import every_profile, world
 from tests.host.test_paths import World as ReportingWorld
 from tests.tcp.world import MS, SECOND, World, by_client, data, everything
 
 
-def silent(delay: int = 10 * MS) -> World:
+def silent(profile: str, delay: int = 10 * MS) -> World:
     """A connection whose peer answers no more, and an octet on its way."""
-    w = World(delay=delay)
+    w = world(profile, delay)
     w.connect()
     w.lose(everything, count=1 << 30)
     w.client.send(b"x")
@@ -25,8 +27,9 @@ def silent(delay: int = 10 * MS) -> World:
 
 @pytest.mark.requirement("MUST-20", "SHLD-9", "SHLD-10")
 @pytest.mark.parametrize("delay", [10 * MS, 3 * SECOND])
-def test_at_r1_the_network_layer_and_the_application_hear_of_it_at_r2_it_ends(delay: int) -> None:
-    w = silent(delay)
+@every_profile
+def test_at_r1_the_network_layer_and_the_application_hear_of_it_at_r2_it_ends(profile: str, delay: int) -> None:
+    w = silent(profile, delay)
     tcb = w.client.tcb
     tcb.path_in_doubt = False  # What a SYN that went out twice left there.
     while not tcb.path_in_doubt:
@@ -46,8 +49,9 @@ def test_at_r1_the_network_layer_and_the_application_hear_of_it_at_r2_it_ends(de
 
 @pytest.mark.requirement("MUST-21")
 @pytest.mark.parametrize("seconds", [5, 60, 3000])
-def test_r2_can_be_set_for_one_connection(seconds: int) -> None:
-    w = silent()
+@every_profile
+def test_r2_can_be_set_for_one_connection(profile: str, seconds: int) -> None:
+    w = silent(profile)
     w.client.tcb.settings.user_timeout = seconds * 1000
     w.run_for(seconds * SECOND - SECOND)
     assert w.client.state == "ESTABLISHED"
@@ -58,8 +62,9 @@ def test_r2_can_be_set_for_one_connection(seconds: int) -> None:
 
 
 @pytest.mark.requirement("MUST-22")
-def test_a_syn_is_treated_alike() -> None:
-    w = World()
+@every_profile
+def test_a_syn_is_treated_alike(profile: str) -> None:
+    w = world(profile)
     w.lose(everything, count=1 << 30)
     w.client.open()
     w.client.tcb.settings.user_timeout = 20_000
@@ -74,8 +79,9 @@ def test_a_syn_is_treated_alike() -> None:
 
 @pytest.mark.requirement("MUST-47", "SHLD-20", "SHLD-25")
 @pytest.mark.parametrize("wanted", [False, True])
-def test_soft_errors_are_told_to_those_who_want_them(wanted: bool) -> None:
-    world = ReportingWorld()
+@every_profile
+def test_soft_errors_are_told_to_those_who_want_them(profile: str, wanted: bool) -> None:
+    world = ReportingWorld(True, profiles.parameters(profile))
     connection = world.data_in_flight()
     connection.settings.report_errors = wanted
     world.reports(icmp.DESTINATION_UNREACHABLE, icmp.HOST_UNREACHABLE, connection.snd_una)
@@ -91,8 +97,9 @@ def test_soft_errors_are_told_to_those_who_want_them(wanted: bool) -> None:
 
 
 @pytest.mark.requirement("MAY-15", "MAY-16")
-def test_data_that_are_not_pushed_wait_for_more() -> None:
-    w = World()
+@every_profile
+def test_data_that_are_not_pushed_wait_for_more(profile: str) -> None:
+    w = world(profile)
     w.connect()
     w.client.tcb.send(b"not ", w.now, more=True)
     w.run_for(10 * MS)

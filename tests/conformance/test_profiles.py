@@ -6,25 +6,15 @@ import pytest
 
 from synfin.host import profiles
 from synfin.host.profiles import PROFILES
-from synfin.tcp.parameters import SECOND, TcpParameters
+from synfin.tcp.parameters import SECOND
 from synfin.tcp.round_trip import time_for_retransmissions
 from synfin.wire import icmp
 from synfin.wire.sequence import MASK, before
 from synfin.wire.tcp import ACK, SYN, Options, Segment
+from tests.conformance.under import deviates, every_profile, tcp_of
 from tests.host.machine import THEIRS, Machine
 from tests.host.test_paths import World as ReportingWorld
 from tests.tcp.world import CLIENT, MS, World, bare_ack, by_client, data, make_connection
-
-NAMES = tuple(PROFILES)
-every_profile = pytest.mark.parametrize("profile", NAMES)
-
-
-def deviates(profile: str, requirement: str) -> bool:
-    return any(deviation.requirement == requirement for deviation in PROFILES[profile].deviations)
-
-
-def tcp_of(profile: str) -> TcpParameters:
-    return profiles.parameters(profile).tcp
 
 
 @pytest.mark.requirement("MUST-23")

@@ -6,14 +6,16 @@ import pytest
 
 from synfin.tcp.readiness import POLLPRI
 from synfin.wire.tcp import ACK, URG
-from tests.tcp.test_acceptance import established, segment
-from tests.tcp.world import SECOND, World, by_client, data
+from tests.conformance.under import every_profile, opened, world
+from tests.tcp.test_acceptance import segment
+from tests.tcp.world import SECOND, by_client, data
 
 
 @pytest.mark.requirement("MUST-30")
-def test_urgent_data_from_end_to_end() -> None:
+@every_profile
+def test_urgent_data_from_end_to_end(profile: str) -> None:
     """One end says that it is urgent, the other hears of it before it has read what comes first."""
-    w = World()
+    w = world(profile)
     w.connect()
     w.client.send(b"slowly ")
     w.client.tcb.send_urgent(b"now!", w.now)
@@ -30,10 +32,11 @@ def test_urgent_data_from_end_to_end() -> None:
 
 @pytest.mark.requirement("MUST-31")
 @pytest.mark.parametrize("octets", [1, 2, 65_535, 65_536, 300_000])
-def test_urgent_data_of_any_length(octets: int) -> None:
+@every_profile
+def test_urgent_data_of_any_length(profile: str, octets: int) -> None:
     """Also where the 16 bits of the pointer do not reach its end: they point as far as they can, and each segment
     up to the end is urgent."""
-    w = World()
+    w = world(profile)
     w.connect()
     w.client.tcb.snd_buf = 1 << 20
     w.server.reading = True
@@ -54,8 +57,9 @@ def test_urgent_data_of_any_length(octets: int) -> None:
 
 @pytest.mark.requirement("MUST-62")
 @pytest.mark.parametrize("octets", [1, 2, 100])
-def test_the_pointer_is_that_of_the_octet_after_the_urgent_data(octets: int) -> None:
-    w = World()
+@every_profile
+def test_the_pointer_is_that_of_the_octet_after_the_urgent_data(profile: str, octets: int) -> None:
+    w = world(profile)
     w.connect()
     w.client.tcb.send_urgent(bytes(octets), w.now)
     w.run_for(SECOND)
@@ -65,8 +69,9 @@ def test_the_pointer_is_that_of_the_octet_after_the_urgent_data(octets: int) -> 
 
 
 @pytest.mark.requirement("MUST-32")
-def test_the_application_is_told_when_urgent_data_begin_and_advance() -> None:
-    c = established()
+@every_profile
+def test_the_application_is_told_when_urgent_data_begin_and_advance(profile: str) -> None:
+    c = opened(profile)
 
     def told(**what: int) -> bool:
         c.wake = 0
@@ -84,8 +89,9 @@ def test_the_application_is_told_when_urgent_data_begin_and_advance() -> None:
 
 
 @pytest.mark.requirement("MUST-33")
-def test_the_application_learns_how_much_is_left() -> None:
-    c = established()
+@every_profile
+def test_the_application_learns_how_much_is_left(profile: str) -> None:
+    c = opened(profile)
     c.settings.oob_inline = True
     assert c.urgent_remaining() == 0
     c.segment_arrives(segment(c, 0, ACK | URG, up=100), 0)

@@ -8,6 +8,7 @@ import pytest
 
 from synfin.host import addresses
 from synfin.host.icmp_errors import error
+from synfin.host.parameters import Parameters
 from synfin.host.path_mtu import CAPACITY, LEAST_IPV4, LEAST_IPV6, LIFE, PathMtus
 from synfin.sim import Network
 from synfin.tcp.connection import Connection
@@ -26,10 +27,10 @@ THERE_6 = addresses.packed("2001:db8::1")
 class World:
     """A client connected to a server; `reports` hands the client an ICMP error about a segment that it sent."""
 
-    def __init__(self, connected: bool = True) -> None:
+    def __init__(self, connected: bool = True, parameters: Parameters | None = None) -> None:
         self.network = Network(4)
-        self.client = self.network.host("client")
-        server = self.network.host("server")
+        self.client = self.network.host("client", parameters)
+        server = self.network.host("server", parameters)
         self.network.wire(self.client, "10.0.0.1/24", server, "10.0.0.2/24", delay=1_000_000)
         self.listener = server.listen("10.0.0.2", 80)
         self.server = server

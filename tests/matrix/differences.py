@@ -89,13 +89,14 @@ def _silent(state: str, hears: str = "") -> Observation:
 # --- resets
 
 
-def _number_before_fin(cell: Cell) -> bool:
+def _number_of_fin(cell: Cell) -> bool:
+    """A reset that counts all the same, in the kernel (tcp_reset_check) and in synfin."""
     exact = sequence_number(cell, _NUMBERS) == _NUMBERS.rcv_nxt - 1
     return cell.situation in _AFTER_FIN and cell.flags & RST != 0 and exact
 
 
 def _reset_beside_window(cell: Cell) -> bool:
-    if not cell.flags & RST or _number_before_fin(cell):
+    if not cell.flags & RST or _number_of_fin(cell):
         return False
     if cell.situation == SYN_RECEIVED:
         return cell.place == ACROSS_LEFT_EDGE or (cell.place == BEHIND_RIGHT_EDGE and cell.length == 0)
@@ -219,16 +220,6 @@ EXPLAINING: Final = (
         "tells a blind attacker less.",
         _reset_beside_window,
         lambda ours, cell: ours._replace(replies=(ACKNOWLEDGMENT,)),
-    ),
-    Difference(
-        "reset-before-fin",
-        "RFC 9293 §3.10.7.4 second, 1; RFC 5961 §3.2",
-        "Ends the connection.",
-        "Drops it in silence: it is not at RCV.NXT.",
-        "The kernel (tcp_reset_check) also takes the number of the peer's FIN, for a peer that numbers its reset as if "
-        "it had not sent one. The RFC wants SEG.SEQ = RCV.NXT, and every further number helps blind attackers.",
-        _number_before_fin,
-        lambda ours, cell: _silent(CLOSED, _error(cell)),
     ),
     Difference(
         "reset-in-time-wait",

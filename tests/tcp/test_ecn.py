@@ -7,9 +7,11 @@ import pytest
 from synfin import reasons
 from synfin.tcp import states, timers
 from synfin.tcp.connection import Connection
+from synfin.tcp.info import TCPI_OPT_ECN, TCPI_OPT_ECN_SEEN, tcp_info
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
 from synfin.tcp.parameters import TcpParameters
+from synfin.tcp.recovery import TCP_CA_CWR, TCP_CA_OPEN
 from synfin.wire.ip import CE, ECT_0, ECT_1, NOT_ECT
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, CWR, ECE, PSH, SYN, Options, Segment
@@ -259,6 +261,26 @@ def test_nothing_is_sent_again_for_a_mark() -> None:
     end.arrive(ACK | ECE, ack=1001 + MSS)
     assert end.tcb.sent.lost == 0
     assert not end.tcb.recovery.in_recovery()
+
+
+def test_tcp_info_tells_of_it() -> None:
+    end = End()
+
+    def info(name: str) -> int:
+        return tcp_info(end.tcb, end.now)[name]
+
+    assert info("tcpi_options") & (TCPI_OPT_ECN | TCPI_OPT_ECN_SEEN) == TCPI_OPT_ECN
+    end.arrive(data=100, codepoint=ECT_0)
+    assert info("tcpi_options") & (TCPI_OPT_ECN | TCPI_OPT_ECN_SEEN) == TCPI_OPT_ECN | TCPI_OPT_ECN_SEEN
+    end.write(100 * MSS)
+    assert info("tcpi_ca_state") == TCP_CA_OPEN
+    end.arrive(ACK | ECE, ack=1001 + MSS)
+    assert info("tcpi_ca_state") == TCP_CA_CWR
+    end.arrive(ACK, ack=1001 + 10 * MSS)
+    end.poll()
+    end.arrive(ACK, ack=1001 + 11 * MSS)
+    assert info("tcpi_ca_state") == TCP_CA_OPEN
+    assert tcp_info(End(SYN | ACK).tcb, 0)["tcpi_options"] & (TCPI_OPT_ECN | TCPI_OPT_ECN_SEEN) == 0
 
 
 def test_what_is_sent_again_is_neither_ect_nor_cwr() -> None:

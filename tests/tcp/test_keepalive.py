@@ -8,6 +8,7 @@ import pytest
 
 from synfin import reasons
 from synfin.events import Event, SegmentSent, StateChanged
+from synfin.host.parameters import Parameters
 from synfin.sim import Network, Node
 from synfin.tcp import changing
 from synfin.tcp.connection import Connection
@@ -20,11 +21,11 @@ HOUR = 3600 * SECOND
 class World:
     """A client and a server that accepted it; `cut` decides whether the wire still carries anything."""
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: Parameters | None = None) -> None:
         self.events: list[Event] = []
         self.network = Network(1, self.events.append)
-        self.client = self.network.host("client")
-        self.server = self.network.host("server")
+        self.client = self.network.host("client", parameters)
+        self.server = self.network.host("server", parameters)
         self.network.wire(self.client, "10.0.0.1/24", self.server, "10.0.0.2/24", delay=SECOND // 100)
         listener = self.server.listen("10.0.0.2", 80)
         self.connection = self.client.connect("10.0.0.2", 80)

@@ -264,6 +264,26 @@ def test_a_report_bounds_the_search() -> None:
     assert sender.tcb.mss == 900
 
 
+def test_a_path_that_takes_more_is_searched_when_the_interval_is_over() -> None:
+    """An old report is no longer believed: the search keeps its bounds until it begins anew."""
+    sender = Sender(tcp_probe_interval=600)
+    probe = sender.until_probe()
+    assert path.packet_too_big(sender.tcb, probe.seq, 1030, sender.now)
+    sender.poll()
+    sender.ack(sender.tcb.snd_nxt)
+    path.path_changed(sender.tcb, 1460)
+    assert sender.search.high == 1030
+    sender.ack(sender.tcb.snd_una + BASE)
+    assert sender.search.high == 1030
+    sender.now += 600 * SECOND
+    sender.ack(sender.tcb.snd_una + BASE)
+    assert sender.search.high == 1460
+    sender.until_probe()
+    # A route that takes less bounds it at once.
+    path.path_changed(sender.tcb, 1100)
+    assert (sender.search.high, sender.search.probe_size) == (1100, 0)
+
+
 @pytest.mark.parametrize(("floor", "sizes"), [(48, [1460, BASE, 512, 256, 128, 64, 48]), (300, [1460, BASE, 512, 300])])
 def test_time_outs_halve_the_mss_down_to_the_floor(floor: int, sizes: list[int]) -> None:
     sender = Sender(probing=1, tcp_mtu_probe_floor=floor)

@@ -25,6 +25,7 @@ from errno import (
 from typing import Final
 
 from synfin.host import addresses, opening, sockets
+from synfin.host.binding import ANY_IPV4, ANY_IPV6
 from synfin.host.connecting import OPENING, connect, disconnect, own_ports
 from synfin.host.host import Host
 from synfin.host.opening import check_port
@@ -134,6 +135,8 @@ def bind(host: Host, sock: Socket, address: Address) -> None:
             port = opening.choose_port(transport, octets, sock.claim_flags(), own_ports(host, sock))
         if port < 0:
             sock.values.ipv6_only = before
+            # As Linux has it: a socket keeps no address of an earlier connection.
+            sock.local_address = ANY_IPV4 if sock.family == AF_INET else ANY_IPV6
             raise os_error(EADDRINUSE)
         sock.bind(transport, octets, port)
     sock.local_address = octets
@@ -189,6 +192,7 @@ def listen(host: Host, sock: Socket, backlog: int, now: int) -> None:
     apply_ip(host, sock, len(address) == 16)
     listener = opening.open_listener(transport, address, port, backlog, flags, now, sock.settings)
     listener.socket = sock.number
+    listener.values = sock.values
     sock.listener = listener
 
 
@@ -204,12 +208,16 @@ def accept(host: Host, sock: Socket) -> tuple[Socket, Address]:
     if not listener.accept_queue:
         raise os_error(EAGAIN)
     connection = listener.accept()
-    made = _enter(host, sock.family, sock.values.copy(), connection.settings)
+    # The options are those of the moment at which the handshake was over.
+    inherited = connection.inherited
+    connection.inherited = None
+    values = inherited if isinstance(inherited, SocketValues) else sock.values
+    made = _enter(host, sock.family, values.copy(), connection.settings)
     made.connection = connection
     connection.socket = made.number
     made.phase = CONNECTED
-    made.address_locked = True
-    made.port_locked = sock.port_locked
+    # The port is the listener's, which the user chose for that one alone.
+    made.address_locked = sock.address_locked
     made.local_address = connection.identity.local_address
     made.local_port = connection.identity.local_port
     apply_ip(host, made, made.over_ipv6)

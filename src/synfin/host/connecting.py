@@ -89,6 +89,9 @@ def _open(host: Host, sock: Socket, octets: bytes, port: int, now: int) -> None:
         if sock.family == AF_INET6:
             raise os_error(EINVAL)
         source = None
+    if octets == ANY_IPV4:
+        # As Linux has it: this host, where the socket is bound if it is.
+        octets = source or addresses.LOOPBACK_IPV4
     sock.connection = None
     flags = sock.claim_flags()
     apply_ip(host, sock, len(octets) == 16)

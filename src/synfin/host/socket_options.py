@@ -37,6 +37,9 @@ def setsockopt(host: Host, sock: Socket, level: int, name: int, value: int | byt
     EINVAL, EDOM, ENOENT and others for a value that does not fit; OverflowError for an int that does not fit 32 bits.
     """
     sock.check_open()
+    if sock.listener is not None:
+        # Connections that wait to be accepted keep those of before.
+        sock.values = sock.listener.values = sock.values.copy()
     # An unsigned int has the octets of a negative one.
     octets = value.to_bytes(INT, BYTE_ORDER, signed=value < 0) if isinstance(value, int) else bytes(value)
     if level == numbers.SOL_SOCKET:

@@ -96,6 +96,7 @@ class Tables:
     def enter(self, connection: Connection, bound: int) -> None:
         """Puts a new connection into the table. `bound`: the flags of its claim on the local port."""
         identity = connection.identity
+        connection.memory = self.memory
         self.connections[identity.flow] = connection
         connection.memory = self.memory
         connection.bound = bound

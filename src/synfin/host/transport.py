@@ -116,6 +116,7 @@ class Transport(Accounts):
             connection.received_traffic_class = packet.traffic_class
             connection.received_ttl = packet.ttl
             self.discover_path_mtu(connection, mtu_discover, now)
+            connection.inherited = listener.values
             self.enter(connection, listener.bound & ~LISTENING)
             self.counters.add("TcpPassiveOpens")
             state = connection.state

@@ -81,12 +81,13 @@ class Connection(Tcb):
     It changes only when told and is told the time, in nanoseconds of any clock, with every call. After each call
     the driver asks `poll_transmit` until None, and comes back at `next_deadline`.
 
-    `armed`, `bound`, `changed`, `charged`, `scheduled`, `socket` and `via` are the driver's: the deadline for which it
-    is in a queue of timers, the flags of its claim on the local port (-1: none), whether it is in a list of changed
-    connections and in one of those with something to send, how many octets the account of memory has for it, the number
-    of the user's socket (0: none), and the index of the interface through which its packets leave. So are `flow_label`,
-    the automatic one of IPv6 (-1: none yet), `received_traffic_class` and `received_ttl`, of the packet that arrived
-    last (RFC 9293 §3.9.1.9, MAY-9; -1: none), and whether its packets say `dont_fragment`.
+    `armed`, `bound`, `changed`, `charged`, `inherited`, `scheduled`, `socket` and `via` are the driver's: the deadline
+    for which it is in a queue of timers, the flags of its claim on the local port (-1: none), whether it is in a list
+    of changed connections and in one of those with something to send, how many octets the account of memory has for
+    it, the options of the listening socket that made it, the number of the user's socket (0: none), and the index of
+    the interface through which its packets leave. So are `flow_label`, the automatic one of IPv6 (-1: none yet),
+    `received_traffic_class` and `received_ttl`, of the packet that arrived last (RFC 9293 §3.9.1.9, MAY-9; -1: none),
+    and whether its packets say `dont_fragment`.
     """
 
     __slots__ = (
@@ -96,6 +97,7 @@ class Connection(Tcb):
         "charged",
         "dont_fragment",
         "flow_label",
+        "inherited",
         "received_traffic_class",
         "received_ttl",
         "scheduled",
@@ -121,6 +123,7 @@ class Connection(Tcb):
         self.changed = False
         self.charged = 0
         self.flow_label = -1
+        self.inherited: object = None
         self.received_traffic_class = -1
         self.received_ttl = -1
         self.dont_fragment = True

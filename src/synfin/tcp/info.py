@@ -8,6 +8,7 @@ from typing import Final
 from synfin.tcp import states
 from synfin.tcp.congestion import INITIAL_WINDOW
 from synfin.tcp.listener import Listener
+from synfin.tcp.recovery import TCP_CA_CWR
 from synfin.tcp.sent import LOST, OUTSTANDING, SACKED, SentRange
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6, Tcb
 
@@ -111,7 +112,7 @@ class TcpInfo:
 
     ``tcpi_snd_wscale``, ``tcpi_rcv_wscale``, ``tcpi_delivery_rate_app_limited`` and ``tcpi_fastopen_client_fail`` are
     here too, which are parts of an octet in the structure. What the stack has no notion of stays 0: the
-    receiver's round trip, the delivery rate, the time limited by the send buffer, ECN, reordering seen, and
+    receiver's round trip, the delivery rate, the time limited by the send buffer, reordering seen, and
     duplicates that the peer reports. It never paces: the rates are unlimited.
     """
 
@@ -236,7 +237,10 @@ def listener_info(listener: Listener) -> TcpInfo:
 
 def _put_state(tcb: Tcb, info: TcpInfo) -> None:
     info.set("tcpi_state", tcb.state)
-    info.set("tcpi_ca_state", tcb.recovery.ca_state())
+    ca_state = tcb.recovery.ca_state()
+    if ca_state < TCP_CA_CWR and tcb.ecn is not None and tcb.snd_una <= tcb.ecn.reduced_until:
+        ca_state = TCP_CA_CWR
+    info.set("tcpi_ca_state", ca_state)
     info.set("tcpi_retransmits", tcb.retransmissions)
     unanswered = tcb.keepalive.unanswered if tcb.keepalive is not None else 0
     info.set("tcpi_probes", max(tcb.probes, unanswered))
@@ -246,6 +250,8 @@ def _put_state(tcb: Tcb, info: TcpInfo) -> None:
         return
     options = TCPI_OPT_TIMESTAMPS if tcb.timestamps else 0
     options |= TCPI_OPT_SACK if tcb.sack_permitted else 0
+    if tcb.ecn is not None:
+        options |= TCPI_OPT_ECN_SEEN | TCPI_OPT_ECN if tcb.ecn.seen else TCPI_OPT_ECN
     if tcb.syn_wscale >= 0 and (tcb.snd_wscale or tcb.rcv_wscale):
         options |= TCPI_OPT_WSCALE
         info.set("tcpi_wscales", tcb.snd_wscale | tcb.rcv_wscale << 4)

@@ -56,8 +56,8 @@ class Listener:
 
     `backlog` bounds the accept queue as Linux does: one more than `backlog` fits. Connections whose handshake is
     complete wait in `accept_queue`. The host looks up which segments belong here; `local_address` is empty for
-    the wildcard. `bound`, the flags of its claim on the port, and `socket`, the number of the user's socket, are the
-    host's.
+    the wildcard. `bound`, the flags of its claim on the port, `socket`, the number of the user's socket, and `values`,
+    its options, are the host's.
     """
 
     __slots__ = (
@@ -78,6 +78,7 @@ class Listener:
         "socket",
         "state",
         "tracer",
+        "values",
         "verdict",
         "wake",
         "why",
@@ -99,6 +100,7 @@ class Listener:
         self.backlog = backlog
         self.bound = 0
         self.socket = 0
+        self.values: object = None
         self.parameters = parameters
         self.numbers = numbers
         self.tracer = tracer

@@ -68,10 +68,13 @@ def _highest(tcb: Tcb) -> int:
 
 
 def path_changed(tcb: Tcb) -> None:
-    """`path_mss` was reported anew: the search stays below it, and what was in flight proves nothing."""
+    """`path_mss` has changed: the search stays below it, and what was in flight proves nothing.
+
+    As on Linux a path that takes more than before is not searched at once, but after ``tcp_probe_interval``.
+    """
     search = tcb.mtu_search
-    if search is not None:
-        search.high = min(search.high, tcb.path_mss)
+    if search is not None and tcb.path_mss < search.high:
+        search.high = tcb.path_mss
         inconclusive(search)
 
 

@@ -50,6 +50,7 @@ def path_changed(tcb: Tcb, path_mss: int) -> None:
     """The path takes segments of `path_mss` octets from now on, as a new route says, or since an old report of less is
     no longer believed (RFC 1191 §6.3, RFC 8201 §5.3). What is in flight is let be."""
     tcb.path_mss = path_mss
+    mtu_probing.path_changed(tcb)
     tcb.update_mss()
 
 
