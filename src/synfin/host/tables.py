@@ -98,6 +98,7 @@ class Tables:
         identity = connection.identity
         connection.memory = self.memory
         self.connections[identity.flow] = connection
+        connection.memory = self.memory
         connection.bound = bound
         self.bindings.add(identity.local_port, identity.local_address, bound)
 
