@@ -54,7 +54,7 @@ HOST_PARAMETERS: Final = (
     ),
     Parameter(
         "net.ipv6.icmp.ratelimit",
-        1000,
+        100,
         "milliseconds between two ICMPv6 errors to one host",
         0,
         INT_MAX,
