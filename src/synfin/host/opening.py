@@ -140,7 +140,7 @@ def connect(
         raise os_error(EADDRNOTAVAIL)
     identity = _local_end(transport, local_address, local_port, address, port, ports, now)
     parameters = transport.parameters.tcp
-    iss = _end_time_wait(transport, identity, now)
+    iss = _end_time_wait(transport, identity, local_port != 0, now)
     if iss < 0:
         iss = transport.numbers.iss(identity, now)
     connection = Connection(
@@ -182,7 +182,7 @@ def _local_end(
         flow = Identity(address, candidate, remote_address, remote_port).flow
         return (
             flow not in transport.connections
-            and (flow not in transport.time_waits or _reopening(transport, flow, now) >= 0)
+            and (flow not in transport.time_waits or _reopening(transport, flow, False, now) >= 0)
             and transport.bindings.may_connect_choose(candidate)
             and not _within(candidate, reserved)
         )
@@ -197,24 +197,26 @@ def _local_end(
         flow = Identity(address, port, remote_address, remote_port).flow
         listener = transport.find_listener(address, port, flow)
         requested = listener is not None and flow in listener.requests
-        if flow in transport.connections or flow in transport.time_waits or requested:
+        kept = flow in transport.time_waits and _reopening(transport, flow, True, now) < 0
+        if flow in transport.connections or kept or requested:
             raise os_error(EADDRNOTAVAIL)
     return Identity(address, port, remote_address, remote_port)
 
 
-def _reopening(transport: Transport, flow: bytes, now: int) -> int:
-    """The initial number with which `flow`, which is in TIME-WAIT, may be used again; -1 if it may not."""
+def _reopening(transport: Transport, flow: bytes, named: bool, now: int) -> int:
+    """The initial number with which `flow`, which is in TIME-WAIT, may be used again; -1 if it may not. `named`: the
+    user asked for that very port."""
     packed = transport.time_waits.get(flow)
     if packed is None:
         return -1
     half = (len(flow) - 4) // 2
     loopback = addresses.is_loopback(flow[:half]) or addresses.is_loopback(flow[half : 2 * half])
-    return time_wait.reopened_by_us(packed, loopback, transport.parameters.tcp, now)
+    return time_wait.reopened_by_us(packed, loopback, named, transport.parameters.tcp, now)
 
 
-def _end_time_wait(transport: Transport, identity: Identity, now: int) -> int:
+def _end_time_wait(transport: Transport, identity: Identity, named: bool, now: int) -> int:
     """Ends the TIME-WAIT in whose place a connection comes, if there is one; see `_reopening`."""
-    iss = _reopening(transport, identity.flow, now)
+    iss = _reopening(transport, identity.flow, named, now)
     if iss >= 0:
         transport.end_time_wait(identity.flow, reasons.TIME_WAIT_REOPENED, now)
         transport.counters.add("TcpExtTWRecycled")

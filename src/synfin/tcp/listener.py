@@ -394,8 +394,14 @@ class Listener:
             retries = self.settings.syn_retries or self.parameters.tcp_synack_retries
             deferred = deferral(self.settings.defer_accept)
             exhausted = request.timeouts >= retries and not (request.acked and request.timeouts < deferred)
-            if exhausted or self._flooded(request):
+            if exhausted:
                 self._forget(request, states.GIVE_UP, reasons.GAVE_UP, now)
+                continue
+            if not request.acked and self._flooded(request):
+                # It waits once more, for an ACK that is late, and is forgotten then.
+                request.timeouts = retries
+                request.deadline = now + 2 * INITIAL_RTO
+                self._arm(request)
                 continue
             if not request.acked or request.timeouts >= deferred - 1:
                 self._due.append(flow)
@@ -406,8 +412,8 @@ class Listener:
     def _flooded(self, request: Request) -> bool:
         """Whether cookies had to be sent since the last SYN,ACK of `request`.
 
-        Then it is not sent again: it makes room for others, and a flood of SYNs is not answered with more octets than
-        it brought. A client that is in earnest sends its SYN again.
+        Then it is not sent again, and soon makes room for others, so that a flood of SYNs is not answered with more
+        octets than it brought. A client that is in earnest sends its SYN again.
         """
         last_cookie = self.cookies_until - LIFE * TICK
         return self.cookies_until >= 0 and last_cookie >= request.deadline - request.interval(self.parameters)
