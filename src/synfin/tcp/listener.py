@@ -14,6 +14,7 @@ from synfin.tcp.ecn import accepted
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.request import Request, new_request
+from synfin.tcp.round_trip import INITIAL_RTO
 from synfin.tcp.settings import Settings
 from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, timestamp_with_options
 from synfin.tcp.tcb import Identity
