@@ -336,6 +336,23 @@ def _endings() -> dict[str, Script]:
             ("x", "socket", AF_INET),
             ("x", "bind", ("0.0.0.0", 5000)),
         ],
+        "a port in TIME-WAIT, asked for again": [
+            *LISTENER,
+            *[
+                step
+                for name in ("c", "d")
+                for step in (
+                    (name, "socket", AF_INET),
+                    (name, "setsockopt", SOL_SOCKET, SO_REUSEADDR, 1),
+                    (name, "bind", ("127.0.0.1", 5090)),
+                    (name, "connect", SERVER),
+                    (name, "connect", SERVER),
+                    ("l", "accept", f"s{name}"),
+                    (name, "close"),
+                    (f"s{name}", "close"),
+                )
+            ],
+        ],
         "closed with data unread": [
             *PAIR,
             ("c", "send", b"x"),

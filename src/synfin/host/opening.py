@@ -114,7 +114,8 @@ def connect(
 ) -> Connection:
     """An active open towards `address` (octets) and `port`; the SYN goes out with the next poll.
 
-    `bound`: the flags of the claim that a socket has on the local port; -1 without a socket. `ports`: the first and
+    `bound`: the flags of the claim that a socket has on the local port; -1 without a socket, which counts as one with
+    SO_REUSEADDR. `ports`: the first and
     last port to choose from, if not those of the host.
 
     Raises OSError: ENETUNREACH without a route or towards what is no host's address (RFC 9293 §3.9.1.1,
@@ -140,7 +141,7 @@ def connect(
         raise os_error(EADDRNOTAVAIL)
     identity = _local_end(transport, local_address, local_port, address, port, ports, now)
     parameters = transport.parameters.tcp
-    iss = _end_time_wait(transport, identity, local_port != 0, now)
+    iss = _end_time_wait(transport, identity, now, asked=local_port != 0)
     if iss < 0:
         iss = transport.numbers.iss(identity, now)
     connection = Connection(
@@ -159,7 +160,9 @@ def connect(
     if advmss:
         connection.advertised_mss = min(connection.advertised_mss, advmss)
     transport.discover_path_mtu(connection, transport.path_mtus.mtu_discover(connection.settings.mtu_discover), now)
-    bound = max(bound, 0)
+    if bound < 0:
+        # RFC 9293 §3.9.1.1 (MUST-42): one may listen at the port of a connection that opens.
+        bound = REUSE_ADDRESS
     transport.enter(connection, bound if local_port else bound | BY_CONNECT)
     transport.counters.add("TcpActiveOpens")
     connection.open(now)
@@ -182,7 +185,7 @@ def _local_end(
         flow = Identity(address, candidate, remote_address, remote_port).flow
         return (
             flow not in transport.connections
-            and (flow not in transport.time_waits or _reopening(transport, flow, False, now) >= 0)
+            and (flow not in transport.time_waits or _reopening(transport, flow, now) >= 0)
             and transport.bindings.may_connect_choose(candidate)
             and not _within(candidate, reserved)
         )
@@ -197,26 +200,26 @@ def _local_end(
         flow = Identity(address, port, remote_address, remote_port).flow
         listener = transport.find_listener(address, port, flow)
         requested = listener is not None and flow in listener.requests
-        kept = flow in transport.time_waits and _reopening(transport, flow, True, now) < 0
-        if flow in transport.connections or kept or requested:
+        waits = flow in transport.time_waits and _reopening(transport, flow, now, asked=True) < 0
+        if flow in transport.connections or waits or requested:
             raise os_error(EADDRNOTAVAIL)
     return Identity(address, port, remote_address, remote_port)
 
 
-def _reopening(transport: Transport, flow: bytes, named: bool, now: int) -> int:
-    """The initial number with which `flow`, which is in TIME-WAIT, may be used again; -1 if it may not. `named`: the
-    user asked for that very port."""
+def _reopening(transport: Transport, flow: bytes, now: int, asked: bool = False) -> int:
+    """The initial number with which `flow`, which is in TIME-WAIT, may be used again; -1 if it may not. `asked`: the
+    user chose the port."""
     packed = transport.time_waits.get(flow)
     if packed is None:
         return -1
     half = (len(flow) - 4) // 2
     loopback = addresses.is_loopback(flow[:half]) or addresses.is_loopback(flow[half : 2 * half])
-    return time_wait.reopened_by_us(packed, loopback, named, transport.parameters.tcp, now)
+    return time_wait.reopened_by_us(packed, loopback, transport.parameters.tcp, now, asked)
 
 
-def _end_time_wait(transport: Transport, identity: Identity, named: bool, now: int) -> int:
+def _end_time_wait(transport: Transport, identity: Identity, now: int, asked: bool) -> int:
     """Ends the TIME-WAIT in whose place a connection comes, if there is one; see `_reopening`."""
-    iss = _reopening(transport, identity.flow, named, now)
+    iss = _reopening(transport, identity.flow, now, asked)
     if iss >= 0:
         transport.end_time_wait(identity.flow, reasons.TIME_WAIT_REOPENED, now)
         transport.counters.add("TcpExtTWRecycled")

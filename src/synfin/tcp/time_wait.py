@@ -108,22 +108,21 @@ def expiry(packed: bytes) -> int:
     return value
 
 
-def reopened_by_us(packed: bytes, loopback: bool, named: bool, parameters: TcpParameters, now: int) -> int:
+def reopened_by_us(packed: bytes, loopback: bool, parameters: TcpParameters, now: int, asked: bool = False) -> int:
     """The initial number with which we may connect anew over the four-tuple of this TIME-WAIT; -1 if we may not.
 
     ``tcp_tw_reuse``, as Linux has it: only where timestamps were used, so that the peer can tell old segments from new
     ones (RFC 7323 §5.2, RFC 6191 §2), and where ours will be later than the last one. `loopback`: both ends are here.
-    `named`: the user asked for this port, and was allowed to bind to it; then nothing but timestamps counts.
+    `asked`: the user bound the socket to this port, and gets it whatever ``tcp_tw_reuse`` says, as on Linux.
     """
     reuse = parameters.tcp_tw_reuse
     tw = TimeWait(packed)
     if not tw.timestamps or not parameters.tcp_timestamps:
         return -1
-    if not named:
-        if reuse == 0 or (reuse == 2 and not loopback):
-            return -1
-        if now - tw.entered_at <= parameters.tcp_tw_reuse_delay * MILLISECOND:
-            return -1
+    if not asked and (reuse == 0 or (reuse == 2 and not loopback)):
+        return -1
+    if not asked and now - tw.entered_at <= parameters.tcp_tw_reuse_delay * MILLISECOND:
+        return -1
     iss: int = (tw.snd_nxt + REOPEN_GAP) & MASK
     return iss
 
