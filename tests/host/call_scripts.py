@@ -9,6 +9,7 @@ from synfin.host.socket_option_numbers import (
     IP_FREEBIND,
     IPPROTO_IP,
     IPPROTO_IPV6,
+    IPPROTO_TCP,
     IPV6_V6ONLY,
     MSG_DONTWAIT,
     MSG_ERRQUEUE,
@@ -23,13 +24,16 @@ from synfin.host.socket_option_numbers import (
     SIOCINQ,
     SIOCOUTQ,
     SIOCOUTQNSD,
+    SO_BROADCAST,
     SO_ERROR,
     SO_LINGER,
     SO_OOBINLINE,
     SO_PEEK_OFF,
     SO_RCVLOWAT,
     SO_REUSEADDR,
+    SO_REUSEPORT,
     SOL_SOCKET,
+    TCP_NODELAY,
 )
 from synfin.host.sockets import AF_INET, AF_INET6
 
@@ -144,6 +148,21 @@ def _life() -> dict[str, Script]:
             ],
             ("l", "accept", "s"),
             ("l", "accept", "t"),
+        ],
+        "options of when the handshake was over": [
+            *QUEUED,
+            *[("l", "setsockopt", SOL_SOCKET, name, 1) for name in (SO_OOBINLINE, SO_REUSEPORT, SO_BROADCAST)],
+            ("l", "setsockopt", IPPROTO_TCP, TCP_NODELAY, 1),
+            ("d", "socket", AF_INET),
+            ("d", "connect", SERVER),
+            ("l", "accept", "s"),
+            ("l", "accept", "t"),
+            *[
+                (made, "getsockopt", SOL_SOCKET, name)
+                for made in "st"
+                for name in (SO_OOBINLINE, SO_REUSEPORT, SO_BROADCAST, SO_REUSEADDR)
+            ],
+            *[(made, "getsockopt", IPPROTO_TCP, TCP_NODELAY) for made in "st"],
         ],
         "to itself": [
             ("n", "socket", AF_INET),

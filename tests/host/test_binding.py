@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synfin.host import calls, socket_options
 from synfin.host.binding import (
     ANY_IPV4,
     ANY_IPV6,
@@ -24,7 +25,9 @@ from synfin.host.binding import (
     overlap,
     reserved_ports,
 )
-from synfin.host.sockets import AF_INET, AF_INET6
+from synfin.host.sockets import AF_INET, AF_INET6, Socket
+from synfin.wire.tcp import ACK, SYN
+from tests.host.machine import Machine, Peer
 from tests.host.two_worlds import Kernel, Ours, World
 
 SOL_SOCKET, SO_REUSEADDR, SO_REUSEPORT = 1, 2, 15
@@ -277,6 +280,32 @@ def test_connections_spread_over_those_who_share_a_port() -> None:
     world.does(names[3], "close")
     assert not world.host.transport.listeners
     assert not world.host.transport.reuse_port
+
+
+def test_a_handshake_ends_where_it_began() -> None:
+    """A listener that comes or goes in mid-handshake takes no one else's connections."""
+    machine = Machine()
+    host = machine.host
+
+    def listener() -> Socket:
+        made = calls.socket(host)
+        socket_options.setsockopt(host, made, SOL_SOCKET, SO_REUSEPORT, 1, machine.now)
+        calls.bind(host, made, ("", 80))
+        calls.listen(host, made, 100, machine.now)
+        return made
+
+    first, second = listener(), listener()
+    peers = [Peer(machine, port=40000 + number) for number in range(40)]
+    for peer in peers:
+        peer.says(SYN)
+    for _ in range(5):
+        listener()
+    for peer in peers:
+        peer.says(ACK)
+        assert peer.state == "ESTABLISHED"
+    assert first.listener is not None
+    assert second.listener is not None
+    assert len(first.listener.accept_queue) + len(second.listener.accept_queue) == 40
 
 
 # --- the rules by themselves

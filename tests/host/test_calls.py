@@ -31,7 +31,7 @@ from synfin.host.socket_option_numbers import (
 )
 from synfin.host.sockets import AF_INET, AF_INET6, Socket
 from synfin.tcp import states
-from synfin.wire.tcp import ACK, FIN, RST, SYN
+from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN
 from tests.host.call_scripts import LISTENER, PAIR, SCRIPTS, SERVER, Script
 from tests.host.machine import SECOND, Machine, Peer, segment_of
 from tests.host.two_worlds import Kernel, Ours, World
@@ -141,24 +141,23 @@ def test_closing_frees_the_connection_at_once() -> None:
         served = Served()
         connection = served.socket.connection
         assert connection is not None
-        # A view of an array of its own tells when the buffers of the connection are gone.
-        mark = _Octets(b"x" * 100)
+        mark = _Mark()
         gone = weakref.ref(mark)
-        connection.receive_queue.append(memoryview(mark))
+        connection.inherited = mark
+        served.set(SOL_SOCKET, SO_LINGER, struct.pack("=ii", 1, 0))
         del connection, mark
         served.close()
         served.polled()
         served.host.take_changed()
-        socket, served.socket = served.socket, served.listener
-        assert socket.closed
-        del socket
+        # Though the user keeps the socket.
+        assert served.socket.closed
         assert gone() is None
     finally:
         gc.enable()
 
 
-class _Octets(bytearray):
-    """Octets to which there can be a weak reference."""
+class _Mark:
+    """Goes with the connection that holds it."""
 
 
 @pytest.mark.parametrize("patient", [True, False])
@@ -253,6 +252,23 @@ def test_several_buffers_are_one_write() -> None:
     assert b"".join(segment.payload) == b"abcd"
     assert segment.up == 4
     assert transfer.sendmsg(served.host, served.socket, [], 0, served.machine.now) == 0
+
+
+def test_only_the_end_of_several_buffers_is_pushed() -> None:
+    served = Served()
+    # The peer told no MSS (RFC 9293 §3.7.1).
+    buffers = [bytes(536)] * 3
+    assert transfer.sendmsg(served.host, served.socket, buffers, 0, served.machine.now) == 3 * 536
+    sent = served.polled()
+    assert [bool(segment.flags & PSH) for segment in sent] == [False, True]
+
+
+def test_what_was_taken_of_several_buffers_waits_for_nothing() -> None:
+    served = Served()
+    served.set(SOL_SOCKET, 7, 0)
+    taken = transfer.sendmsg(served.host, served.socket, [bytes(3)] * 10_000, 0, served.machine.now)
+    assert 0 < taken < 30_000
+    assert sum(segment.payload_length for segment in served.polled()) == taken
 
 
 def test_what_fits_is_taken() -> None:

@@ -223,11 +223,12 @@ def test_ip_options_show_in_the_packets() -> None:
     assert (packet.ttl, packet.traffic_class, packet.dont_fragment) == (7, 0xB8, False)
     # Changed while it is open.
     bench.set(IPPROTO_IP, numbers.IP_TTL, -1)
+    bench.set(IPPROTO_IP, numbers.IP_MTU_DISCOVER, 2)
     peer = Peer(bench.machine)
     peer.answers_syn(segment_of(packet))
     calls_sent(bench, b"x")
     (packet,) = bench.machine.poll()
-    assert packet.ttl == 64
+    assert (packet.ttl, packet.dont_fragment) == (64, True)
 
 
 def calls_sent(bench: Bench, data: bytes, sock: Socket | None = None) -> None:

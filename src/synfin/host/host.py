@@ -360,8 +360,11 @@ class Host:
 
     def next_deadline(self) -> int:
         """When to call `deadline_reached` (nanoseconds); `synfin.tcp.timers.NEVER` if nothing waits."""
-        deadlines = (fragments.next_deadline() for fragments in self._fragments.values())
-        return min(self.transport.next_deadline(), *deadlines)
+        deadline = self.transport.next_deadline()
+        for fragments in self._fragments.values():
+            if len(fragments):
+                deadline = min(deadline, fragments.next_deadline())
+        return deadline
 
     def deadline_reached(self, now: int) -> None:
         """Lets every timer that has expired by `now` act."""

@@ -34,20 +34,18 @@ HOST_PARAMETERS: Final = (
     Parameter("net.ipv4.ipfrag_time", 30, "seconds until an incomplete datagram is given up"),
     Parameter("net.ipv6.ip6frag_high_thresh", 4194304, "octets of memory for incomplete IPv6 datagrams"),
     Parameter("net.ipv6.ip6frag_time", 60, "seconds until an incomplete IPv6 datagram is given up (RFC 8200 §4.5)"),
-    Parameter(
-        "synfin.ipfrag_max_fragments", 128, "fragments of one datagram, at most; 128 of 512 octets are 64 KiB", 2
-    ),
+    Parameter("synfin.ipfrag_max_fragments", 128, "fragments of one datagram, at most", 2),
     # --- ICMP
     Parameter("net.ipv4.icmp_echo_ignore_all", 0, "1: answer no echo request", 0, 1),
     Parameter("net.ipv4.icmp_echo_ignore_broadcasts", 1, "1: answer no echo request to many (RFC 1122 §3.2.2.6)", 0, 1),
     Parameter("net.ipv4.icmp_msgs_per_sec", 1000, "ICMP errors a second, to all together"),
     Parameter("net.ipv4.icmp_msgs_burst", 50, "ICMP errors that may follow each other at once"),
     Parameter("net.ipv4.icmp_ratelimit", 1000, "milliseconds between two ICMP errors to one host, 0: no limit"),
-    Parameter("net.ipv6.icmp.echo_ignore_all", 0, "1: answer no echo request", 0, 1, "ipv6_echo_ignore_all"),
+    Parameter("net.ipv6.icmp.echo_ignore_all", 0, "1: answer no ICMPv6 echo request", 0, 1, "ipv6_echo_ignore_all"),
     Parameter(
         "net.ipv6.icmp.echo_ignore_multicast",
         0,
-        "1: answer no echo request to many",
+        "1: answer no ICMPv6 echo request to many",
         0,
         1,
         "ipv6_echo_ignore_multicast",
@@ -64,13 +62,20 @@ HOST_PARAMETERS: Final = (
     Parameter(
         "net.ipv4.ip_no_pmtu_disc",
         0,
-        "0: find the path's MTU; 1: leave DF clear; 2: and drop reports; 3: as 0, no DF",
+        "1: DF is left clear; 2: and reports of a path's MTU are dropped; 3: DF is left clear",
         0,
         3,
     ),
     Parameter("net.ipv4.route.min_pmtu", 552, "octets: of a router that reports less, this is believed", 68, 65535),
     Parameter("net.ipv4.route.mtu_expires", 600, "seconds that a report of a path's MTU is believed"),
-    Parameter("net.ipv6.route.mtu_expires", 600, "seconds for IPv6", 0, INT_MAX, "ipv6_mtu_expires"),
+    Parameter(
+        "net.ipv6.route.mtu_expires",
+        600,
+        "seconds that a report of an IPv6 path's MTU is believed",
+        0,
+        INT_MAX,
+        "ipv6_mtu_expires",
+    ),
 )
 
 #: Every parameter by its name, in the order of the names.

@@ -21,7 +21,7 @@ from synfin.host.socket_option_numbers import (
     MSG_WAITALL,
 )
 from synfin.host.sockets import RECEIVING, SENDING, Address, Socket
-from synfin.tcp import states, urgent
+from synfin.tcp import changing, states, urgent
 from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
 from synfin.tcp.reassembly import Piece
@@ -83,8 +83,8 @@ def sendmsg(host: Host, sock: Socket, buffers: Iterable[Data], flags: int, now: 
     """As `send`, for several pieces of data one after another."""
     pieces = [piece for piece in buffers if len(piece)] or [b""]
     taken = 0
-    for piece in pieces:
-        last = piece is pieces[-1]
+    for number, piece in enumerate(pieces, 1):
+        last = number == len(pieces)
         try:
             part = send(host, sock, piece, flags if last else (flags | MSG_MORE) & ~MSG_OOB, now)
         except BlockingIOError:
@@ -94,6 +94,9 @@ def sendmsg(host: Host, sock: Socket, buffers: Iterable[Data], flags: int, now: 
         taken += part
         if part < memoryview(piece).nbytes:
             break
+    if sock.connection is not None and not flags & MSG_MORE:
+        # Nothing waits for what was not taken.
+        changing.push(sock.connection)
     return taken
 
 
