@@ -22,7 +22,7 @@ from synfin.wire.ip import Packet, octets
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, SYN, Options, Segment
 from tests.attacks.hostile import KINDS, OPEN_PORT, OWN_KINDS, OWN_LIFE, Attacker, Own, Victim, kind_of
-from tests.attacks.siege import GREETING, Tally, resident
+from tests.attacks.siege import CONNECTION, GREETING, MEMORY_BOUND, Tally, resident
 
 OURS, OURS_6, KERNELS, KERNELS_6 = "10.9.0.2", "fd00:9::2", "10.9.0.3", "fd00:9::3"
 BACKLOG = 16
@@ -75,6 +75,7 @@ class Outcome:
         self.cpu_seconds = 0.0
         self.frames = 0
         self.grown = 0
+        self.left = (0, 0)
         self.right = False
         self.transferred = 0
 
@@ -91,7 +92,8 @@ class Outcome:
         each = self.cpu_seconds / max(self.frames, 1) * 1e6
         lines.append(
             f"\n{self.seconds:.1f} s; {each:.0f} µs of CPU for each of {self.frames:,} packets that arrived, hostile "
-            f"or not; {self.lost} lost by the device; memory grew by {self.grown:,}; {self.visits} visits served; "
+            f"or not; {self.lost} lost by the device; memory grew by {self.grown:,}, {self.left[1]:,} of it held by "
+            f"{self.left[0]} open connections; {self.visits} visits served; "
             f"{self.cookies} connections came through cookies; one client sent {self.transferred:,} octets all the "
             f"time, which arrived {'as they were' if self.right else 'WRONG'}."
         )
@@ -115,7 +117,8 @@ def complaints(outcome: Outcome) -> list[str]:
         wrong.append(f"{outcome.visits} visits were served, {outcome.cookies} connections through cookies")
     if outcome.lost > outcome.count // 100:
         wrong.append(f"{outcome.lost} packets did not even arrive")
-    if outcome.grown > 16 * outcome.count + (16 << 20):
+    connections, held = outcome.left
+    if outcome.grown > MEMORY_BOUND * outcome.count + (16 << 20) + held + connections * CONNECTION:
         wrong.append(f"memory grew by {outcome.grown} octets")
     if outcome.cpu_seconds / max(outcome.frames, 1) > CPU_BOUND:
         wrong.append(f"{outcome.cpu_seconds} s of CPU for {outcome.frames} packets")
@@ -204,6 +207,8 @@ async def _besiege(seed: int, count: int) -> Outcome:
             outcome.grown = resident() - memory
             outcome.seconds, outcome.cpu_seconds = time.monotonic() - began, time.thread_time() - cpu
             outcome.frames = watched.received
+            transport = stack.host.transport
+            outcome.left = (len(transport.connections), transport.memory.held)
             outcome.cookies = stack.host.counters["TcpExtSyncookiesRecv"]
             outcome.lost = _lost(tun.name)
             # How the stack parts from those who are still connected is no answer to them.

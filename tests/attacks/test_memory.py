@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ETIMEDOUT
+
 import pytest
 
 from synfin.tcp.memory import PAGE
@@ -226,6 +228,27 @@ def test_zero_windows_held_by_many_peers_do_not_hold_memory_for_ever() -> None:
     assert m.host.transport.connections == {}
     assert m.host.transport.orphans == set()
     assert memory.held == 0
+
+
+def test_a_user_may_bound_how_long_a_zero_window_holds_memory() -> None:
+    """RFC 5482, TCP_USER_TIMEOUT: also where the peer answers each probe, as Linux has it."""
+    m = machine()
+    (peer,) = peers(m, 1)
+    connection = peer.connection
+    connection.settings.user_timeout = 60_000
+    m.gets(peer.forged(wnd=0))
+    m.host.send(connection, bytes(16_000), m.now)
+    m.poll()
+    began = m.now
+    while peer.state == "ESTABLISHED":
+        m.now = m.host.next_deadline()
+        m.host.deadline_reached(m.now)
+        for packet in m.poll():
+            if not segment_of(packet).flags & RST:
+                m.gets(peer.forged(wnd=0))
+    assert connection.error == ETIMEDOUT
+    assert 60 * SECOND <= m.now - began <= 61 * SECOND
+    assert m.host.transport.memory.held == 0
 
 
 def test_orphans_go_first_when_memory_is_exhausted() -> None:

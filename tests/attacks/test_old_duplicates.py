@@ -169,6 +169,20 @@ def test_where_a_port_in_time_wait_is_left_alone(values: dict[str, int]) -> None
     assert r.connect() is not None
 
 
+@pytest.mark.parametrize("reuse", [0, 1, 2])
+@pytest.mark.parametrize("stamped", [True, False])
+def test_a_port_that_the_user_names(reuse: int, stamped: bool) -> None:
+    """As the kernel does it: who may bind to the port may connect from it at once, if there were timestamps."""
+    r = Reuse(stamped, tcp_tw_reuse=reuse)
+    if stamped:
+        again = r.machine.host.connect(THEIRS, 80, r.machine.now, (OURS, 40000))
+        assert again.iss == (r.first.snd_nxt + 65535 + 2) & MASK
+        assert len(r.machine.poll()) == 1
+    else:
+        with pytest.raises(OSError, match="Cannot assign"):
+            r.machine.host.connect(THEIRS, 80, r.machine.now, (OURS, 40000))
+
+
 @pytest.mark.parametrize(("reuse", "works"), [(2, True), (1, True), (0, False)])
 def test_reuse_on_loopback(reuse: int, works: bool) -> None:
     network = Network(0)

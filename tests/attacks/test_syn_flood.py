@@ -95,6 +95,20 @@ def test_a_flood_is_not_answered_with_more_than_it_brought(name: str) -> None:
     assert m.states() == ["LISTEN"]
 
 
+@pytest.mark.parametrize("late", [0.9, 1.5, 2.9])
+def test_an_ack_that_is_late_in_a_flood_is_taken(late: float) -> None:
+    """The request of a client who was there before the flood is not forgotten with its first time-out."""
+    m = machine()
+    client = FullPeer(m, 50_000)
+    (answer,) = client.sends(SYN, options=ALL_OPTIONS)
+    client.seq, client.ack, client.echo = client.seq + 1, answer.seq + 1, answer.options.ts_val or 0
+    flooded(m, 300)
+    client.offset = 2000
+    assert m.goes_on(m.now + int(late * SECOND)) == []
+    client.sends(ACK)
+    assert client.state == "ESTABLISHED"
+
+
 def test_without_a_flood_a_syn_ack_is_repeated() -> None:
     m = machine()
     flooded(m, 100)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from synfin.host import addresses, profiles
+from synfin.host import addresses, calls, profiles
 from synfin.host.host import Host
+from synfin.host.socket_option_numbers import SO_REUSEADDR, SOL_SOCKET
+from synfin.host.socket_options import setsockopt
 from synfin.wire.ip import Packet
 from synfin.wire.tcp import ACK, RST, SYN, Options
 from tests.conformance.under import every_profile, machine, opened, world
@@ -82,6 +84,23 @@ def test_listening_at_the_port_of_a_connection_that_opens(profile: str, state: s
     opening.says(ACK if state == "SYN-RECEIVED" else SYN | ACK)
     assert opening.state == "ESTABLISHED"
     assert opening.connection is connection
+
+
+@pytest.mark.requirement("MUST-42")
+@every_profile
+def test_the_same_with_sockets(profile: str) -> None:
+    """With SO_REUSEADDR on both, as hosts have it."""
+    m = machine(profile)
+    for number in range(2):
+        sock = calls.socket(m.host)
+        setsockopt(m.host, sock, SOL_SOCKET, SO_REUSEADDR, 1, m.now)
+        calls.bind(m.host, sock, (OURS, 5000))
+        if number == 0:
+            with pytest.raises(BlockingIOError):
+                calls.connect(m.host, sock, (THEIRS, 80), m.now)
+        else:
+            calls.listen(m.host, sock, 5, m.now)
+    assert sorted(m.states()) == ["LISTEN", "SYN-SENT"]
 
 
 class Multihomed(Machine):

@@ -17,8 +17,9 @@ from scapy.packet import Raw
 from synfin.host import addresses
 from synfin.host.counters import Counters
 from synfin.host.fragmentation import fragments
-from synfin.host.fragments import FragmentLimits, Fragments
+from synfin.host.fragments import Fragments
 from synfin.host.icmp_errors import Problem
+from synfin.host.parameters import Parameters
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.timers import NEVER
 from synfin.wire import icmp, ipv6
@@ -56,7 +57,7 @@ class Table:
 
     def __init__(self, version: int) -> None:
         self.version = version
-        self.limits = FragmentLimits()
+        self.limits = Parameters()
         self.counters = Counters()
         self.table = Fragments(version, self.limits, self.counters)
         self.now = 0
@@ -334,7 +335,7 @@ def test_congestion_that_one_fragment_met(version: int, seen: tuple[int, int], e
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_datagram_has_so_many_fragments(version: int) -> None:
     t = Table(version)
-    t.limits.ipfrag_max_fragments = t.limits.ip6frag_max_fragments = 10
+    t.limits.ipfrag_max_fragments = t.limits.ipfrag_max_fragments = 10
     for number in range(10):
         t.gets(piece(version, 8 * number, bytes(8)))
     assert t.gets(piece(version, 80, bytes(8), more=False)) is None
@@ -436,7 +437,7 @@ def test_what_scapy_cuts_is_put_together(length: int, mtu: int) -> None:
 
     v6 = IPv6(src=THEIRS_6, dst=OURS_6) / IPv6ExtHdrFragment(id=77) / UDP(sport=1, dport=2) / Raw(data)
     t6 = Table(6)
-    t6.limits.ip6frag_max_fragments = 200
+    t6.limits.ipfrag_max_fragments = 200
     made6 = [bytes(one) for one in fragment6(v6, mtu)]
     assert len(made6) > 1
     joined6 = [t6.table.arrives(parse_packet(one), 0) for one in made6][-1]
@@ -611,7 +612,7 @@ def test_a_long_echo_goes_back_in_fragments(theirs: str, ours: str, version: int
 def test_fragments_of_nonsense_raise_nothing() -> None:
     random = Random(5)
     m = Machine()
-    m.host.fragment_limits.ipfrag_high_thresh = m.host.fragment_limits.ip6frag_high_thresh = 100_000
+    m.host.parameters.ipfrag_high_thresh = m.host.parameters.ip6frag_high_thresh = 100_000
     for number in range(4000):
         version = random.choice(VERSIONS)
         packet = piece(

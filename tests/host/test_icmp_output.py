@@ -9,7 +9,8 @@ from scapy.layers.inet6 import ICMPv6ParamProblem, IPv6
 
 from synfin.host import addresses
 from synfin.host.counters import Counters
-from synfin.host.icmp_limits import BURST, CAPACITY, IcmpLimits, IcmpParameters
+from synfin.host.icmp_limits import BURST, CAPACITY, IcmpLimits
+from synfin.host.parameters import Parameters
 from synfin.tcp.parameters import MILLISECOND, SECOND
 from synfin.wire import icmp, ipv6
 from synfin.wire.ip import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_UDP, IcmpMessage, Packet, octets, parse_packet
@@ -280,7 +281,7 @@ def test_options_of_ipv4(options: bytes, pointer: int) -> None:
 def test_errors_to_all_together_are_bounded() -> None:
     """icmp_msgs_per_sec and icmp_msgs_burst"""
     counters = Counters()
-    limits = IcmpLimits(IcmpParameters(), counters)
+    limits = IcmpLimits(Parameters(), counters)
     now = SECOND
     destinations = [number.to_bytes(4, "big") for number in range(1, 3000)]
     assert sum(limits.allow(destination, now) for destination in destinations[:200]) == 50
@@ -294,7 +295,7 @@ def test_errors_to_all_together_are_bounded() -> None:
 def test_errors_to_one_destination_are_bounded() -> None:
     """icmp_ratelimit: one a second, six at once."""
     counters = Counters()
-    parameters = IcmpParameters()
+    parameters = Parameters()
     limits = IcmpLimits(parameters, counters)
     one, other, sixth = b"\1\1\1\1", b"\2\2\2\2", bytes(16)
     assert sum(limits.allow(one, 0) for _ in range(20)) == BURST
@@ -311,7 +312,7 @@ def test_errors_to_one_destination_are_bounded() -> None:
 
 
 def test_the_table_of_destinations_is_bounded() -> None:
-    parameters = IcmpParameters()
+    parameters = Parameters()
     parameters.icmp_msgs_per_sec = 1_000_000
     limits = IcmpLimits(parameters, Counters())
     for number in range(3 * CAPACITY):
@@ -340,8 +341,8 @@ def test_echo_requests_may_be_ignored(version: int) -> None:
     request = (PROTOCOL_ICMP, icmp.ECHO_REQUEST) if version == 4 else (PROTOCOL_ICMPV6, icmp.V6_ECHO_REQUEST)
     echo = packet(version, request[0], IcmpMessage(request[1], 0, 1))
     assert len(over_the_wire(m, echo)) == 1
-    m.host.icmp_output.parameters.icmp_echo_ignore_all = int(version == 4)
-    m.host.icmp_output.parameters.ipv6_echo_ignore_all = int(version == 6)
+    m.host.parameters.icmp_echo_ignore_all = int(version == 4)
+    m.host.parameters.ipv6_echo_ignore_all = int(version == 6)
     assert over_the_wire(m, echo) == []
 
 
@@ -361,7 +362,7 @@ def test_echo_requests_to_all(destination: str, expected: int) -> None:
     """RFC 1122 §3.2.2.6: as the parameters say; RFC 4443 §4.2: from an address of one host."""
     m = Machine()
     version = 6 if ":" in destination else 4
-    parameters = m.host.icmp_output.parameters
+    parameters = m.host.parameters
     parameters.icmp_echo_ignore_broadcasts = 0
     request = (PROTOCOL_ICMP, icmp.ECHO_REQUEST) if version == 4 else (PROTOCOL_ICMPV6, icmp.V6_ECHO_REQUEST)
     echo = packet(version, request[0], IcmpMessage(request[1], 0, 1), destination=destination)

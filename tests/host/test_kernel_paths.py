@@ -230,7 +230,7 @@ def test_a_router_cuts_what_may_be_cut(in_namespace: Run) -> None:
 
     def body() -> None:
         near, far = routed(600)
-        near.host.transport.path_mtus.parameters.ip_no_pmtu_disc = 1
+        near.host.parameters.ip_no_pmtu_disc = 1
         with near.tun, far.tun:
             transfer(near, far, FAR)
         assert far.host.counters["IpReasmOKs"] > 300

@@ -7,7 +7,8 @@ import pytest
 from synfin.host import addresses
 from synfin.host.icmp_errors import error
 from synfin.host.identification import Identifications
-from synfin.host.path_mtu import LEAST_IPV4, LIFE, PathMtus
+from synfin.host.parameters import Parameters
+from synfin.host.path_mtu import PathMtus
 from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.settings import (
@@ -23,6 +24,9 @@ from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, SYN, Options, Segment
 from tests.host.machine import OURS, OURS_6, SECRET, THEIRS, THEIRS_6, Machine, Peer, peer_in, segment_of
+
+LIFE = Parameters().mtu_expires * SECOND
+LEAST_IPV4 = Parameters().min_pmtu
 
 THERE = addresses.packed(THEIRS)
 
@@ -69,7 +73,7 @@ def test_packets_say_df_and_bear_no_number() -> None:
 def test_without_discovery_nothing_says_df(mode: int) -> None:
     """ip_no_pmtu_disc; RFC 6864 §4.3: then each packet has a number of its own."""
     m = Machine()
-    m.host.transport.path_mtus.parameters.ip_no_pmtu_disc = mode
+    m.host.parameters.ip_no_pmtu_disc = mode
     m.host.listen(OURS, 81, 5, m.now)
     connection = m.host.connect(THEIRS, 80, m.now)
     sent = m.poll()
@@ -89,14 +93,14 @@ def test_without_discovery_nothing_says_df(mode: int) -> None:
 
 def test_ipv6_has_no_df() -> None:
     m = Machine()
-    m.host.transport.path_mtus.parameters.ip_no_pmtu_disc = 1
+    m.host.parameters.ip_no_pmtu_disc = 1
     _, connection = connected(m, THEIRS_6, OURS_6)
     assert all(packet.dont_fragment and not packet.identification for packet in in_flight(m, connection))
 
 
 def test_a_superpacket_takes_a_number_for_each_segment() -> None:
     m = Machine()
-    m.host.transport.path_mtus.parameters.ip_no_pmtu_disc = 1
+    m.host.parameters.ip_no_pmtu_disc = 1
     m.eth.room = 65535
     _, connection = connected(m)
     first, second = in_flight(m, connection, 4 * connection.mss)[0], in_flight(m, connection, 4 * connection.mss)[0]
@@ -146,7 +150,7 @@ def test_a_connection_may_discover_in_its_own_way(mtu_discover: int, df: bool, r
 @pytest.mark.parametrize(("mode", "known"), [(0, 900), (1, LEAST_IPV4), (2, 1500), (3, 900)])
 def test_what_the_modes_make_of_a_report(mode: int, known: int) -> None:
     m = Machine()
-    m.host.transport.path_mtus.parameters.ip_no_pmtu_disc = mode
+    m.host.parameters.ip_no_pmtu_disc = mode
     peer, connection = connected(m)
     in_flight(m, connection)
     report(m, peer, connection.snd_una, 900)
@@ -241,7 +245,7 @@ def test_one_that_is_no_more_believed_lets_connections_try_again() -> None:
 
 def test_how_long_reports_last_is_a_parameter() -> None:
     m = Machine()
-    m.host.transport.path_mtus.parameters.mtu_expires = 10
+    m.host.parameters.mtu_expires = 10
     peer, connection = connected(m)
     in_flight(m, connection)
     report(m, peer, connection.snd_una, 1000)
@@ -354,7 +358,7 @@ def test_reports_of_nothing_that_we_know(theirs: str, ours: str, name: str) -> N
 
 def test_a_listeners_connections_leave_df_as_their_host_does() -> None:
     m = Machine()
-    m.host.transport.path_mtus.parameters.ip_no_pmtu_disc = 1
+    m.host.parameters.ip_no_pmtu_disc = 1
     listener = m.host.listen(OURS, 80, 5, m.now)
     Peer(m).opens()
     connection = m.host.accept(listener)

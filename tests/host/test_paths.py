@@ -9,7 +9,7 @@ import pytest
 from synfin.host import addresses
 from synfin.host.icmp_errors import error
 from synfin.host.parameters import Parameters
-from synfin.host.path_mtu import CAPACITY, LEAST_IPV4, LEAST_IPV6, LIFE, PathMtus
+from synfin.host.path_mtu import CAPACITY, LEAST_IPV6, PathMtus
 from synfin.sim import Network
 from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import SECOND
@@ -18,6 +18,9 @@ from synfin.wire import icmp
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, Segment
+
+LIFE = Parameters().mtu_expires * SECOND
+LEAST_IPV4 = Parameters().min_pmtu
 
 ROUTER = addresses.packed("10.0.0.9")
 THERE = addresses.packed("192.0.2.1")

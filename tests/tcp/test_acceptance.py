@@ -323,7 +323,7 @@ def test_every_segment_carries_the_clock_and_the_echo() -> None:
 # --- urgent data
 
 
-@pytest.mark.requirement("MUST-32", "MUST-62")
+@pytest.mark.requirement("MUST-62")
 def test_the_urgent_pointer_is_told() -> None:
     from synfin.tcp.readiness import POLLIN, POLLPRI
 

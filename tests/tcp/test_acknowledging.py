@@ -52,7 +52,7 @@ def test_then_every_second_full_segment() -> None:
 
 
 @pytest.mark.row("B7")
-@pytest.mark.requirement("SHLD-18", "MUST-40")
+@pytest.mark.requirement("SHLD-18")
 def test_a_single_segment_is_acknowledged_after_40_ms() -> None:
     w = quiet_server()
     w.run_for(100 * MS)

@@ -36,7 +36,10 @@ def test_of_a_short_exchange() -> None:
     info = tcp_info(w.server.tcb, w.now)
     assert (info["tcpi_segs_out"], info["tcpi_segs_in"], info["tcpi_delivered"]) == (1, 3, 1)
     assert (info["tcpi_bytes_received"], info["tcpi_bytes_acked"]) == (5, 0)
+    assert (info["tcpi_data_segs_in"], info["tcpi_data_segs_out"]) == (1, 0)
     assert info["tcpi_last_data_recv"] == 990
+    # It never sent any: since the handshake.
+    assert info["tcpi_last_data_sent"] == 1000
     w.client.close()
     w.run_for(SECOND)
     assert tcp_info(w.client.tcb, w.now)["tcpi_bytes_acked"] == 7

@@ -322,6 +322,8 @@ def test_ttl_and_dscp_of_each_packet() -> None:
     connection = wire.connect()
     assert {(p.ttl, p.traffic_class) for p in wire.sent(wire.client)} == {(64, 0)}
     accepted = wire.server.accept(wire.listener)
+    # Of the segment that completed the handshake.
+    assert (accepted.received_ttl, accepted.received_traffic_class) == (64, 0)
     wire.server.send(accepted, b"x")
     wire.run()
     assert len(wire.sent(wire.server)) == 2

@@ -132,7 +132,6 @@ def test_the_reader_opens_the_window_in_large_steps() -> None:
 
 
 @pytest.mark.row("B4")
-@pytest.mark.requirement("SHLD-14")
 @pytest.mark.parametrize("octets", [4096, 10_000, 70_000, 300_000])
 def test_the_right_edge_never_moves_left_by_more_than_the_rounding(octets: int) -> None:
     # RFC 9293 §3.8.6 (SHLD-14)

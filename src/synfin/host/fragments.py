@@ -11,6 +11,7 @@ from typing import Final
 
 from synfin.host.counters import Counters
 from synfin.host.icmp_errors import Problem
+from synfin.host.parameters import Parameters
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.timers import NEVER
 from synfin.wire import icmp, ipv6
@@ -37,31 +38,6 @@ _PAYLOAD_LENGTH_AT: Final = 4
 _UPPER_HEADER: Final[Mapping[int, int]] = MappingProxyType(
     {PROTOCOL_TCP: 20, PROTOCOL_UDP: 8, PROTOCOL_ICMPV6: 8, ipv6.NO_NEXT_HEADER: 0}
 )
-
-
-class FragmentLimits:
-    """How much a host keeps of datagrams that are not complete, and how long."""
-
-    __slots__ = (
-        "ip6frag_high_thresh",
-        "ip6frag_max_fragments",
-        "ip6frag_time",
-        "ipfrag_high_thresh",
-        "ipfrag_max_fragments",
-        "ipfrag_time",
-    )
-
-    def __init__(self) -> None:
-        #: Octets of memory for all incomplete IPv4 datagrams of the host; 0: none is put together.
-        self.ipfrag_high_thresh = 4194304
-        #: Seconds from the first fragment that arrives until the datagram is given up.
-        self.ipfrag_time = 30
-        #: The most fragments of one datagram. Linux has no such bound; 128 carry 65535 octets over an MTU of 576.
-        self.ipfrag_max_fragments = 128
-        #: The same three for IPv6. RFC 8200 §4.5 asks for 60 seconds.
-        self.ip6frag_high_thresh = 4194304
-        self.ip6frag_time = 60
-        self.ip6frag_max_fragments = 128
 
 
 class Datagram:
@@ -93,12 +69,12 @@ class Fragments:
     flood leaves each datagram the time in which the flood fills the whole memory.
     """
 
-    __slots__ = ("_counters", "_datagrams", "_limits", "_name", "_version", "charge")
+    __slots__ = ("_counters", "_datagrams", "_name", "_parameters", "_version", "charge")
 
-    def __init__(self, version: int, limits: FragmentLimits, counters: Counters) -> None:
+    def __init__(self, version: int, parameters: Parameters, counters: Counters) -> None:
         self._version = version
         self._name = "Ip" if version == 4 else "Ip6"
-        self._limits = limits
+        self._parameters = parameters
         self._counters = counters
         self._datagrams: OrderedDict[bytes, Datagram] = OrderedDict()
         #: Octets of memory in use.
@@ -195,7 +171,7 @@ class Fragments:
                 self._counters.add("IpExtReasmOverlaps")
             self._give_up(key, datagram)
             return False
-        most = self._limits.ipfrag_max_fragments if self._version == 4 else self._limits.ip6frag_max_fragments
+        most = self._parameters.ipfrag_max_fragments
         whole = datagram.end
         if packet.more_fragments:
             contradicts = 0 <= whole < end
@@ -228,7 +204,7 @@ class Fragments:
 
     def _make_room(self, key: bytes, cost: int) -> bool:
         """Gives up the oldest datagrams but the one at `key` until `cost` octets fit; that one too if they never do."""
-        limit = self._limits.ipfrag_high_thresh if self._version == 4 else self._limits.ip6frag_high_thresh
+        limit = self._parameters.ipfrag_high_thresh if self._version == 4 else self._parameters.ip6frag_high_thresh
         while self.charge + cost > limit:
             oldest = next((known for known in self._datagrams if known != key), None)
             if oldest is None:
@@ -286,7 +262,7 @@ class Fragments:
         return expired
 
     def _life(self) -> int:
-        return (self._limits.ipfrag_time if self._version == 4 else self._limits.ip6frag_time) * SECOND
+        return (self._parameters.ipfrag_time if self._version == 4 else self._parameters.ip6frag_time) * SECOND
 
 
 def _key(packet: Packet) -> bytes:

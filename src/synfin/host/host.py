@@ -7,7 +7,7 @@ from synfin.host import addresses, extensions, icmp, moving, opening
 from synfin.host.addresses import Network
 from synfin.host.connections import ConnectionRow, rows
 from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, ECN_COUNTERS, Counters
-from synfin.host.fragments import FragmentLimits, Fragments
+from synfin.host.fragments import Fragments
 from synfin.host.icmp_errors import Problem
 from synfin.host.icmp_output import IcmpOutput
 from synfin.host.interface import Interface, Route, Routes
@@ -42,7 +42,6 @@ class Host:
     __slots__ = (
         "_fragments",
         "counters",
-        "fragment_limits",
         "icmp_output",
         "interfaces",
         "name",
@@ -63,11 +62,10 @@ class Host:
         self.routes = Routes()
         self.transport = Transport(self.parameters, self.interfaces, self.routes, self.counters, secret, tracer)
         self.icmp_output = IcmpOutput(self.transport)
-        self.fragment_limits = FragmentLimits()
         #: By the length of an address.
         self._fragments = {
-            4: Fragments(4, self.fragment_limits, self.counters),
-            16: Fragments(6, self.fragment_limits, self.counters),
+            4: Fragments(4, self.parameters, self.counters),
+            16: Fragments(6, self.parameters, self.counters),
         }
         loopback = self.add_interface("lo", ["127.0.0.1/8", "::1/128"], LOOPBACK_MTU)
         loopback.room = LOOPBACK_ROOM
@@ -292,9 +290,7 @@ class Host:
             addresses.is_loopback(source) or addresses.is_loopback(packet.destination) or transport.is_own(source)
         ):
             return False
-        return transport.is_own(packet.destination) or icmp.is_echo_for_many(
-            packet, transport, self.icmp_output.parameters
-        )
+        return transport.is_own(packet.destination) or icmp.is_echo_for_many(packet, transport, self.parameters)
 
     def _may_go_on(self, packet: Packet, interface: Interface, now: int) -> bool:
         """Whether options and extension headers let the packet pass; if not, its sender learns why."""
@@ -327,7 +323,7 @@ class Host:
                 self.transport.stray_segment_arrives(packet, payload, index, now)
         elif isinstance(payload, IcmpMessage):
             self.counters.add(version + "InDelivers")
-            answer = icmp.packet_arrives(packet, payload, self.icmp_output.parameters, self.transport, now)
+            answer = icmp.packet_arrives(packet, payload, self.parameters, self.transport, now)
             if answer is not None:
                 self.icmp_output.send(answer, interface)
         elif packet.protocol == PROTOCOL_UDP:
@@ -364,8 +360,11 @@ class Host:
 
     def next_deadline(self) -> int:
         """When to call `deadline_reached` (nanoseconds); `synfin.tcp.timers.NEVER` if nothing waits."""
-        deadlines = (fragments.next_deadline() for fragments in self._fragments.values())
-        return min(self.transport.next_deadline(), *deadlines)
+        deadline = self.transport.next_deadline()
+        for fragments in self._fragments.values():
+            if len(fragments):
+                deadline = min(deadline, fragments.next_deadline())
+        return deadline
 
     def deadline_reached(self, now: int) -> None:
         """Lets every timer that has expired by `now` act."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from synfin.host import addresses
 from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, Counters
-from synfin.host.icmp_limits import IcmpParameters
+from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
 from synfin.wire import icmp
 from synfin.wire.errors import WireError
@@ -56,7 +56,7 @@ ALL_SYSTEMS_IPV4: Final = b"\xe0\0\0\1"
 ALL_NODES_IPV6: Final = (b"\xff\1" + bytes(13) + b"\1", b"\xff\2" + bytes(13) + b"\1")
 
 
-def is_echo_for_many(packet: Packet, transport: Transport, parameters: IcmpParameters) -> bool:
+def is_echo_for_many(packet: Packet, transport: Transport, parameters: Parameters) -> bool:
     """Whether `packet` is an echo request to all on a link that the parameters let this host answer."""
     message = packet.payload
     if not isinstance(message, icmp.IcmpMessage):
@@ -75,7 +75,7 @@ def is_echo_for_many(packet: Packet, transport: Transport, parameters: IcmpParam
 
 
 def packet_arrives(
-    packet: Packet, message: icmp.IcmpMessage, parameters: IcmpParameters, transport: Transport, now: int
+    packet: Packet, message: icmp.IcmpMessage, parameters: Parameters, transport: Transport, now: int
 ) -> Packet | None:
     """Takes an ICMP message for this host. Returns the answer, if it wants one: never larger than the request."""
     counters = transport.counters

@@ -7,44 +7,13 @@ from typing import Final
 
 from synfin.host.counters import Counters
 from synfin.host.icmp_errors import RateLimit
+from synfin.host.parameters import Parameters
 from synfin.tcp.parameters import MILLISECOND
 
 #: Destinations of which it is remembered how much they were sent; the one sent to longest ago makes room.
 CAPACITY: Final = 1024
 #: Errors to one destination that may follow each other at once, as Linux has it.
 BURST: Final = 6
-
-
-class IcmpParameters:
-    """Linux's parameters of ICMP, all of ``net.ipv4`` but the two that are marked."""
-
-    __slots__ = (
-        "icmp_echo_ignore_all",
-        "icmp_echo_ignore_broadcasts",
-        "icmp_msgs_burst",
-        "icmp_msgs_per_sec",
-        "icmp_ratelimit",
-        "ipv6_echo_ignore_all",
-        "ipv6_echo_ignore_multicast",
-        "ipv6_ratelimit",
-    )
-
-    def __init__(self) -> None:
-        #: 1: answer no echo request.
-        self.icmp_echo_ignore_all = 0
-        #: 1: answer no echo request to a broadcast or multicast address (RFC 1122 §3.2.2.6 allows that).
-        self.icmp_echo_ignore_broadcasts = 1
-        #: Errors a second to all destinations together, and how many of them may follow each other at once.
-        self.icmp_msgs_per_sec = 1000
-        self.icmp_msgs_burst = 50
-        #: Milliseconds between two errors to one destination, of which `BURST` may be saved up; 0: no limit.
-        self.icmp_ratelimit = 1000
-        #: net.ipv6.icmp.echo_ignore_all
-        self.ipv6_echo_ignore_all = 0
-        #: net.ipv6.icmp.echo_ignore_multicast
-        self.ipv6_echo_ignore_multicast = 0
-        #: net.ipv6.icmp.ratelimit, in milliseconds
-        self.ipv6_ratelimit = 1000
 
 
 class IcmpLimits:
@@ -57,7 +26,7 @@ class IcmpLimits:
 
     __slots__ = ("_all", "_counters", "_parameters", "_sent")
 
-    def __init__(self, parameters: IcmpParameters, counters: Counters) -> None:
+    def __init__(self, parameters: Parameters, counters: Counters) -> None:
         self._parameters = parameters
         self._counters = counters
         self._all = RateLimit(parameters.icmp_msgs_per_sec, parameters.icmp_msgs_burst)

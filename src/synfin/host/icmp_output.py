@@ -10,7 +10,7 @@ from synfin.host import icmp_errors
 from synfin.host.extensions import unrecognized
 from synfin.host.fragmentation import fragments
 from synfin.host.icmp_errors import Problem
-from synfin.host.icmp_limits import IcmpLimits, IcmpParameters
+from synfin.host.icmp_limits import IcmpLimits
 from synfin.host.interface import OUTPUT_LIMIT, Interface
 from synfin.host.transport import Transport
 from synfin.wire import icmp
@@ -37,12 +37,11 @@ _COUNTERS_IPV6: Final[Mapping[int, str]] = MappingProxyType(
 class IcmpOutput:
     """Makes a host's ICMP messages, within its limits, and queues them at its interfaces."""
 
-    __slots__ = ("_limits", "_transport", "parameters")
+    __slots__ = ("_limits", "_transport")
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self.parameters = IcmpParameters()
-        self._limits = IcmpLimits(self.parameters, transport.counters)
+        self._limits = IcmpLimits(transport.parameters, transport.counters)
 
     # --- errors
 

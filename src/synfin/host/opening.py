@@ -160,8 +160,10 @@ def connect(
         connection.advertised_mss = min(connection.advertised_mss, advmss)
     transport.discover_path_mtu(connection, transport.path_mtus.mtu_discover(connection.settings.mtu_discover), now)
     if bound < 0:
-        # RFC 9293 §3.9.1.1 (MUST-42): a listener may come beside it.
-        bound = REUSE_ADDRESS if len(address) == 4 else REUSE_ADDRESS | IPV6_ONLY
+        # RFC 9293 §3.9.1.1 (MUST-42): one may listen at the port of a connection that opens.
+        bound = REUSE_ADDRESS
+        if len(address) == 16:
+            bound |= IPV6_ONLY
     transport.enter(connection, bound if local_port else bound | BY_CONNECT)
     transport.counters.add("TcpActiveOpens")
     connection.open(now)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
+from synfin.host.parameters import Parameters
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.settings import PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_WANT
 from synfin.tcp.timers import NEVER
 
-#: Linux's route.mtu_expires: a report is believed for ten minutes, then larger packets are tried again.
-LIFE: Final = 600 * SECOND
 #: Destinations remembered at most; the oldest report makes room.
 CAPACITY: Final = 1024
-#: Linux's route.min_pmtu: a router that reports less is not believed that far, octets.
-LEAST_IPV4: Final = 552
 #: RFC 8200 §5: every link carries this.
 LEAST_IPV6: Final = 1280
 #: RFC 1191 §7.1: where a router does not say how much it would take, the next of these below what was sent.
@@ -23,29 +20,13 @@ PLATEAUS: Final = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
 _HEADER: Final = 20
 
 
-class PathMtuParameters:
-    """Linux's parameters of path MTU discovery."""
-
-    __slots__ = ("ip_no_pmtu_disc", "ipv6_mtu_expires", "min_pmtu", "mtu_expires")
-
-    def __init__(self) -> None:
-        #: net.ipv4.ip_no_pmtu_disc. 0: discover, with DF set. 1: leave DF clear; a report counts as one of
-        #: `min_pmtu`. 2: the same, and reports are dropped. 3: here as 0 but for DF, since TCP always checks reports.
-        self.ip_no_pmtu_disc = 0
-        #: net.ipv4.route.min_pmtu, octets: of a router that reports less this is believed, and DF left clear.
-        self.min_pmtu = LEAST_IPV4
-        #: net.ipv4.route.mtu_expires and net.ipv6.route.mtu_expires, seconds that a report is believed.
-        self.mtu_expires = LIFE // SECOND
-        self.ipv6_mtu_expires = LIFE // SECOND
-
-
 class PathMtus:
     """The MTU of paths, in octets, as far as it is known to be less than that of the first link."""
 
     __slots__ = ("_known", "parameters")
 
-    def __init__(self, parameters: PathMtuParameters | None = None) -> None:
-        self.parameters = parameters if parameters is not None else PathMtuParameters()
+    def __init__(self, parameters: Parameters | None = None) -> None:
+        self.parameters = parameters if parameters is not None else Parameters()
         # By destination: the MTU, until when, and whether it is `min_pmtu` instead of less. The oldest first.
         self._known: OrderedDict[bytes, tuple[int, int, bool]] = OrderedDict()
 

@@ -89,7 +89,7 @@ class Tables:
         self.sockets: dict[int, Socket] = {}
         self.sockets_made = 0
         self.time_waits = TimeWaits(self.bindings)
-        self.path_mtus = PathMtus()
+        self.path_mtus = PathMtus(parameters)
         self.timers = TimerQueue(self.connections)
         self.changed: deque[Connection | Listener] = deque()
 
@@ -98,6 +98,7 @@ class Tables:
         identity = connection.identity
         connection.memory = self.memory
         self.connections[identity.flow] = connection
+        connection.memory = self.memory
         connection.bound = bound
         self.bindings.add(identity.local_port, identity.local_address, bound)
 

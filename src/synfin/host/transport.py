@@ -372,9 +372,17 @@ class Transport(Accounts):
 
     def next_deadline(self) -> int:
         """When to call `deadline_reached` (nanoseconds); NEVER if nothing waits."""
-        deadline = min(self.timers.next_deadline(), self.time_waits.next_deadline(), self.path_mtus.next_deadline())
-        for listener in self.all_listeners():
+        # Asked after each packet: what is empty costs no call.
+        deadline = self.timers.next_deadline()
+        if len(self.time_waits):
+            deadline = min(deadline, self.time_waits.next_deadline())
+        if len(self.path_mtus):
+            deadline = min(deadline, self.path_mtus.next_deadline())
+        for listener in self.listeners.values():
             if listener.requests:
+                deadline = min(deadline, listener.next_deadline())
+        for others in self.reuse_port.values():
+            for listener in others:
                 deadline = min(deadline, listener.next_deadline())
         return deadline
 

@@ -14,6 +14,7 @@ from synfin.tcp.ecn import accepted
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.request import Request, new_request
+from synfin.tcp.round_trip import INITIAL_RTO
 from synfin.tcp.settings import Settings
 from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, timestamp_with_options
 from synfin.tcp.tcb import Identity
@@ -394,8 +395,14 @@ class Listener:
             retries = self.settings.syn_retries or self.parameters.tcp_synack_retries
             deferred = deferral(self.settings.defer_accept)
             exhausted = request.timeouts >= retries and not (request.acked and request.timeouts < deferred)
-            if exhausted or self._flooded(request):
+            if exhausted:
                 self._forget(request, states.GIVE_UP, reasons.GAVE_UP, now)
+                continue
+            if not request.acked and self._flooded(request):
+                # It waits once more, for an ACK that is late, and is forgotten then.
+                request.timeouts = retries
+                request.deadline = now + 2 * INITIAL_RTO
+                self._arm(request)
                 continue
             if not request.acked or request.timeouts >= deferred - 1:
                 self._due.append(flow)
@@ -406,8 +413,8 @@ class Listener:
     def _flooded(self, request: Request) -> bool:
         """Whether cookies had to be sent since the last SYN,ACK of `request`.
 
-        Then it is not sent again: it makes room for others, and a flood of SYNs is not answered with more octets than
-        it brought. A client that is in earnest sends its SYN again.
+        Then it is not sent again, and soon makes room for others, so that a flood of SYNs is not answered with more
+        octets than it brought. A client that is in earnest sends its SYN again.
         """
         last_cookie = self.cookies_until - LIFE * TICK
         return self.cookies_until >= 0 and last_cookie >= request.deadline - request.interval(self.parameters)

@@ -382,6 +382,9 @@ class Tcb:
     @property
     def window_space(self) -> int:
         """The most octets that a window may offer: not the whole buffer, for what keeping them costs besides."""
+        if self.parameters.tcp_adv_win_scale == 1 and not self.settings.window_clamp:
+            # As the function says, without the call.
+            return self.rcv_buf - (self.rcv_buf >> 1)
         return window_space(self.rcv_buf, self.parameters, self.settings)
 
     def send_limit(self) -> int:
