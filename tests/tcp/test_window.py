@@ -221,11 +221,9 @@ def test_half_of_the_largest_window_is_worth_sending() -> None:
     w.client.write(bytes(5000))
     w.server.reading = True
     w.run_for(10 * SECOND)
-    # The window is never a full segment: 1000 octets of it go at once.
+    # The window is never a full segment of the path; half of it is one as it is, and worth sending.
     assert len(w.server.received) == 5000
-    assert max(m.segment.payload_length for m in w.messages) == 1000
-    assert w.now > 0
-    assert len([m for m in w.messages if data(m)]) <= 6
+    assert {m.segment.payload_length for m in w.messages if data(m)} == {500}
 
 
 @pytest.mark.row("B4")

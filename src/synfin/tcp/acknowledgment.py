@@ -52,7 +52,8 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
         tcb.snd_wl2 = ack
         if window != tcb.snd_wnd:
             tcb.snd_wnd = window
-            tcb.max_snd_wnd = max(tcb.max_snd_wnd, window)
+            if window > tcb.max_snd_wnd:
+                tcb.window_seen(window)
             if tcb.tracer is not None:
                 tcb.trace_window(now)
         if window > 0 and len(tcb.sent) == 0:
