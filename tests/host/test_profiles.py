@@ -268,6 +268,19 @@ def test_slow_start_after_idle() -> None:
     assert window_after_a_pause("linux-suite")
 
 
+@pytest.mark.row("D1")
+@pytest.mark.parametrize(("profile", "probes"), [("linux", 9), ("freebsd", 8), ("rfc", 10)])
+def test_how_many_keep_alive_probes_go_unanswered(profile: str, probes: int) -> None:
+    w = live(profile)
+    w.client.tcb.set_keepalive(True, w.now)
+    before = len(w.messages)
+    w.lose(lambda message: True, 1, 100)
+    began = w.now
+    w.run()
+    assert len([m for m in w.messages[before:] if m.sender == "client" and not m.segment.flags & RST]) == probes
+    assert (w.now - began) / SECOND == pytest.approx(7200 + probes * 75, abs=1)
+
+
 # --- before RFC 5961
 
 

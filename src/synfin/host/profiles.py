@@ -114,6 +114,8 @@ RFC: Final = Profile(
         "synfin.tcp_rto_min_of_sum": 1,
         # RFC 3168, RFC 9293 §3.8.2 (SHLD-8)
         "net.ipv4.tcp_ecn": 1,
+        # RFC 9293 §3.8.4 names no number; textbooks say ten, Linux nine, FreeBSD eight.
+        "net.ipv4.tcp_keepalive_probes": 10,
         # RFC 9293 §3.4.2: MSL is two minutes.
         "synfin.tcp_timewait_len": 240,
         # RFC 9293 §3.8.6.3, §3.7.4, §3.8.6.1, §3.9.2.2, §3.10.7.2
