@@ -207,6 +207,18 @@ def test_quick_acknowledgments() -> None:
     assert acknowledged_after("rfc") == 50
 
 
+@pytest.mark.parametrize(("profile", "later"), [("linux", 40), ("linux-suite", 40), ("freebsd", 0), ("rfc", 0)])
+def test_the_acknowledgment_of_a_fin(profile: str, later: int) -> None:
+    w = World(tcp_of(profile), tcp_of(profile))
+    w.connect()
+    w.client.send(b"request")
+    w.run_for(SECOND)
+    w.client.close()
+    w.run_for(SECOND)
+    assert w.messages[-1].time - w.messages[-2].arrived_at == later * MS
+    assert (w.messages[-1].segment.flags, w.states()) == (ACK, ("FIN-WAIT-2", "CLOSE-WAIT"))
+
+
 def test_the_least_rto() -> None:
     def rto(profile: str) -> float:
         w = live(profile)

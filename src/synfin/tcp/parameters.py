@@ -106,6 +106,7 @@ TCP_PARAMETERS: Final = (
     _own("tcp_timewait_len", 60, "seconds of TIME-WAIT, that is 2 MSL (Linux's TCP_TIMEWAIT_LEN)"),
     _own("tcp_delack_min", 40, "the shortest delay of an acknowledgment, in milliseconds; the longest is 200", 1, 499),
     _own("tcp_quick_acks", 1, "1: acknowledge each segment at once where a sender needs it (Linux)", 0, 1),
+    _own("tcp_delay_fin_ack", 1, "1: the ACK of a FIN may wait for ours to bear it (Linux); 0: it goes at once", 0, 1),
     _own("tcp_minshall", 1, "1: a small segment waits only for another small one (Linux); 0: for any data", 0, 1),
     _own("tcp_probe_data", 0, "1: a window probe carries an octet of new data (RFC 9293 §3.8.6.1); 0: none", 0, 1),
     _own("tcp_rto_min_of_sum", 0, "1: the least RTO bounds the RTO (RFC 6298 §2.4); 0: the term beyond SRTT", 0, 1),
@@ -136,6 +137,7 @@ class TcpParameters:
     tcp_blackhole: int
     tcp_congestion_control: str
     tcp_delack_min: int
+    tcp_delay_fin_ack: int
     tcp_drop_synfin: int
     tcp_dsack: int
     tcp_ecn: int

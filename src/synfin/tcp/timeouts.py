@@ -31,7 +31,7 @@ def deadline_reached(tcb: Tcb, now: int) -> None:
         elif timer == timers.DELAYED_ACK:
             tcb.acknowledging.deadline_reached(tcb.round_trip.rto)
             tcb.ack_now = True
-            tcb.why_ack = reasons.ACK_DELAYED
+            tcb.why_ack = reasons.ACK_OF_FIN_DELAYED if tcb.fin_received else reasons.ACK_DELAYED
         elif timer == timers.FIN_WAIT_2:
             end(tcb, states.TIMEOUT_FIN_WAIT_2, 0, now, reasons.FIN_WAIT_2_OVER)
         elif timer == timers.KEEPALIVE:
