@@ -255,3 +255,43 @@ def test_a_fin_is_acknowledged_at_once_where_the_parameter_says_so(payload: byte
     connection.segment_arrives(segment(connection, ACK | FIN, payload=payload), 0)
     assert [answer.ack for answer in poll(connection)] == [IRS + 2 + len(payload)]
     assert connection.why is reasons.ACK_OF_FIN
+
+
+def with_sack() -> Connection:
+    """A client in ESTABLISHED that has agreed on selective acknowledgments, without timestamps."""
+    connection = syn_sent()
+    syn_ack = Segment(80, 49152, IRS, 1001, SYN | ACK, 65535, Options(mss=1460, sack_permitted=True))
+    connection.segment_arrives(syn_ack, 0)
+    poll(connection)
+    return connection
+
+
+def blocks(connection: Connection, answer: Segment | None) -> list[tuple[int, int]]:
+    """The SACK blocks of `answer`, counted from the octet behind the peer's SYN."""
+    assert answer is not None
+    return [(left - IRS - 1, right - IRS - 1) for left, right in answer.options.sack]
+
+
+def test_a_fin_ahead_of_data_is_reported_with_its_number() -> None:
+    connection = with_sack()
+    answer = connection.segment_arrives(segment(connection, ACK | FIN, 100), 0)
+    assert blocks(connection, answer) == [(100, 101)]
+    answer = connection.segment_arrives(segment(connection, ACK, 50, payload=bytes(10)), 0)
+    assert blocks(connection, answer) == [(100, 101), (50, 60)]
+    answer = connection.segment_arrives(segment(connection, ACK, 60, payload=bytes(40)), 0)
+    assert blocks(connection, answer) == [(50, 101)]
+
+
+def test_a_fin_behind_data_ahead_of_a_gap_belongs_to_their_block() -> None:
+    connection = with_sack()
+    answer = connection.segment_arrives(segment(connection, ACK | FIN, 10, payload=b"last words"), 0)
+    assert blocks(connection, answer) == [(10, 21)]
+
+
+def test_a_fin_that_comes_again_is_reported_as_a_duplicate() -> None:
+    # RFC 2883 §4
+    connection = with_sack()
+    fin = segment(connection, ACK | FIN)
+    connection.segment_arrives(fin, 0)
+    poll(connection, 40 * MS)
+    assert blocks(connection, connection.segment_arrives(fin, 50 * MS)) == [(0, 1)]

@@ -175,13 +175,17 @@ def make_reset(tcb: Tcb, seq: int, now: int, acknowledge: bool) -> Segment:
 
 def sack_blocks(tcb: Tcb) -> tuple[tuple[int, int], ...]:
     """The blocks to report (RFC 2018 §4): a duplicate first (RFC 2883), then the latest changed ones."""
-    if not tcb.sack_permitted or (len(tcb.reassembly) == 0 and tcb.dsack is None):
+    fin = tcb.fin_sequence
+    if not tcb.sack_permitted or (len(tcb.reassembly) == 0 and tcb.dsack is None and fin < 0):
         return ()
     blocks: list[tuple[int, int]] = []
     if tcb.dsack is not None:
         blocks.append(tcb.dsack)
         tcb.dsack = None
-    blocks.extend((block.start, block.end) for block in tcb.reassembly.recent)
+    if fin >= 0 and fin != tcb.reassembly.end:
+        # A FIN has its number, and came ahead of data like any octet.
+        blocks.append((fin, fin + 1))
+    blocks.extend((block.start, block.end + (block.end == fin)) for block in tcb.reassembly.recent)
     most = SACK_BLOCKS_WITH_TIMESTAMPS if tcb.timestamps else SACK_BLOCKS
     return tuple((wrap(start), wrap(end)) for start, end in blocks[:most])
 
