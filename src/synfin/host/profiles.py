@@ -89,6 +89,7 @@ FREEBSD: Final = Profile(
         "net.ipv4.tcp_invalid_ratelimit": 0,
         "net.ipv4.tcp_slow_start_after_idle": 1,
         "synfin.tcp_quick_acks": 0,
+        "synfin.tcp_push_bursts": 0,
         "synfin.tcp_delay_fin_ack": 0,
         "synfin.tcp_minshall": 0,
         "synfin.tcp_probe_data": 1,
@@ -121,6 +122,7 @@ RFC: Final = Profile(
         "synfin.tcp_timewait_len": 240,
         # RFC 9293 §3.8.6.3, §3.7.4, §3.8.6.1, §3.9.2.2, §3.10.7.2
         "synfin.tcp_quick_acks": 0,
+        "synfin.tcp_push_bursts": 0,
         "synfin.tcp_delay_fin_ack": 0,
         "synfin.tcp_minshall": 0,
         "synfin.tcp_probe_data": 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from synfin import reasons
 from synfin.tcp import keepalive, mtu_probing, states, timers
+from synfin.tcp.burst import burst_octets
 from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.segments import make_reset, make_segment, make_syn
 from synfin.tcp.sent import SentRange
@@ -249,7 +250,12 @@ def _data_segment(tcb: Tcb, start: int, octets: int, flags: int, now: int) -> Se
         # RFC 9293 §3.9.1.2 (MUST-61): the last segment of what is buffered, and the end of a write.
         flags |= PSH
     mss = tcb.mss
-    return make_segment(tcb, start, flags, now, buffer.pieces(start, stop), octets, mss if octets > mss else 0)
+    if octets <= mss:
+        return make_segment(tcb, start, flags, now, buffer.pieces(start, stop), octets)
+    if tcb.parameters.tcp_push_bursts:
+        # Whoever puts the burst together again need not wait for more.
+        flags |= PSH
+    return make_segment(tcb, start, flags, now, buffer.pieces(start, stop), octets, mss)
 
 
 def _largest(tcb: Tcb, room: int) -> int:
@@ -260,8 +266,9 @@ def _largest(tcb: Tcb, room: int) -> int:
         return mss
     options = 12 if tcb.timestamps else 0
     largest = room - HEADER - options
-    if largest <= mss:
+    if largest < 2 * mss:
         return mss
+    largest = min(largest, burst_octets(tcb))
     return largest - largest % mss
 
 
