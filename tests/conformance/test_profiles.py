@@ -6,11 +6,8 @@ import pytest
 
 from synfin.host import profiles
 from synfin.host.profiles import PROFILES
-from synfin.tcp import states
-from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import SECOND, TcpParameters
 from synfin.tcp.round_trip import time_for_retransmissions
-from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK, before
 from synfin.wire.tcp import ACK, SYN, Options, Segment
 from tests.host.machine import THEIRS, Machine

@@ -1,0 +1,1 @@
+"""Drills: hosts under test, real and our own, that are sent chosen packets."""
