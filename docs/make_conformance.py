@@ -211,7 +211,13 @@ def document(
 
 def _summary(requirements: dict[str, Requirement], mutants: tuple[int, int]) -> list[str]:
     judged = [requirement for requirement in requirements.values() if requirement.verdict in VERDICTS]
-    lines = [f"**{len(judged)} of {len(IDS)} requirements have a verdict.** Under the profile `{STRICT}`:", ""]
+    musts = [requirement for requirement in judged if requirement.id.startswith("MUST-")]
+    met = sum(requirement.verdict == MET for requirement in musts)
+    lines = [
+        f"**{len(judged)} of {len(IDS)} requirements have a verdict.** Under the profile `{STRICT}`, which follows the",
+        f"RFC where hosts differ, {met} of the {KINDS['MUST']} MUSTs are met:",
+        "",
+    ]
     lines += ["| | " + " | ".join(VERDICTS) + " | in all |", "|---|" + "---|" * (len(VERDICTS) + 1)]
     for kind, last in KINDS.items():
         counts = dict.fromkeys(VERDICTS, 0)
@@ -222,7 +228,7 @@ def _summary(requirements: dict[str, Requirement], mutants: tuple[int, int]) -> 
         lines.append(f"| {WORDS[kind]} | {numbers} | {last} |")
     lines += [
         "",
-        f"{mutants[0]} one-line changes of the source, each breaking one of {mutants[1]} requirements, are kept in",
+        f"{mutants[0]} changes of a line of the source, which break {mutants[1]} of the requirements, are kept in",
         "`tests/mutants/`; `python tests/mutants/run.py` shows that the tests named there die of them.",
     ]
     return lines

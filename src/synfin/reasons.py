@@ -42,11 +42,13 @@ SYN_REPEATED: Final = Reason("syn-repeated", "RFC 9293 §3.8.1")
 SYN_COOKIE: Final = Reason("syn-cookie", "RFC 4987 §3.6")
 SYN_QUEUE_FULL: Final = Reason("syn-queue-full", "RFC 4987 §1")
 ACCEPT_QUEUE_FULL: Final = Reason("accept-queue-full", "RFC 9293 §3.9.1.1")
+WAITS_FOR_DATA: Final = Reason("waits-for-data", "RFC 9293 §3.9.1.1")
 
 # --- what a segment was good for ---------------------------------------------------------------------------------
 ACCEPTED: Final = Reason("accepted", "RFC 9293 §3.10.7.4")
 ACKNOWLEDGES_NEW: Final = Reason("acknowledges-new", "RFC 9293 §3.10.7.4")
 DUPLICATE_ACKNOWLEDGMENT: Final = Reason("duplicate-acknowledgment", "RFC 5681 §2")
+MTU_PROBE_ARRIVED: Final = Reason("mtu-probe-arrived", "RFC 4821 §7.6.1")
 IN_ORDER_DATA: Final = Reason("in-order-data", "RFC 9293 §3.10.7.4")
 OUT_OF_ORDER_DATA: Final = Reason("out-of-order-data", "RFC 9293 §3.10.7.4")
 DUPLICATE_DATA: Final = Reason("duplicate-data", "RFC 9293 §3.10.7.4")
@@ -79,6 +81,7 @@ ACK_AT_ONCE: Final = Reason("ack-at-once", "RFC 5681 §4.2")
 ACK_EVERY_SECOND: Final = Reason("ack-every-second", "RFC 9293 §3.8.6.3")
 ACK_DELAYED: Final = Reason("ack-delayed", "RFC 9293 §3.8.6.3")
 ACK_OF_FIN: Final = Reason("ack-of-fin", "RFC 9293 §3.10.7.4")
+ACK_OF_CE: Final = Reason("ack-of-ce", "RFC 3168 §6.1.3")
 ACK_OUT_OF_ORDER: Final = Reason("ack-out-of-order", "RFC 5681 §4.2")
 ACK_FILLS_GAP: Final = Reason("ack-fills-gap", "RFC 5681 §4.2")
 ACK_OF_UNACCEPTABLE: Final = Reason("ack-of-unacceptable", "RFC 9293 §3.10.7.4")
@@ -91,6 +94,9 @@ FAST_RETRANSMIT: Final = Reason("fast-retransmit", "RFC 5681 §3.2")
 PARTIAL_ACKNOWLEDGMENT: Final = Reason("partial-acknowledgment", "RFC 6582 §3.2")
 KEEP_ALIVE_PROBE: Final = Reason("keep-alive-probe", "RFC 9293 §3.8.4")
 PATH_MTU_REDUCED: Final = Reason("path-mtu-reduced", "RFC 8201 §5.4")
+MTU_PROBE: Final = Reason("mtu-probe", "RFC 4821 §7.5")
+MTU_PROBE_LOST: Final = Reason("mtu-probe-lost", "RFC 4821 §7.6.2")
+BLACK_HOLE: Final = Reason("black-hole", "RFC 4821 §7.7")
 RESET_NO_CONNECTION: Final = Reason("reset-no-connection", "RFC 9293 §3.10.7.1")
 RESET_ABORT: Final = Reason("reset-abort", "RFC 9293 §3.10.5")
 
@@ -99,6 +105,7 @@ INITIAL_WINDOW: Final = Reason("initial-window", "RFC 6928 §2")
 IDLE_RESTART: Final = Reason("idle-restart", "RFC 5681 §4.1")
 SLOW_START: Final = Reason("slow-start", "RFC 5681 §3.1")
 CONGESTION_AVOIDANCE: Final = Reason("congestion-avoidance", "RFC 5681 §3.1")
+ECN_ECHO: Final = Reason("ecn-echo", "RFC 3168 §6.1.2")
 FAST_RECOVERY: Final = Reason("fast-recovery", "RFC 5681 §3.2")
 FULL_ACKNOWLEDGMENT: Final = Reason("full-acknowledgment", "RFC 6582 §3.2")
 
@@ -110,6 +117,7 @@ TIME_WAIT_OVERFLOW: Final = Reason("time-wait-overflow", "RFC 9293 §3.6.1")
 TIME_WAIT_REOPENED: Final = Reason("time-wait-reopened", "RFC 9293 §3.6.1")
 FIN_WAIT_2_OVER: Final = Reason("fin-wait-2-over", "RFC 9293 §3.6.1")
 GAVE_UP: Final = Reason("gave-up", "RFC 9293 §3.8.3")
+USER_TIMEOUT_OVER: Final = Reason("user-timeout-over", "RFC 5482 §1")
 UNREACHABLE: Final = Reason("unreachable", "RFC 9293 §3.9.2.2")
 TOO_MANY_ORPHANS: Final = Reason("too-many-orphans", "")
 KEEP_ALIVE_UNANSWERED: Final = Reason("keep-alive-unanswered", "RFC 9293 §3.8.4")
@@ -142,6 +150,7 @@ DROPS: Final = frozenset(
         WRONG_ACK_OF_SYN,
         SYN_QUEUE_FULL,
         ACCEPT_QUEUE_FULL,
+        WAITS_FOR_DATA,
         DUPLICATE_DATA,
         OUTSIDE_WINDOW,
         OLD_TIMESTAMP,

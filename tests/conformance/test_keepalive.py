@@ -6,14 +6,16 @@ import pytest
 
 from synfin import reasons
 from synfin.events import SegmentSent
-from synfin.tcp.parameters import TcpParameters
+from synfin.host import profiles
 from synfin.wire.tcp import Segment
+from tests.conformance.under import every_profile, tcp_of
 from tests.tcp.test_keepalive import HOUR, SECOND, World
 
 
 @pytest.mark.requirement("MUST-24")
-def test_it_is_switched_for_each_connection() -> None:
-    world = World()
+@every_profile
+def test_it_is_switched_for_each_connection(profile: str) -> None:
+    world = World(profiles.parameters(profile))
     other = world.client.connect("10.0.0.2", 80)
     world.network.run(2 * SECOND)
     world.switch(world.client, other)
@@ -26,31 +28,32 @@ def test_it_is_switched_for_each_connection() -> None:
 
 
 @pytest.mark.requirement("MUST-27")
-def test_the_interval_is_a_parameter_and_a_setting_of_the_connection() -> None:
-    world = World()
+@every_profile
+def test_the_interval_is_a_parameter_and_a_setting_of_the_connection(profile: str) -> None:
+    world = World(profiles.parameters(profile))
     world.client.host.parameters.tcp.tcp_keepalive_time = 100
     world.switch(world.client, world.connection)
     world.network.run(250 * SECOND)
     assert world.probes() == [101, 201]
-    settings = world.connection.keepalive
-    assert settings is not None
-    settings.time = 600 * SECOND
+    world.connection.settings.keepalive_time = 600
     world.network.run(1000 * SECOND)
     assert world.probes() == [101, 201, 801]
 
 
 @pytest.mark.requirement("MUST-28")
-def test_the_default_is_two_hours_at_least() -> None:
-    assert TcpParameters().tcp_keepalive_time >= 2 * 3600
-    world = World()
+@every_profile
+def test_the_default_is_two_hours_at_least(profile: str) -> None:
+    assert tcp_of(profile).tcp_keepalive_time >= 2 * 3600
+    world = World(profiles.parameters(profile))
     world.switch(world.client, world.connection)
     world.network.run(2 * HOUR)
     assert world.probes() == []
 
 
 @pytest.mark.requirement("SHLD-12", "MAY-5")
-def test_a_probe_carries_no_data() -> None:
-    world = World()
+@every_profile
+def test_a_probe_carries_no_data(profile: str) -> None:
+    world = World(profiles.parameters(profile))
     world.switch(world.client, world.connection)
     world.network.run(3 * HOUR)
     probes = [
@@ -63,12 +66,13 @@ def test_a_probe_carries_no_data() -> None:
 
 
 @pytest.mark.requirement("MUST-26")
-def test_no_probe_while_data_are_outstanding() -> None:
-    world = World()
+@every_profile
+def test_no_probe_while_data_are_outstanding(profile: str) -> None:
+    world = World(profiles.parameters(profile))
     world.client.host.parameters.tcp.tcp_keepalive_time = 10
     world.switch(world.client, world.connection)
     world.kill_server()
     world.client.send(world.connection, b"x")
-    world.network.run(500 * SECOND)
+    world.network.run(90 * SECOND)
     assert world.probes() == []
     assert world.connection.status().state == "ESTABLISHED"

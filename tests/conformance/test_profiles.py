@@ -6,23 +6,20 @@ import pytest
 
 from synfin.host import profiles
 from synfin.host.profiles import PROFILES
+<<<<<<< HEAD
 from synfin.tcp.parameters import SECOND, TcpParameters
 from synfin.tcp.round_trip import time_for_retransmissions
+=======
+from synfin.tcp.parameters import SECOND
+from synfin.tcp.round_trip import time_for_retransmissions
+from synfin.wire import icmp
+>>>>>>> main
 from synfin.wire.sequence import MASK, before
 from synfin.wire.tcp import ACK, SYN, Options, Segment
+from tests.conformance.under import deviates, every_profile, tcp_of
 from tests.host.machine import THEIRS, Machine
+from tests.host.test_paths import World as ReportingWorld
 from tests.tcp.world import CLIENT, MS, World, bare_ack, by_client, data, make_connection
-
-NAMES = tuple(PROFILES)
-every_profile = pytest.mark.parametrize("profile", NAMES)
-
-
-def deviates(profile: str, requirement: str) -> bool:
-    return any(deviation.requirement == requirement for deviation in PROFILES[profile].deviations)
-
-
-def tcp_of(profile: str) -> TcpParameters:
-    return profiles.parameters(profile).tcp
 
 
 @pytest.mark.requirement("MUST-23")
@@ -85,7 +82,7 @@ def test_the_first_probe_after_the_rto_then_each_twice_as_late(profile: str) -> 
     assert c.poll_transmit(100 * MS, 1500) is None
     rto = c.round_trip.rto
     last = 100 * MS
-    gaps = []
+    gaps: list[int] = []
     while len(gaps) < 6:
         now = c.next_deadline()
         c.deadline_reached(now)
@@ -148,6 +145,30 @@ def test_time_wait_lasts_two_msl(profile: str) -> None:
     w.run()
     assert w.client.state == "CLOSED"
     assert w.now - entered == parameters.tcp_timewait_len * SECOND
+
+
+@pytest.mark.requirement("MUST-56", "SHLD-26")
+@every_profile
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("code", range(6))
+def test_what_icmp_errors_do(profile: str, connected: bool, code: int) -> None:
+    """Unreachable codes 0, 1 and 5 abort nothing; 2 to 4 abort, but for 4 where the path's MTU is searched for
+    (RFC 1191). Both hold also while connecting, or the profile says that they do not."""
+    world = ReportingWorld(connected)
+    parameters = world.client.host.parameters
+    chosen = profiles.parameters(profile)
+    for name in ("synfin.tcp_icmp_ends_connecting", "synfin.tcp_icmp_hard_aborts"):
+        parameters.set(name, str(chosen.get(name)))
+    if connected:
+        world.data_in_flight()
+    world.reports(icmp.DESTINATION_UNREACHABLE, code, world.connection.snd_una, 1400 if code == 4 else 0)
+    aborted = world.connection.status().state == "CLOSED"
+    if code == 4:
+        assert not aborted
+    elif code in (2, 3) and not deviates(profile, "SHLD-26"):
+        assert aborted
+    else:
+        assert aborted == (not connected and deviates(profile, "MUST-56"))
 
 
 def test_nothing_is_a_deviation_twice() -> None:

@@ -111,7 +111,7 @@ def test_where_profiles_differ_the_row_says_so() -> None:
     assert "**119 of 119 requirements have a verdict.**" in text
     assert "| `linux` | MUST-24 | thirst |" in text
     assert "| MUST-24 | §3.8.4 | something | met, but for `linux` | [test_something.py::test_it]" in text
-    assert "7 one-line changes of the source, each breaking one of 3 requirements" in text
+    assert "7 changes of a line of the source, which break 3 of the requirements" in text
 
 
 def test_the_data_are_in_order_and_say_why() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from synfin.host import addresses
 from synfin.wire import icmp
-from synfin.wire.ip import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_UDP, IcmpMessage, Packet, octets
+from synfin.wire.ip import PROTOCOL_ICMP, PROTOCOL_ICMPV6, IcmpMessage, Packet, octets
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, URG, Segment
 from tests.host.machine import (
@@ -255,31 +255,9 @@ def test_an_echo_request_for_many_is_not_answered(destination: str) -> None:
     assert m.gets(Packet(addresses.packed(THEIRS), addresses.packed(destination), PROTOCOL_ICMP, message)) == []
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [(THEIRS, OURS), (THEIRS_6, OURS_6)])
-@pytest.mark.parametrize("offset", [0, 8])
-def test_fragments_are_dropped_and_counted(theirs: str, ours: str, offset: int) -> None:
-    m = Machine()
-    m.host.listen(ours, 80, 5, m.now)
-    fragment = Packet(
-        addresses.packed(theirs),
-        addresses.packed(ours),
-        6,
-        bytes(24),
-        identification=7,
-        more_fragments=True,
-        fragment_offset=offset,
-        dont_fragment=False,
-    )
-    for _ in range(100):
-        m.host.octets_arrive(octets(fragment), m.eth, m.now)
-    assert m.poll() == []
-    assert (m.host.counters["IpReasmFails"] + m.host.counters["Ip6ReasmFails"]) == 100
-    assert m.host.counters["TcpInSegs"] == 0
-
-
 def test_other_protocols_are_counted() -> None:
     m = Machine()
-    assert m.gets(Packet(addresses.packed(THEIRS), addresses.packed(OURS), PROTOCOL_UDP, bytes(8))) == []
+    m.gets(Packet(addresses.packed(THEIRS), addresses.packed(OURS), 132, bytes(12)))
     assert (m.host.counters["IpInUnknownProtos"] + m.host.counters["Ip6InUnknownProtos"]) == 1
 
 

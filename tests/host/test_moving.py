@@ -94,11 +94,24 @@ def established() -> tuple[Machine, Connection]:
     return machine, peer.connection
 
 
-def test_the_old_host_says_nothing() -> None:
+def test_the_old_host_says_nothing_and_gives_back_its_memory() -> None:
     machine, connection = established()
+    machine.host.send(connection, bytes(12_000), machine.now)
+    machine.poll()
+    assert machine.host.transport.memory.held >= 10_000
     machine.host.dump(connection, machine.now)
     assert machine.poll() == []
     assert machine.states() == ["LISTEN"]
+    assert machine.host.transport.memory.held == 0
+
+
+def test_the_new_host_is_charged() -> None:
+    machine, connection = established()
+    machine.host.send(connection, bytes(12_000), machine.now)
+    taken = machine.host.dump(connection, machine.now)
+    other = Machine()
+    other.host.restore(taken, other.now)
+    assert other.host.transport.memory.held >= 10_000
 
 
 def test_a_four_tuple_has_one_connection() -> None:

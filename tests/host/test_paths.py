@@ -8,14 +8,19 @@ import pytest
 
 from synfin.host import addresses
 from synfin.host.icmp_errors import error
-from synfin.host.path_mtu import CAPACITY, LEAST_IPV4, LEAST_IPV6, LIFE, PathMtus
+from synfin.host.parameters import Parameters
+from synfin.host.path_mtu import CAPACITY, LEAST_IPV6, PathMtus
 from synfin.sim import Network
 from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import SECOND
+from synfin.tcp.timers import NEVER
 from synfin.wire import icmp
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, Segment
+
+LIFE = Parameters().mtu_expires * SECOND
+LEAST_IPV4 = Parameters().min_pmtu
 
 ROUTER = addresses.packed("10.0.0.9")
 THERE = addresses.packed("192.0.2.1")
@@ -25,10 +30,10 @@ THERE_6 = addresses.packed("2001:db8::1")
 class World:
     """A client connected to a server; `reports` hands the client an ICMP error about a segment that it sent."""
 
-    def __init__(self, connected: bool = True) -> None:
+    def __init__(self, connected: bool = True, parameters: Parameters | None = None) -> None:
         self.network = Network(4)
-        self.client = self.network.host("client")
-        server = self.network.host("server")
+        self.client = self.network.host("client", parameters)
+        server = self.network.host("server", parameters)
         self.network.wire(self.client, "10.0.0.1/24", server, "10.0.0.2/24", delay=1_000_000)
         self.listener = server.listen("10.0.0.2", 80)
         self.server = server
@@ -163,7 +168,11 @@ def test_path_mtus_are_forgotten_after_ten_minutes() -> None:
     assert paths.get(THERE, 1500, LIFE - 1) == 1400
     assert paths.get(THERE, 1300, 0) == 1300
     assert paths.get(THERE, 1500, LIFE) == 1500
+    assert paths.next_deadline() == LIFE
+    assert paths.deadline_reached(LIFE - 1) == {}
+    assert paths.deadline_reached(LIFE) == {THERE: 1400}
     assert len(paths) == 0
+    assert paths.next_deadline() == NEVER
 
 
 def test_a_router_that_does_not_say_gets_the_next_plateau() -> None:

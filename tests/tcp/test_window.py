@@ -182,6 +182,7 @@ def test_the_sender_waits_rather_than_fill_a_silly_window() -> None:
     assert window(12) == [1448], "1536 octets: one full segment, the rest waits"
 
 
+@pytest.mark.requirement("MUST-60")
 def test_the_override_timer_sends_into_a_silly_window() -> None:
     w = World()
     w.connect()

@@ -20,6 +20,7 @@ from synfin.cli import tun
 from synfin.cli.demo import demo
 from synfin.cli.errors import UsageError
 from synfin.cli.show import show
+from synfin.cli.sysctl import sysctl
 
 USAGE: Final = 2
 FAILED: Final = 1
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(show)
+app.command()(sysctl)
 app.add_typer(tun.commands)
 
 

@@ -63,7 +63,8 @@ class Sequence:
 @dataclass(frozen=True, slots=True)
 class TcpOption:
     """An option by its name: ``mss``, ``nop``, ``eol``, ``wscale``, ``sackOK``, ``sack``, ``TS``, ``FO``, ``FOEXP``,
-    ``md5`` or ``ECN``, this one with the names of its counters behind it. `numbers` are its values in the order of the script; `octets` those of a cookie or a digest."""
+    ``md5`` or ``ECN``, this one with the names of its counters behind it. `numbers` are its values in the order of the
+    script; `octets` those of a cookie or a digest."""
 
     name: str
     numbers: tuple[int, ...] = ()

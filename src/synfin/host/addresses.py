@@ -7,7 +7,7 @@ from typing import Final
 
 WILDCARD: Final = b""
 _UNSPECIFIED: Final = (bytes(4), bytes(16))
-_BROADCAST: Final = b"\xff\xff\xff\xff"
+BROADCAST: Final = b"\xff\xff\xff\xff"
 LOOPBACK_IPV4: Final = b"\x7f\0\0\1"
 LOOPBACK_IPV6: Final = bytes(15) + b"\1"
 
@@ -41,7 +41,7 @@ def is_multicast(address: bytes) -> bool:
 
 def is_unicast(address: bytes) -> bool:
     """Whether a host may have this address, and be spoken to by it."""
-    return not (is_unspecified(address) or is_multicast(address) or address == _BROADCAST)
+    return not (is_unspecified(address) or is_multicast(address) or address == BROADCAST)
 
 
 class Network:

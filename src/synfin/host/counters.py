@@ -39,18 +39,34 @@ BY_CAUSE_IPV6: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
+#: Packets that may be or are marked (RFC 3168 §5), by their codepoint: of IPv4, and of IPv6.
+ECN_COUNTERS: Final = (
+    ("", "IpExtInECT1Pkts", "IpExtInECT0Pkts", "IpExtInCEPkts"),
+    ("", "Ip6InECT1Pkts", "Ip6InECT0Pkts", "Ip6InCEPkts"),
+)
+
 #: What a verdict on an arriving segment adds to.
 BY_VERDICT: Final[Mapping[Reason, str]] = MappingProxyType(
     {
         reasons.OLD_TIMESTAMP: "TcpExtPAWSEstab",
         reasons.OUT_OF_ORDER_DATA: "TcpExtTCPOFOQueue",
+        reasons.NO_MEMORY: "TcpExtTCPRcvQDrop",
         reasons.REASSEMBLY_FULL: "TcpExtTCPOFODrop",
         reasons.DATA_AFTER_CLOSE: "TcpExtTCPAbortOnData",
         reasons.SYN_IN_CONNECTION: "TcpExtTCPSYNChallenge",
         reasons.ACCEPT_QUEUE_FULL: "TcpExtListenOverflows",
         reasons.SYN_QUEUE_FULL: "TcpExtListenDrops",
+        reasons.WAITS_FOR_DATA: "TcpExtTCPDeferAcceptDrop",
         reasons.DUPLICATE_DATA: "TcpExtDelayedACKLost",
         reasons.TIME_WAIT_REOPENED: "TcpExtTWRecycled",
+    }
+)
+
+#: What else may happen on a connection (`Tcb.happened`) adds to.
+BY_EVENT: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        reasons.MTU_PROBE_ARRIVED: "TcpExtTCPMTUPSuccess",
+        reasons.MTU_PROBE_LOST: "TcpExtTCPMTUPFail",
     }
 )
 
@@ -62,6 +78,8 @@ BY_REASON: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         reasons.FAST_RETRANSMIT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
         reasons.PARTIAL_ACKNOWLEDGMENT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
         reasons.PATH_MTU_REDUCED: ("TcpRetransSegs",),
+        reasons.MTU_PROBE_LOST: ("TcpRetransSegs",),
+        reasons.BLACK_HOLE: ("TcpRetransSegs", "TcpExtTCPTimeouts"),
         reasons.CHALLENGE_ACK: ("TcpExtTCPChallengeACK",),
         reasons.SYN_COOKIE: ("TcpExtSyncookiesSent",),
         reasons.ACK_DELAYED: ("TcpExtDelayedACKs",),

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from synfin.events import Tracer
-from synfin.host import addresses, icmp, moving, opening
+from synfin.host import addresses, extensions, icmp, moving, opening
 from synfin.host.addresses import Network
 from synfin.host.connections import ConnectionRow, rows
-from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, Counters
-from synfin.host.interface import OUTPUT_LIMIT, Interface, Routes
+from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, ECN_COUNTERS, Counters
+from synfin.host.fragments import Fragments
+from synfin.host.icmp_errors import Problem
+from synfin.host.icmp_output import IcmpOutput
+from synfin.host.interface import Interface, Route, Routes
 from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
+from synfin.tcp.memory import PAGE
 from synfin.tcp.reassembly import Piece
 from synfin.tcp.snapshot import Snapshot
-from synfin.wire.errors import WireError
+from synfin.wire.errors import IPV6_EXTENSION, WireError
 from synfin.wire.icmp import IcmpMessage
-from synfin.wire.ip import Packet, parse_packet
+from synfin.wire.ip import CE, PROTOCOL_UDP, Packet, parse_packet
+from synfin.wire.ipv6 import NO_NEXT_HEADER, has_fragment_header
 from synfin.wire.tcp import Segment
 
 #: The MTU of loopback, as Linux has it, in octets.
@@ -34,7 +39,17 @@ class Host:
     `secret` (16 octets or more) keys initial sequence numbers and ports, and is all that is random about a host.
     """
 
-    __slots__ = ("counters", "interfaces", "name", "parameters", "routes", "tracer", "transport")
+    __slots__ = (
+        "_fragments",
+        "counters",
+        "icmp_output",
+        "interfaces",
+        "name",
+        "parameters",
+        "routes",
+        "tracer",
+        "transport",
+    )
 
     def __init__(
         self, name: str, secret: bytes, parameters: Parameters | None = None, tracer: Tracer | None = None
@@ -46,6 +61,12 @@ class Host:
         self.interfaces: list[Interface] = []
         self.routes = Routes()
         self.transport = Transport(self.parameters, self.interfaces, self.routes, self.counters, secret, tracer)
+        self.icmp_output = IcmpOutput(self.transport)
+        #: By the length of an address.
+        self._fragments = {
+            4: Fragments(4, self.parameters, self.counters),
+            16: Fragments(6, self.parameters, self.counters),
+        }
         loopback = self.add_interface("lo", ["127.0.0.1/8", "::1/128"], LOOPBACK_MTU)
         loopback.room = LOOPBACK_ROOM
 
@@ -72,13 +93,49 @@ class Host:
         self.interfaces.append(interface)
         return interface
 
-    def add_route(self, destination: str, interface: Interface, gateway: str = "") -> None:
+    def add_route(
+        self,
+        destination: str,
+        interface: Interface,
+        gateway: str = "",
+        *,
+        source: str = "",
+        mtu: int = 0,
+        advmss: int = 0,
+        initcwnd: int = 0,
+    ) -> Route:
         """Sends packets for the network `destination`, such as ``0.0.0.0/0``, through `interface`, towards the
-        neighbour `gateway` if one is named. Raises ValueError for what is no network or address."""
-        word, _, length = destination.partition("/")
-        address = addresses.packed(word)
-        network = Network(address, int(length) if length else len(address) * 8)
-        self.routes.add(network, interface, addresses.packed(gateway) if gateway else b"")
+        neighbour `gateway` if one is named. The rest is as in `Route`, empty or 0 for nothing.
+
+        Raises ValueError for what is no network or address, and for a `source` that is not ours.
+        """
+        hop = addresses.packed(gateway) if gateway else b""
+        own = self._own_source(source)
+        return self.routes.insert(Route(_network(destination), interface, hop, own, mtu, advmss, initcwnd))
+
+    def change_route(
+        self, destination: str, now: int, *, source: str = "", mtu: int = 0, advmss: int = 0, initcwnd: int = 0
+    ) -> Route:
+        """Gives the route to exactly `destination` other attributes, as ``ip route change`` does: what is not named is
+        0 from now on. Connections take the MTU at once, new ones the rest.
+
+        Raises ValueError for what is no network or address, and a `source` that is not ours; KeyError without such a
+        route.
+        """
+        network = _network(destination)
+        route = self.routes.to(network)
+        if route is None:
+            raise KeyError(destination)
+        route.source = self._own_source(source)
+        route.mtu, route.advmss, route.initcwnd = mtu, advmss, initcwnd
+        self.transport.route_changed(network, now)
+        return route
+
+    def _own_source(self, text: str) -> bytes:
+        source = addresses.packed(text) if text else b""
+        if source and not self.transport.is_own(source):
+            raise ValueError(f"{text} is no address of this host")
+        return source
 
     # --- the users' calls
 
@@ -104,9 +161,19 @@ class Host:
         """Takes a complete connection from the accept queue. Raises BlockingIOError if there is none."""
         return listener.accept()
 
-    def send(self, connection: Connection, data: bytes | bytearray | memoryview, now: int) -> int:
+    def send(self, connection: Connection, data: bytes | bytearray | memoryview, now: int, more: bool = False) -> int:
         """SEND on a connection; see `Connection.send`."""
-        taken = connection.send(data, now)
+        taken = connection.send(data, now, more)
+        if len(connection.send_buffer) > connection.charged:
+            self.transport.account(connection)
+        self.transport.schedule(connection)
+        return taken
+
+    def send_urgent(self, connection: Connection, data: bytes | bytearray | memoryview, now: int) -> int:
+        """SEND of urgent data; see `Connection.send_urgent`."""
+        taken = connection.send_urgent(data, now)
+        if len(connection.send_buffer) > connection.charged:
+            self.transport.account(connection)
         self.transport.schedule(connection)
         return taken
 
@@ -115,6 +182,8 @@ class Host:
         pieces = connection.receive(limit, now)
         if connection.ack_now:
             self.transport.settle(connection, now)
+        elif connection.charged > PAGE:
+            self.transport.account(connection)
         return pieces
 
     def close(self, connection: Connection, now: int) -> None:
@@ -126,6 +195,7 @@ class Host:
         """The user lets go of the connection; see `Connection.release`."""
         connection.release(now)
         self.transport.settle(connection, now)
+        self.transport.orphaned(connection, now)
 
     def abort(self, connection: Connection, now: int) -> None:
         """ABORT; see `Connection.abort`."""
@@ -156,7 +226,7 @@ class Host:
     def connections(self) -> list[ConnectionRow]:
         """What ``ss -tan`` would print: listeners, half-open requests, connections and TIME-WAITs."""
         transport = self.transport
-        return rows(transport.listeners.values(), transport.connections.values(), transport.time_waits.flows())
+        return rows(transport.all_listeners(), transport.connections.values(), transport.time_waits.flows())
 
     # --- the network's calls
 
@@ -174,8 +244,11 @@ class Host:
         except WireError as error:
             version_6 = len(octets) > 0 and octets[0] >> 4 == 6
             self.counters.add("Ip6InReceives" if version_6 else "IpInReceives")
-            for name in (BY_CAUSE_IPV6 if version_6 else BY_CAUSE)[error.cause]:
-                self.counters.add(name)
+            self._count_error(error, version_6)
+            if error.cause == IPV6_EXTENSION:
+                found = extensions.misplaced_hop_by_hop(memoryview(octets))
+                if found is not None and self._is_for_us(found[0], interface):
+                    self.icmp_output.problem(*found, interface, now)
             return
         self.packet_arrives(packet, interface, now)
 
@@ -184,41 +257,86 @@ class Host:
         counters = self.counters
         version = "Ip" if len(packet.source) == 4 else "Ip6"
         counters.add(version + "InReceives")
+        codepoint = packet.traffic_class & CE
+        if codepoint:
+            counters.add(ECN_COUNTERS[len(packet.source) == 16][codepoint])
         payload = packet.payload
-        if isinstance(payload, Segment) and self.transport.segment_arrives(packet, payload, interface.index, now):
-            return
-        loopback = interface.index == 0
-        source = packet.source
-        # RFC 9293 §3.9.2.3 (MUST-57, MUST-63): from and to single hosts only; RFC 1122 §3.2.1.3: no loopback
-        # address on a wire, and nothing that claims to come from this host itself.
         if (
-            not addresses.is_unicast(source)
-            or self.routes.is_broadcast(source)
-            or not self.transport.is_own(packet.destination)
-            or (not loopback and (self.transport.is_own(source) or addresses.is_loopback(packet.destination)))
+            not packet.extension
+            and isinstance(payload, Segment)
+            and self.transport.segment_arrives(packet, payload, interface.index, now)
         ):
+            return
+        if not self._is_for_us(packet, interface):
             counters.add(version + "InAddrErrors")
-            return
-        if packet.is_fragment:
-            # Nothing is put together yet: a bounded table of fragments belongs here.
-            counters.add(version + "ReasmFails")
-            return
-        if isinstance(payload, Segment):
-            self.transport.stray_segment_arrives(packet, payload, self._reply_index(source, interface), now)
-        elif isinstance(payload, IcmpMessage):
-            counters.add(version + "InDelivers")
-            answer = icmp.packet_arrives(packet, payload, self.parameters.ip_default_ttl, self.transport, counters, now)
-            if answer is not None:
-                self._answer(answer, interface)
-        else:
-            counters.add(version + "InUnknownProtos")
+        elif self._may_go_on(packet, interface, now):
+            if packet.is_fragment:
+                self._fragment_arrives(packet, interface, now)
+            else:
+                if packet.extension and len(packet.source) == 16 and has_fragment_header(packet.extension):
+                    # RFC 6946 §4: an atomic fragment is whole by itself; Linux counts it all the same.
+                    counters.add("Ip6ReasmReqds")
+                    counters.add("Ip6ReasmOKs")
+                self._deliver(packet, interface, now)
 
-    def _answer(self, answer: Packet, interface: Interface) -> None:
-        if len(interface.output) >= OUTPUT_LIMIT:
-            self.counters.add("IpOutDiscards")
+    def _is_for_us(self, packet: Packet, interface: Interface) -> bool:
+        """RFC 9293 §3.9.2.3 (MUST-57, MUST-63): from and to single hosts only; RFC 1122 §3.2.1.3: no loopback address
+        on a wire, and nothing that claims to come from this host itself. The one exception are echo requests."""
+        source = packet.source
+        transport = self.transport
+        if not addresses.is_unicast(source) or self.routes.is_broadcast(source):
+            return False
+        if interface.index and (
+            addresses.is_loopback(source) or addresses.is_loopback(packet.destination) or transport.is_own(source)
+        ):
+            return False
+        return transport.is_own(packet.destination) or icmp.is_echo_for_many(packet, transport, self.parameters)
+
+    def _may_go_on(self, packet: Packet, interface: Interface, now: int) -> bool:
+        """Whether options and extension headers let the packet pass; if not, its sender learns why."""
+        problem = extensions.find_problem(packet) if packet.extension else None
+        if problem is None:
+            return True
+        self.counters.add("IpInHdrErrors" if packet.version == 4 else "Ip6InHdrErrors")
+        if problem is not extensions.SILENT:
+            self.icmp_output.problem(packet, problem, interface, now)
+        return False
+
+    def _fragment_arrives(self, packet: Packet, interface: Interface, now: int) -> None:
+        try:
+            whole = self._fragments[len(packet.source)].arrives(packet, now)
+        except WireError as error:
+            self._count_error(error, packet.version == 6)
             return
-        self.counters.add("IcmpOutMsgs" if answer.version == 4 else "Icmp6OutMsgs")
-        interface.output.append(answer)
+        if isinstance(whole, Problem):
+            self.icmp_output.problem(packet, whole, interface, now)
+        elif whole is not None and self._may_go_on(whole, interface, now):
+            self._deliver(whole, interface, now)
+
+    def _deliver(self, packet: Packet, interface: Interface, now: int) -> None:
+        """Gives a whole packet for this host to whoever takes its protocol."""
+        payload = packet.payload
+        version = "Ip" if len(packet.source) == 4 else "Ip6"
+        if isinstance(payload, Segment):
+            if not self.transport.segment_arrives(packet, payload, interface.index, now):
+                index = self._reply_index(packet.source, interface)
+                self.transport.stray_segment_arrives(packet, payload, index, now)
+        elif isinstance(payload, IcmpMessage):
+            self.counters.add(version + "InDelivers")
+            answer = icmp.packet_arrives(packet, payload, self.parameters, self.transport, now)
+            if answer is not None:
+                self.icmp_output.send(answer, interface)
+        elif packet.protocol == PROTOCOL_UDP:
+            self.counters.add(version + "InDelivers")
+            self.counters.add("UdpNoPorts" if version == "Ip" else "Udp6NoPorts")
+            self.icmp_output.nobody_for_protocol(packet, interface, now)
+        elif packet.protocol != NO_NEXT_HEADER or version == "Ip":
+            self.counters.add(version + "InUnknownProtos")
+            self.icmp_output.nobody_for_protocol(packet, interface, now)
+
+    def _count_error(self, error: WireError, version_6: bool) -> None:
+        for name in (BY_CAUSE_IPV6 if version_6 else BY_CAUSE)[error.cause]:
+            self.counters.add(name)
 
     def _reply_index(self, source: bytes, interface: Interface) -> int:
         """Where answers to `source` leave: by the routes; through `interface` where these say nothing."""
@@ -242,11 +360,15 @@ class Host:
 
     def next_deadline(self) -> int:
         """When to call `deadline_reached` (nanoseconds); `synfin.tcp.timers.NEVER` if nothing waits."""
-        return self.transport.next_deadline()
+        deadlines = (fragments.next_deadline() for fragments in self._fragments.values())
+        return min(self.transport.next_deadline(), *deadlines)
 
     def deadline_reached(self, now: int) -> None:
         """Lets every timer that has expired by `now` act."""
         self.transport.deadline_reached(now)
+        for fragments in self._fragments.values():
+            for first in fragments.deadline_reached(now):
+                self.icmp_output.not_reassembled(first, now)
 
     # --- for the driver
 
@@ -261,3 +383,9 @@ class Host:
                 entry.wake = 0
             taken.append(entry)
         return taken
+
+
+def _network(text: str) -> Network:
+    word, _, length = text.partition("/")
+    address = addresses.packed(word)
+    return Network(address, int(length) if length else len(address) * 8)

@@ -31,7 +31,7 @@ _SECOND: Final = 1_000_000_000
 def is_error(packet: Packet) -> bool:
     """Whether `packet` carries an ICMP error, or a redirect."""
     payload = packet.payload
-    if packet.protocol not in (PROTOCOL_ICMP, PROTOCOL_ICMPV6):
+    if packet.protocol != (PROTOCOL_ICMP if packet.version == 4 else PROTOCOL_ICMPV6):
         return False
     if isinstance(payload, IcmpMessage):
         kind = payload.type
@@ -85,6 +85,20 @@ def error(about: Packet, kind: int, code: int, source: bytes, ttl: int, paramete
         traffic_class=traffic_class,
         dont_fragment=about.version == 6,
     )
+
+
+class Problem:
+    """Something in a packet's IP header that cannot be worked with. `code`: that of the parameter problem to be sent;
+    `pointer`: where in the packet, in octets."""
+
+    __slots__ = ("code", "pointer")
+
+    def __init__(self, code: int, pointer: int) -> None:
+        self.code = code
+        self.pointer = pointer
+
+    def __repr__(self) -> str:
+        return f"Problem({self.code}, {self.pointer})"
 
 
 class RateLimit:

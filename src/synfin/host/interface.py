@@ -24,7 +24,7 @@ class Interface:
     something to send.
     """
 
-    __slots__ = ("addresses", "index", "mtu", "name", "output", "room", "sending")
+    __slots__ = ("addresses", "deprecated", "index", "mtu", "name", "output", "room", "sending")
 
     def __init__(self, name: str, index: int, mtu: int, room: int) -> None:
         self.name = name
@@ -34,34 +34,59 @@ class Interface:
         self.room = max(room, mtu)
         #: The host's own addresses here, each with its prefix length.
         self.addresses: list[tuple[bytes, int]] = []
+        #: Those of IPv6 that new connections avoid (RFC 4862 §5.5.4). Addresses have no lifetimes here: whoever
+        #: knows that the preferred one of an address is over adds it.
+        self.deprecated: set[bytes] = set()
         self.output: deque[Packet] = deque()
         self.sending: deque[Connection] = deque()
 
     def __repr__(self) -> str:
         return f"<Interface {self.name}>"
 
-    def address_of_version(self, length: int) -> bytes | None:
-        """The first own address of `length` octets, if there is one."""
-        for address, _ in self.addresses:
-            if len(address) == length:
-                return address
-        return None
-
 
 class Route:
     """Packets for `network` leave through `interface`, towards the neighbour `gateway`; without one (no octets)
-    their destination is a neighbour itself."""
+    their destination is a neighbour itself.
 
-    __slots__ = ("gateway", "interface", "network")
+    The rest is what ``ip route`` can say besides, empty or 0 where it says nothing. `source`: the own address to speak
+    from (``src``). `mtu`: octets of a packet, where the path takes less than the link. `advmss`: the most that is told
+    to peers as MSS, in octets. `initcwnd`: the congestion window to begin with, in segments.
+    """
 
-    def __init__(self, network: Network, interface: Interface, gateway: bytes = b"") -> None:
+    __slots__ = ("advmss", "gateway", "initcwnd", "interface", "mtu", "network", "source")
+
+    def __init__(
+        self,
+        network: Network,
+        interface: Interface,
+        gateway: bytes = b"",
+        source: bytes = b"",
+        mtu: int = 0,
+        advmss: int = 0,
+        initcwnd: int = 0,
+    ) -> None:
         self.network = network
         self.interface = interface
         self.gateway = gateway
+        self.source = source
+        self.mtu = mtu
+        self.advmss = advmss
+        self.initcwnd = initcwnd
+
+    @property
+    def path_mtu(self) -> int:
+        """The MTU that the route promises, in octets: never more than the link's."""
+        return min(self.mtu, self.interface.mtu) if self.mtu else self.interface.mtu
 
     def __str__(self) -> str:
-        via = f" via {text(self.gateway)}" if self.gateway else ""
-        return f"{self.network}{via} dev {self.interface.name}"
+        words = [str(self.network)]
+        if self.gateway:
+            words.append(f"via {text(self.gateway)}")
+        words.append(f"dev {self.interface.name}")
+        if self.source:
+            words.append(f"src {text(self.source)}")
+        words += [f"{name} {getattr(self, name)}" for name in ("mtu", "advmss", "initcwnd") if getattr(self, name)]
+        return " ".join(words)
 
 
 class Routes:
@@ -77,7 +102,10 @@ class Routes:
 
     def add(self, network: Network, interface: Interface, gateway: bytes = b"") -> Route:
         """Adds a route. Of two to one network the older is taken."""
-        route = Route(network, interface, gateway)
+        return self.insert(Route(network, interface, gateway))
+
+    def insert(self, route: Route) -> Route:
+        """Adds `route`, as `add` does."""
         self._routes.append(route)
         self._routes.sort(key=lambda route: -route.network.length)
         return route
@@ -85,6 +113,13 @@ class Routes:
     def remove(self, route: Route) -> None:
         """Takes a route out. Raises ValueError if it is not there."""
         self._routes.remove(route)
+
+    def to(self, network: Network) -> Route | None:
+        """The route to exactly `network` that is taken, or None."""
+        for route in self._routes:
+            if route.network.length == network.length and route.network.contains(network.address):
+                return route
+        return None
 
     def find(self, destination: bytes) -> Route | None:
         """The most specific route to `destination`, or None."""

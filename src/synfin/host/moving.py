@@ -17,8 +17,7 @@ def dump(transport: Transport, connection: Connection, now: int) -> Snapshot:
     Raises OSError with ENOTCONN if it has ended.
     """
     taken = snapshot.dump(connection, now)
-    if transport.connections.get(connection.identity.flow) is connection:
-        del transport.connections[connection.identity.flow]
+    transport.discharge(connection)
     return taken
 
 
@@ -37,7 +36,7 @@ def restore(transport: Transport, value: Snapshot, now: int) -> Connection:
     connection.via = transport.interface_towards(identity.remote_address)
     if connection.via < 0:
         raise os_error(ENETUNREACH)
-    transport.connections[identity.flow] = connection
+    transport.enter(connection, 0)
     transport.settle(connection, now)
     transport.schedule(connection)
     return connection

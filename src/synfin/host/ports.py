@@ -21,6 +21,10 @@ class EphemeralPorts:
     def _hash(self, purpose: bytes, destination: bytes) -> int:
         return int.from_bytes(blake2s(destination, digest_size=4, key=self._secret, person=purpose).digest(), "big")
 
+    def spread(self, flow: bytes, count: int) -> int:
+        """One of `count` that share a port: always the same for a flow, which only the secret tells."""
+        return self._hash(b"reuseprt", flow) * count >> 32
+
     def candidates(self, destination: bytes, first: int, last: int) -> Iterator[int]:
         """Every port from `first` to `last` once, in the order to try for this destination.
 

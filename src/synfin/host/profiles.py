@@ -92,12 +92,13 @@ FREEBSD: Final = Profile(
         "synfin.tcp_minshall": 0,
         "synfin.tcp_probe_data": 1,
         "synfin.tcp_rto_slop": 200,
+        "synfin.tcp_keepinit": 75,
         "synfin.tcp_freebsd_options": 1,
         "synfin.tcp_round_window": 1,
         "synfin.tcp_drop_synfin": 0,
         "synfin.tcp_rst_exact": 1,
     },
-    _OF_LINUX,
+    (Deviation("MUST-23", "connect fails after 75 s"), *_OF_LINUX[1:]),
 )
 
 RFC: Final = Profile(

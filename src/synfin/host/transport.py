@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from synfin import reasons
 from synfin.host import addresses
-from synfin.host.counters import BY_REASON, BY_VERDICT
+from synfin.host.accounts import Accounts
+from synfin.host.addresses import Network
+from synfin.host.binding import LISTENING
+from synfin.host.counters import BY_EVENT, BY_REASON, BY_VERDICT
 from synfin.host.interface import OUTPUT_LIMIT, Interface
-from synfin.host.tables import Tables, headers
+from synfin.host.marking import mark
+from synfin.host.tables import headers
 from synfin.reasons import Reason
 from synfin.tcp import closed, path, states, time_wait
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
-from synfin.wire.ip import PROTOCOL_TCP, Packet
+from synfin.tcp.memory import SLACK
+from synfin.tcp.settings import PMTUDISC_DONT, PMTUDISC_INTERFACE
+from synfin.wire.ip import CE, NOT_ECT, PROTOCOL_TCP, Packet
 from synfin.wire.tcp import SYN, Segment
 
 #: Octets of an IP header without options.
@@ -19,7 +25,7 @@ IP_HEADER_IPV4 = 20
 IP_HEADER_IPV6 = 40
 
 
-class Transport(Tables):
+class Transport(Accounts):
     """TCP of one host, as its driver works it: what arrives finds its way through the tables, and what is to be
     sent waits at the interfaces."""
 
@@ -43,7 +49,7 @@ class Transport(Tables):
         """Takes a segment for one of our addresses that no connection has: a TIME-WAIT, a listener or nobody."""
         flow = packet.flow
         self.counters.add("TcpInSegs")
-        listener = self.find_listener(packet.destination, segment.destination_port)
+        listener = self.find_listener(packet.destination, segment.destination_port, flow)
         iss = -1
         packed = self.time_waits.get(flow)
         if packed is not None:
@@ -64,13 +70,17 @@ class Transport(Tables):
 
     def _to_connection(self, connection: Connection, packet: Packet, segment: Segment, now: int) -> None:
         before = connection.state
-        reply = connection.segment_arrives(segment, now)
+        # RFC 9293 §3.9.1.9 (MAY-9)
+        connection.received_traffic_class = packet.traffic_class
+        connection.received_ttl = packet.ttl
+        reply = connection.segment_arrives(segment, now, packet.traffic_class & CE)
         self._judge(connection.identity.flow, packet, connection.state, connection.verdict, now)
         if connection.state == states.CLOSED and connection.verdict is reasons.RESET_RECEIVED:
             failed = before in (states.SYN_SENT, states.SYN_RECEIVED)
             self.counters.add("TcpAttemptFails" if failed else "TcpEstabResets")
         if reply is not None:
-            self._output(connection.identity.flow, reply, connection.via, connection.state, connection.why, now)
+            flow = connection.identity.flow
+            self._output(flow, reply, connection.via, connection.state, connection.why, now, connection.dont_fragment)
         self.settle(connection, now)
 
     def _to_time_wait(
@@ -92,21 +102,31 @@ class Transport(Tables):
         if segment.flags & SYN and not addresses.is_unicast(packet.source):
             return
         flow = packet.flow
-        mss = self.path_mss(self.interfaces[via], packet.source, now)
+        interface = self.interfaces[via]
+        mss = self.path_mss(interface, packet.source, now)
+        metrics = self.metrics(interface, packet.source)
+        mtu_discover = self.path_mtus.mtu_discover(listener.settings.mtu_discover)
         known = flow in listener.requests
-        reply, connection = listener.segment_arrives(flow, segment, mss, now, iss)
+        codepoint = packet.traffic_class & CE
+        reply, connection = listener.segment_arrives(flow, segment, mss, now, iss, codepoint, metrics)
         if connection is not None:
             if not known:
                 self.counters.add("TcpExtSyncookiesRecv")
             connection.via = via
-            self.connections[flow] = connection
+            connection.received_traffic_class = packet.traffic_class
+            connection.received_ttl = packet.ttl
+            self.discover_path_mtu(connection, mtu_discover, now)
+            connection.inherited = listener.values
+            self.enter(connection, listener.bound & ~LISTENING)
             self.counters.add("TcpPassiveOpens")
             state = connection.state
         else:
             state = states.SYN_RECEIVED if flow in listener.requests else states.LISTEN
         self._judge(flow, packet, state, listener.verdict, now)
         if reply is not None:
-            self._output(flow, reply, via, state, listener.why, now)
+            # As Linux: a RST, and what answers a segment of no use, is never to be cut.
+            whole = not reply.flags & SYN or self.path_mtus.dont_fragment(packet.source, mtu_discover, now)
+            self._output(flow, reply, via, state, listener.why, now, whole)
         if connection is not None:
             self.settle(connection, now)
         if listener.wake:
@@ -125,26 +145,67 @@ class Transport(Tables):
 
     # --- what the network reports
 
-    def unreachable(self, flow: bytes, seq: int, error: int, now: int) -> None:
-        """An ICMP error, as an errno, quotes a segment of `flow` with the number `seq`."""
+    def unreachable(self, flow: bytes, seq: int, error: int, ends_request: bool, now: int) -> None:
+        """An ICMP error, as an errno, quotes a segment of `flow` with the number `seq`.
+
+        `ends_request`: it is one of those for which Linux drops a request. A TIME-WAIT has nobody to tell.
+        """
         connection = self.connections.get(flow)
-        if connection is None:
+        if connection is not None:
+            if path.unreachable(connection, seq, error, now):
+                self.settle(connection, now)
+            else:
+                self.counters.add("TcpExtOutOfWindowIcmps")
             return
-        if path.unreachable(connection, seq, error, now):
-            self.settle(connection, now)
-        else:
+        listener = self._listener_with(flow)
+        if listener is None:
+            self._concerns_nobody(flow)
+        elif not listener.unreachable(flow, seq, ends_request, now):
             self.counters.add("TcpExtOutOfWindowIcmps")
 
-    def packet_too_big(self, flow: bytes, seq: int, destination: bytes, mtu: int, now: int) -> None:
-        """A router could not forward a segment of `flow`: its next hop takes `mtu` octets (0: it does not say)."""
+    def packet_too_big(self, flow: bytes, seq: int, destination: bytes, mtu: int, now: int, quoted: int = 0) -> None:
+        """A router could not forward a segment of `flow`: its next hop takes `mtu` octets (0: it does not say).
+
+        `quoted`: the length of the packet as the report quotes it, 0 if not known. A SYN,ACK and what a TIME-WAIT
+        sends are smaller than any MTU that is believed, so a report of them is about nothing.
+        """
         connection = self.connections.get(flow)
-        if connection is None or not path.in_flight(connection, seq):
+        if connection is None:
+            if self._listener_with(flow) is None:
+                self._concerns_nobody(flow)
+            return
+        if len(destination) == 4 and self.path_mtus.parameters.ip_no_pmtu_disc == 2:
+            return
+        if not path.in_flight(connection, seq):
             # RFC 5927 §7: only who sees what is in flight is believed.
             self.counters.add("TcpExtOutOfWindowIcmps")
             return
-        believed = self.path_mtus.report(destination, mtu, self.interfaces[connection.via].mtu, now)
+        if connection.settings.mtu_discover >= PMTUDISC_INTERFACE:
+            return
+        first = self.first_mtu(self.interfaces[connection.via], destination)
+        believed = self.path_mtus.report(destination, mtu, first, now, quoted)
+        if connection.settings.mtu_discover == PMTUDISC_DONT and len(destination) == 4:
+            # Routers may cut its packets.
+            return
+        connection.dont_fragment = self.path_mtus.dont_fragment(destination, connection.settings.mtu_discover, now)
         if path.packet_too_big(connection, seq, believed - headers(destination), now):
             self.settle(connection, now)
+
+    def _listener_with(self, flow: bytes) -> Listener | None:
+        """The listener that has a request of `flow`."""
+        half = (len(flow) - 4) // 2
+        listener = self.find_listener(flow[half : 2 * half], int.from_bytes(flow[-2:], "big"), flow)
+        return listener if listener is not None and flow in listener.requests else None
+
+    def _concerns_nobody(self, flow: bytes) -> None:
+        if flow not in self.time_waits:
+            self.counters.add("IcmpInErrors" if len(flow) == 12 else "Icmp6InErrors")
+
+    def discover_path_mtu(self, connection: Connection, mtu_discover: int, now: int) -> None:
+        """Gives a connection one of Linux's values of IP_MTU_DISCOVER (`synfin.host.path_mtu`)."""
+        connection.settings.mtu_discover = mtu_discover
+        remote = connection.identity.remote_address
+        connection.dont_fragment = self.path_mtus.dont_fragment(remote, mtu_discover, now)
 
     # --- sending
 
@@ -156,7 +217,14 @@ class Transport(Tables):
 
     def settle(self, connection: Connection, now: int) -> None:
         """After any call to a connection: what follows from the state in which it is now."""
+        # As `account`, which would be one call more for each segment.
+        buffer = connection.send_buffer
+        held = connection.receive_queue.charge + connection.reassembly.charge + buffer.end - buffer.start
+        if not 0 <= connection.charged - held <= SLACK:
+            self._charge(connection, held)
         state = connection.state
+        if connection.happened:
+            self._count(connection)
         if state == states.CLOSED:
             self._forget(connection, now)
         elif state == states.TIME_WAIT:
@@ -170,12 +238,17 @@ class Transport(Tables):
             connection.changed = True
             self.changed.append(connection)
 
+    def _count(self, connection: Connection) -> None:
+        for reason in connection.happened:
+            self.counters.add(BY_EVENT[reason])
+        connection.happened = ()
+
     def _forget(self, connection: Connection, now: int) -> None:
         """A connection in CLOSED leaves the table, after its RST, if it owes one."""
         flow = connection.identity.flow
         if self.connections.get(flow) is connection:
             self._drain(connection, now)
-            del self.connections[flow]
+            self.remove(connection)
 
     def _enter_time_wait(self, connection: Connection, now: int) -> None:
         """A small value takes the place of the connection, which its user may still read from."""
@@ -183,33 +256,82 @@ class Transport(Tables):
         if self.connections.get(flow) is not connection:
             return
         self._drain(connection, now)
-        del self.connections[flow]
+        bound, connection.bound = connection.bound, -1
+        self.remove(connection)
+        if bound >= 0:
+            self.time_waits.inherit(flow, bound)
         if len(self.time_waits) >= self.parameters.tcp.tcp_max_tw_buckets:
             self.counters.add("TcpExtTCPTimeWaitOverflow")
             self._trace_end_of_time_wait(flow, reasons.TIME_WAIT_OVERFLOW, now)
+            self.time_waits.release(flow)
             return
         self.time_waits.put(flow, time_wait.from_connection(connection, now), restarted=True)
         self.counters.add("TcpExtTW")
+
+    # --- connections without a user
+
+    def orphaned(self, connection: Connection, now: int) -> None:
+        """The user has let go of a connection that lives on: keeps it, unless there are too many or no memory."""
+        flow = connection.identity.flow
+        if self.connections.get(flow) is connection:
+            self.orphans.add(flow)
+            if len(self.orphans) > self.parameters.tcp.tcp_max_orphans or self._starves(connection):
+                self._discard_orphan(connection, now)
+
+    def _discard_orphan(self, connection: Connection, now: int) -> None:
+        self.counters.add("TcpExtTCPAbortOnMemory")
+        connection.discard(now, reasons.TOO_MANY_ORPHANS)
+        self.settle(connection, now)
 
     def _drain(self, connection: Connection, now: int) -> None:
         interface = self.interfaces[connection.via]
         room = _segment_room(interface, connection.identity.remote_address)
         segment = connection.poll_transmit(now, room)
         while segment is not None:
-            self._output(connection.identity.flow, segment, connection.via, connection.state, connection.why, now)
+            flow = connection.identity.flow
+            self._output(flow, segment, connection.via, connection.state, connection.why, now, connection.dont_fragment)
             segment = connection.poll_transmit(now, room)
 
-    def _output(self, flow: bytes, segment: Segment, via: int, state: int, why: Reason, now: int) -> None:
+    def _output(
+        self,
+        flow: bytes,
+        segment: Segment,
+        via: int,
+        state: int,
+        why: Reason,
+        now: int,
+        dont_fragment: bool = True,
+    ) -> None:
         """Queues a reply at its interface. Where too many wait, it is lost, as a network may lose anything."""
         interface = self.interfaces[via]
         if len(interface.output) >= OUTPUT_LIMIT:
             self.counters.add("IpOutDiscards")
             return
-        interface.output.append(self._packet(flow, segment, state, why, now))
+        interface.output.append(self._packet(flow, segment, state, why, now, dont_fragment=dont_fragment))
 
-    def _packet(self, flow: bytes, segment: Segment, state: int, why: Reason, now: int) -> Packet:
+    def _packet(
+        self,
+        flow: bytes,
+        segment: Segment,
+        state: int,
+        why: Reason,
+        now: int,
+        codepoint: int = NOT_ECT,
+        dont_fragment: bool = True,
+    ) -> Packet:
         half = (len(flow) - 4) // 2
-        packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl=self.parameters.ip_default_ttl)
+        ttl = self.parameters.ip_default_ttl
+        packet = Packet(flow[half : 2 * half], flow[:half], PROTOCOL_TCP, segment, ttl, codepoint)
+        connection = self.connections.get(flow)
+        if connection is None or half > 4 or connection.settings.traffic_class or connection.settings.ttl >= 0:
+            mark(self, packet, flow, state, connection)
+        if not dont_fragment:
+            # RFC 6864 §4.2, §4.3: only what may be fragmented needs an identification. Segments fit the path as far
+            # as it is known, so that routers may have to cut them, but never this host.
+            packet.dont_fragment = False
+            size = segment.segment_size
+            count = -(-segment.payload_length // size) if size else 1
+            packet.identification = self.identifications.take(packet.source, packet.destination, PROTOCOL_TCP, count)
         self.counters.add("TcpOutSegs")
         names = BY_REASON.get(why)
         if names is not None:
@@ -231,7 +353,16 @@ class Transport(Tables):
             segment = connection.poll_transmit(now, _segment_room(interface, identity.remote_address))
             if segment is not None:
                 sending.append(connection)
-                return self._packet(identity.flow, segment, connection.state, connection.why, now)
+                codepoint = connection.ecn.codepoint if connection.ecn is not None else NOT_ECT
+                return self._packet(
+                    identity.flow,
+                    segment,
+                    connection.state,
+                    connection.why,
+                    now,
+                    codepoint,
+                    connection.dont_fragment,
+                )
             connection.scheduled = False
             if self.connections.get(identity.flow) is connection:
                 self.timers.arm(connection)
@@ -241,8 +372,8 @@ class Transport(Tables):
 
     def next_deadline(self) -> int:
         """When to call `deadline_reached` (nanoseconds); NEVER if nothing waits."""
-        deadline = min(self.timers.next_deadline(), self.time_waits.next_deadline())
-        for listener in self.listeners.values():
+        deadline = min(self.timers.next_deadline(), self.time_waits.next_deadline(), self.path_mtus.next_deadline())
+        for listener in self.all_listeners():
             if listener.requests:
                 deadline = min(deadline, listener.next_deadline())
         return deadline
@@ -252,9 +383,13 @@ class Transport(Tables):
         connection = self.timers.pop_due(now)
         while connection is not None:
             connection.deadline_reached(now)
+            if connection.path_in_doubt:
+                self._doubt_path(connection)
             self.settle(connection, now)
+            if connection.orphaned and connection.state != states.CLOSED and self._starves(connection):
+                self._discard_orphan(connection, now)
             connection = self.timers.pop_due(now)
-        for listener in self.listeners.values():
+        for listener in self.all_listeners():
             if listener.requests:
                 listener.deadline_reached(now)
                 self._repeat_syn_acks(listener, now)
@@ -262,6 +397,36 @@ class Transport(Tables):
         while flow is not None:
             self._trace_end_of_time_wait(flow, reasons.TWO_MSL_OVER, now)
             flow = self.time_waits.pop_expired(now)
+        if self.path_mtus.next_deadline() <= now:
+            self._forget_path_mtus(now)
+
+    def _forget_path_mtus(self, now: int) -> None:
+        """Reports that are no more believed: connections that one of them limits try the route's MTU again."""
+        expired = self.path_mtus.deadline_reached(now)
+        for connection in self.connections.values():
+            remote = connection.identity.remote_address
+            mtu = expired.get(remote)
+            if mtu is not None:
+                if connection.path_mss == mtu - headers(remote):
+                    path.path_changed(connection, self.path_mss(self.interfaces[connection.via], remote, now))
+                connection.dont_fragment = self.path_mtus.dont_fragment(remote, connection.settings.mtu_discover, now)
+
+    def route_changed(self, network: Network, now: int) -> None:
+        """The route to `network` has another MTU: its connections take it, and older reports are forgotten."""
+        for destination in self.path_mtus.destinations():
+            if network.contains(destination):
+                self.path_mtus.forget(destination)
+        for connection in self.connections.values():
+            remote = connection.identity.remote_address
+            if network.contains(remote):
+                path.path_changed(connection, self.path_mss(self.interfaces[connection.via], remote, now))
+                connection.dont_fragment = self.path_mtus.dont_fragment(remote, connection.settings.mtu_discover, now)
+
+    def _doubt_path(self, connection: Connection) -> None:
+        """R1 was reached (RFC 9293 §3.8.3, MUST-20): what is known of the path is forgotten."""
+        connection.path_in_doubt = False
+        self.path_mtus.forget(connection.identity.remote_address)
+        self.counters.add("SynfinNegativeAdvice")
 
     def _repeat_syn_acks(self, listener: Listener, now: int) -> None:
         due = listener.poll_transmit(now)
@@ -269,7 +434,9 @@ class Transport(Tables):
             flow, segment = due
             via = self.interface_towards(flow[: (len(flow) - 4) // 2])
             if via >= 0:
-                self._output(flow, segment, via, states.SYN_RECEIVED, listener.why, now)
+                mtu_discover = self.path_mtus.mtu_discover(listener.settings.mtu_discover)
+                whole = self.path_mtus.dont_fragment(flow[: (len(flow) - 4) // 2], mtu_discover, now)
+                self._output(flow, segment, via, states.SYN_RECEIVED, listener.why, now, whole)
             due = listener.poll_transmit(now)
 
     def end_time_wait(self, flow: bytes, reason: Reason, now: int) -> None:

@@ -230,7 +230,7 @@ class Node(Device):
             closed = states.NAMES[states.CLOSED]
             for flow in transport.time_waits.flows():
                 tracer.state_changed(now, flow, states.NAMES[states.TIME_WAIT], closed, reasons.HOST_DOWN)
-            for listener in transport.listeners.values():
+            for listener in transport.all_listeners():
                 for flow in listener.requests:
                     tracer.state_changed(now, flow, states.NAMES[states.SYN_RECEIVED], closed, reasons.HOST_DOWN)
         self._armed = NEVER

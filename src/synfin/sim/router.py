@@ -120,8 +120,7 @@ class Router(Node):
         return (
             packet.flow in transport.connections
             or packet.flow in transport.time_waits
-            or (packet.destination, segment.destination_port) in transport.listeners
-            or (bytes(len(packet.destination)), segment.destination_port) in transport.listeners
+            or transport.find_listener(packet.destination, segment.destination_port) is not None
         )
 
     def _forward(self, packet: Packet, arrived: Packet, port: Port, now: int) -> None:
@@ -229,7 +228,7 @@ class Router(Node):
         if route is None:
             return
         # RFC 1812 §4.3.2.4: from an address of the interface through which it leaves.
-        source = route.interface.address_of_version(len(packet.source)) or self._any_address(len(packet.source))
+        source = self.host.transport.source_towards(packet.source)
         if source is None or not self.rate_limit.allows(now):
             return
         kind, code = message[0 if packet.version == 4 else 1]
@@ -237,9 +236,6 @@ class Router(Node):
         counters.add("IcmpOutMsgs" if packet.version == 4 else "Icmp6OutMsgs")
         ttl = self.parameters.ip_default_ttl
         self._emit(icmp_errors.error(packet, kind, code, source, ttl, parameter))
-
-    def _any_address(self, length: int) -> bytes | None:
-        return next((address for port in self.ports if (address := port.address(length))), None)
 
     def _emit(self, packet: Packet) -> None:
         """Sends a packet of the router's own making."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import readiness, timers
+from synfin.tcp import ecn, mtu_probing, readiness, timers
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import MILLISECOND, SECOND
 from synfin.tcp.sent import Acknowledged
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import HALF, MASK
-from synfin.wire.tcp import FIN, SYN, Segment
+from synfin.wire.tcp import ECE, FIN, SYN, Segment
 
 #: A round trip longer than this is no measurement but nonsense in an echo.
 LONGEST_ROUND_TRIP = 600 * SECOND
@@ -21,8 +21,11 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
     # The peer lives: what it does not take it will take later (RFC 9293 §3.8.6.1, MUST-37).
     tcb.probes = 0
     tcb.soft_error = 0
+    tcb.more_to_come = False
     if ack >= tcb.snd_una and not segment.flags & SYN:
         _update_window(tcb, segment, seq, ack, now)
+    if tcb.ecn is not None and segment.flags & (ECE | SYN) == ECE and ack >= tcb.snd_una:
+        ecn.echo_arrives(tcb, tcb.ecn, ack, now)
     if ack > tcb.snd_una:
         _advance(tcb, segment, ack, now)
     elif (
@@ -36,7 +39,8 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
         and tcb.snd_una > tcb.iss
     ):
         tcb.verdict = reasons.DUPLICATE_ACKNOWLEDGMENT
-        tcb.recovery.duplicate(tcb, now)
+        if tcb.mtu_search is None or not mtu_probing.duplicate(tcb, tcb.mtu_search, now):
+            tcb.recovery.duplicate(tcb, now)
 
 
 def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> None:
@@ -66,10 +70,17 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     acknowledged = tcb.sent.acknowledge(ack)
     # RFC 7661 in short, as Linux: the window grows only while it, and not the user, limits what is sent.
     tcb.cwnd_limited = tcb.snd_una < tcb.cwnd_limited_until or (tcb.cwnd < tcb.ssthresh and tcb.cwnd < 2 * flight)
+    if tcb.ecn is not None and ack <= tcb.ecn.reduced_until:
+        # RFC 3168 §6.1.2: it does not grow while it is being reduced.
+        tcb.cwnd_limited = False
     octets = ack - tcb.snd_una
     opening = tcb.snd_una == tcb.iss
     tcb.snd_una = ack
     tcb.delivered += octets
+    counts = tcb.counts
+    counts.delivered += acknowledged.segments
+    if counts.rto_since >= 0:
+        counts.recovered(now)
     tcb.send_buffer.release(ack)
     tcb.verdict = reasons.ACKNOWLEDGES_NEW
     if tcb.fin_queued and ack > tcb.send_buffer.end:
@@ -79,11 +90,15 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     tcb.probe_backoff = 0
     tcb.first_retransmission = -1
     tcb.keep_retransmission_timer = False
+    if tcb.mtu_search is not None:
+        mtu_probing.acknowledged(tcb, tcb.mtu_search, now)
     if not opening:
         tcb.recovery.acknowledged(tcb, octets, now)
     # RFC 6298 §5.2, §5.3
     if len(tcb.sent) == 0:
         tcb.stop_timer(timers.RETRANSMISSION, now)
+        if tcb.unsent == 0:
+            counts.idle(now)
     elif not tcb.keep_retransmission_timer:
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
     tcb.wake |= readiness.POLLOUT

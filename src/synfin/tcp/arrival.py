@@ -9,7 +9,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED, ECONNRESET, EPIPE
 
 from synfin import reasons
-from synfin.tcp import closed, states, syn_sent
+from synfin.tcp import closed, ecn, states, syn_sent
 from synfin.tcp.acknowledgment import process_acknowledgment
 from synfin.tcp.arriving import Arrival, established, note_duplicate, start_fin_wait_2_timer
 from synfin.tcp.clock import TS_RECENT_LIFE
@@ -24,8 +24,9 @@ from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
 _AFTER_PEERS_FIN = frozenset({states.CLOSE_WAIT, states.CLOSING, states.LAST_ACK})
 
 
-def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
-    """Takes a segment of this connection. Returns the reply that belongs to it (RST, challenge or duplicate ACK).
+def segment_arrives(tcb: Tcb, segment: Segment, now: int, codepoint: int) -> Segment | None:
+    """Takes a segment of this connection, whose packet had the ECN `codepoint`. Returns the reply that belongs to it
+    (RST, challenge or duplicate ACK).
 
     `tcb.verdict` says afterwards what the segment was good for, `tcb.why` the reason of the reply.
     """
@@ -34,13 +35,17 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
         tcb.verdict = reasons.NOBODY_HOME
         tcb.why = reasons.RESET_NO_CONNECTION
         return closed.segment_arrives(segment)
+    if segment.payload_length:
+        tcb.counts.data_in(segment.payload_length, segment.segment_size, now)
+    else:
+        tcb.counts.segs_in += 1
     ack = unwrap(segment.ack, tcb.snd_una)
     if tcb.state == states.SYN_SENT:
         # The peer's numbers begin with this segment: there is nothing yet to unwrap them by.
-        arrival = Arrival(segment, segment.seq, ack)
+        arrival = Arrival(segment, segment.seq, ack, codepoint)
         syn_sent.segment_arrives(tcb, arrival, now)
     else:
-        arrival = Arrival(segment, unwrap(segment.seq, tcb.rcv_nxt), ack)
+        arrival = Arrival(segment, unwrap(segment.seq, tcb.rcv_nxt), ack, codepoint)
         _other_states(tcb, arrival, now)
     return arrival.reply
 
@@ -49,6 +54,10 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> Segment | None:
 
 
 def _other_states(tcb: Tcb, arrival: Arrival, now: int) -> None:
+    if not arrival.segment.flags & (ACK | RST | SYN):
+        # No TCP sends such a thing. As in Linux it is not answered either, wherever it lies.
+        tcb.verdict = reasons.NO_ACK
+        return
     if not _check_sequence_number(tcb, arrival, now):
         return
     if arrival.segment.flags & RST:
@@ -237,6 +246,8 @@ def _check_ack(tcb: Tcb, arrival: Arrival, now: int) -> bool:
             tcb.why = reasons.RESET_NO_CONNECTION
             arrival.reply = make_reset(tcb, ack, now, acknowledge=False)
             return False
+        if segment.flags & SYN:
+            ecn.learn_from_crossing_syn_ack(tcb, segment.flags)
         if tcb.state == states.SYN_RECEIVED:
             tcb.change_state(states.RCV_ACK_OF_SYN, now, reasons.ACK_OF_SYN_RECEIVED)
         process_acknowledgment(tcb, segment, arrival.seq, ack, now)
@@ -264,6 +275,7 @@ def _check_ack_of_fin(tcb: Tcb, arrival: Arrival, now: int) -> bool:
             tcb.verdict = reasons.ACK_OF_FIN_RECEIVED
             tcb.change_state(states.RCV_ACK_OF_FIN, now, reasons.ACK_OF_FIN_RECEIVED)
             start_fin_wait_2_timer(tcb, now)
+            return tcb.state != states.CLOSED
     elif tcb.state == states.CLOSING:
         tcb.verdict = reasons.ACK_OF_FIN_RECEIVED
         tcb.change_state(states.RCV_ACK_OF_FIN, now, reasons.ACK_OF_FIN_RECEIVED)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, readiness, states, timers
+from synfin.tcp import keepalive, mtu_probing, readiness, states, timers
+from synfin.tcp.ending import end
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.tcb import Tcb
 from synfin.wire.tcp import SYN, Segment
@@ -12,13 +13,14 @@ from synfin.wire.tcp import SYN, Segment
 class Arrival:
     """A segment on its way through the steps: SEG.SEQ and SEG.ACK unwrapped, the reply that belongs to it.
 
-    `start` is the number of its first octet of data, behind a SYN.
+    `start` is the number of its first octet of data, behind a SYN; `codepoint` its packet's ECN codepoint.
     """
 
-    __slots__ = ("ack", "reply", "segment", "seq", "start")
+    __slots__ = ("ack", "codepoint", "reply", "segment", "seq", "start")
 
-    def __init__(self, segment: Segment, seq: int, ack: int) -> None:
+    def __init__(self, segment: Segment, seq: int, ack: int, codepoint: int) -> None:
         self.segment = segment
+        self.codepoint = codepoint
         self.seq = seq
         self.ack = ack
         self.start = seq + 1 if segment.flags & SYN else seq
@@ -39,6 +41,7 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> Non
     tcb.snd_wl2 = ack
     if tcb.syn_transmissions > 1:
         tcb.round_trip.syn_was_lost()
+    mtu_probing.established(tcb, now)
     tcb.congestion.established(tcb)
     tcb.trace_congestion(now, reasons.INITIAL_WINDOW)
     if tcb.parameters.tcp_round_window:
@@ -46,7 +49,9 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> Non
     tcb.acknowledging.established(tcb.advertised_mss, tcb.rcv_wnd)
     tcb.rcv_space_from = tcb.rcv_nxt
     tcb.last_received = now
-    keepalive.restart(tcb, now)
+    tcb.counts.last_data_received = now
+    tcb.last_sent = now
+    keepalive.established(tcb, now)
     tcb.wake |= readiness.POLLOUT
 
 
@@ -58,6 +63,13 @@ def note_duplicate(tcb: Tcb, start: int, end_of_it: int) -> None:
 
 
 def start_fin_wait_2_timer(tcb: Tcb, now: int) -> None:
-    """A connection that its user has closed does not stay in FIN-WAIT-2 for ever (``tcp_fin_timeout``)."""
-    if tcb.orphaned and tcb.state == states.FIN_WAIT_2:
-        tcb.start_timer(timers.FIN_WAIT_2, now + tcb.parameters.tcp_fin_timeout * SECOND, now)
+    """A connection that its user has closed does not stay in FIN-WAIT-2 for ever (``tcp_fin_timeout``, TCP_LINGER2)."""
+    if not tcb.orphaned or tcb.state != states.FIN_WAIT_2:
+        return
+    linger = tcb.settings.linger2
+    if linger < 0:
+        end(tcb, states.TIMEOUT_FIN_WAIT_2, 0, now, reasons.FIN_WAIT_2_OVER)
+        return
+    # As Linux does: no less than the peer's FIN may need if it is lost once or twice.
+    time = max((linger or tcb.parameters.tcp_fin_timeout) * SECOND, tcb.round_trip.rto * 7 // 2)
+    tcb.start_timer(timers.FIN_WAIT_2, now + time, now)

@@ -28,7 +28,7 @@ class CongestionControl:
     def initial_window(self, tcb: Tcb) -> int:
         """The congestion window to begin with, in octets."""
         # RFC 6928 §2, in segments as Linux has it
-        return INITIAL_WINDOW * tcb.mss
+        return (tcb.initcwnd or INITIAL_WINDOW) * tcb.mss
 
     def established(self, tcb: Tcb) -> None:
         """The connection is about to send its first data: set the initial window."""

@@ -31,6 +31,10 @@ class InitialSequenceNumbers:
         """The initial send sequence number of a connection opened at time `now` (nanoseconds)."""
         return (now // TICK + self._hash(b"isn", identity.flow)) & MASK
 
+    def flow_label(self, flow: bytes) -> int:
+        """32 bits for the flow label of packets of `flow` (RFC 6437 §3)."""
+        return self._hash(b"label", flow)
+
     def timestamp_offset(self, identity: Identity, tcp_timestamps: int = 1) -> int:
         """What is added to the timestamp clock of this four-tuple (RFC 7323 §5.4); 0 if `tcp_timestamps` is 2.
 

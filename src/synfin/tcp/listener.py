@@ -10,9 +10,10 @@ from synfin.events import Tracer
 from synfin.reasons import Reason
 from synfin.tcp import closed, readiness, states
 from synfin.tcp.connection import Connection
+from synfin.tcp.ecn import accepted
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.parameters import TcpParameters
-from synfin.tcp.request import Request
+from synfin.tcp.request import Request, new_request
 from synfin.tcp.settings import Settings
 from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, timestamp_with_options
 from synfin.tcp.tcb import Identity
@@ -23,6 +24,31 @@ from synfin.wire.tcp_options import NO_OPTIONS, Options
 
 #: A heap of fewer deadlines is not worth sweeping.
 SWEEP_ABOVE = 64
+#: Seconds; Linux's TCP_RTO_MAX, whatever the parameter says.
+_DEFERRAL_RTO_MAX = 120
+
+
+def deferral(seconds: int) -> int:
+    """How many time-outs of the SYN,ACK cover so many seconds, at most 255 (TCP_DEFER_ACCEPT, as Linux counts)."""
+    if seconds <= 0:
+        return 0
+    count = 1
+    timeout = period = 1
+    while seconds > period and count < 255:
+        count += 1
+        timeout = min(timeout * 2, _DEFERRAL_RTO_MAX)
+        period += timeout
+    return count
+
+
+def deferral_seconds(count: int) -> int:
+    """How many seconds `count` time-outs of the SYN,ACK take: what TCP_DEFER_ACCEPT reads as."""
+    timeout = 1
+    period = 0
+    for _ in range(count):
+        period += timeout
+        timeout = min(timeout * 2, _DEFERRAL_RTO_MAX)
+    return period
 
 
 class Listener:
@@ -30,7 +56,8 @@ class Listener:
 
     `backlog` bounds the accept queue as Linux does: one more than `backlog` fits. Connections whose handshake is
     complete wait in `accept_queue`. The host looks up which segments belong here; `local_address` is empty for
-    the wildcard.
+    the wildcard. `bound`, the flags of its claim on the port, `socket`, the number of the user's socket, and `values`,
+    its options, are the host's.
     """
 
     __slots__ = (
@@ -38,6 +65,7 @@ class Listener:
         "_due",
         "accept_queue",
         "backlog",
+        "bound",
         "cookies",
         "cookies_until",
         "local_address",
@@ -47,8 +75,10 @@ class Listener:
         "parameters",
         "requests",
         "settings",
+        "socket",
         "state",
         "tracer",
+        "values",
         "verdict",
         "wake",
         "why",
@@ -68,6 +98,9 @@ class Listener:
         self.local_address = local_address
         self.local_port = local_port
         self.backlog = backlog
+        self.bound = 0
+        self.socket = 0
+        self.values: object = None
         self.parameters = parameters
         self.numbers = numbers
         self.tracer = tracer
@@ -115,24 +148,41 @@ class Listener:
     # --- the network's calls
 
     def segment_arrives(
-        self, flow: bytes, segment: Segment, path_mss: int, now: int, iss: int = -1
+        self,
+        flow: bytes,
+        segment: Segment,
+        path_mss: int,
+        now: int,
+        iss: int = -1,
+        codepoint: int = 0,
+        metrics: tuple[int, int] = (0, 0),
     ) -> tuple[Segment | None, Connection | None]:
         """Takes a segment for the listening port that belongs to no connection.
 
         Returns the reply that belongs to it, and the connection that it completed, which also waits in
         `accept_queue`. `path_mss` is what the route to the sender allows; `iss`, if not negative, the initial
-        number that a reopened TIME-WAIT prescribes (RFC 9293 §3.6.1).
+        number that a reopened TIME-WAIT prescribes (RFC 9293 §3.6.1); `codepoint` its packet's ECN codepoint;
+        `metrics`: see `Request.metrics`.
         """
         request = self.requests.get(flow)
         if request is not None:
-            return self._request_segment(request, segment, now)
+            return self._request_segment(request, segment, now, codepoint)
         if segment.flags & (SYN | ACK | RST) == ACK:
-            request = self._remembered(flow, segment, path_mss, now)
+            request = self._remembered(flow, segment, path_mss, now, metrics)
             if request is not None:
-                return self._complete(request, segment, now)
-        return self._listen_segment(flow, segment, path_mss, now, iss), None
+                return self._complete(request, segment, now, codepoint)
+        return self._listen_segment(flow, segment, path_mss, now, iss, codepoint, metrics), None
 
-    def _listen_segment(self, flow: bytes, segment: Segment, path_mss: int, now: int, iss: int) -> Segment | None:
+    def _listen_segment(
+        self,
+        flow: bytes,
+        segment: Segment,
+        path_mss: int,
+        now: int,
+        iss: int,
+        codepoint: int,
+        metrics: tuple[int, int],
+    ) -> Segment | None:
         # RFC 9293 §3.10.7.2
         flags = segment.flags
         self.verdict = reasons.NOTHING_FOR_LISTEN
@@ -155,16 +205,17 @@ class Listener:
         wanted = self.parameters.tcp_syncookies
         if full or (wanted == 2 and iss < 0):
             if self.cookies is not None and wanted and iss < 0:
-                return self._send_cookie(
-                    self.cookies, Request(flow, segment.seq, 0, path_mss, offset, now), segment, now
-                )
+                request = new_request(flow, segment.seq, 0, path_mss, offset, now, metrics)
+                request.ecn = accepted(flags, segment.reserved, codepoint, self.parameters)
+                return self._send_cookie(self.cookies, request, segment, now)
             self.overflows += 1
             self.verdict = reasons.SYN_QUEUE_FULL
             return None
         if iss < 0:
             iss = self.numbers.iss(identity, now)
-        request = Request(flow, segment.seq, iss, path_mss, offset, now)
+        request = new_request(flow, segment.seq, iss, path_mss, offset, now, metrics)
         request.learn(segment.options, self.parameters)
+        request.ecn = accepted(flags, segment.reserved, codepoint, self.parameters)
         self.requests[flow] = request
         self._arm(request)
         self.verdict = reasons.SYN_RECEIVED
@@ -185,11 +236,14 @@ class Listener:
             # Nothing would bring them back.
             request.peer_wscale = -1
             request.sack_permitted = False
+            request.ecn = False
         reply = request.syn_ack(self.parameters, self.settings, now, ts_val)
         _shorten(reply, segment.options.encoded_length + segment.payload_length)
         return reply
 
-    def _remembered(self, flow: bytes, segment: Segment, path_mss: int, now: int) -> Request | None:
+    def _remembered(
+        self, flow: bytes, segment: Segment, path_mss: int, now: int, metrics: tuple[int, int]
+    ) -> Request | None:
         """The request whose cookie the peer acknowledges, if it does."""
         if self.cookies is None or now >= self.cookies_until:
             return None
@@ -199,10 +253,12 @@ class Listener:
         if mss < 0:
             return None
         offset = self.numbers.timestamp_offset(Identity.from_flow(flow), self.parameters.tcp_timestamps)
-        return restored(flow, irs, iss, mss, segment.options, path_mss, offset, now, self.parameters, self.settings)
+        return restored(
+            flow, irs, iss, mss, segment.options, path_mss, offset, now, self.parameters, self.settings, metrics
+        )
 
     def _request_segment(
-        self, request: Request, segment: Segment, now: int
+        self, request: Request, segment: Segment, now: int, codepoint: int
     ) -> tuple[Segment | None, Connection | None]:
         """RFC 9293 §3.10.7.4 for SYN-RECEIVED after a passive open."""
         flags = segment.flags
@@ -211,10 +267,10 @@ class Listener:
         options = segment.options
         # First, check sequence number (and RFC 7323 §5.3).
         old = request.ts_recent is not None and options.ts_val is not None and before(options.ts_val, request.ts_recent)
-        if seq == request.irs and flags & (SYN | ACK | RST) == SYN:
+        if seq == request.irs and flags & (SYN | ACK | RST) == SYN and not old:
             # The SYN again: our SYN,ACK was lost, or is still on its way.
             self.verdict = reasons.SYN_REPEATED
-            if request.ts_recent is not None and options.ts_val is not None and not old:
+            if request.ts_recent is not None and options.ts_val is not None:
                 request.ts_recent = options.ts_val
             if not request.may_answer(self.parameters, now):
                 return None, None
@@ -251,16 +307,23 @@ class Listener:
             self.verdict = reasons.NO_ACK
             return None, None
         if segment.ack != wrap(request.iss + 1):
-            remembered = self._remembered(request.flow, segment, request.path_mss, now)
+            remembered = self._remembered(request.flow, segment, request.path_mss, now, request.metrics)
             if remembered is not None:
                 # The SYN,ACK that it answers was a cookie, from before there was room for this request.
-                return self._complete(remembered, segment, now)
+                return self._complete(remembered, segment, now, codepoint)
             self.verdict = reasons.ACK_NOT_ACCEPTABLE
             self.why = reasons.RESET_NO_CONNECTION
             return closed.segment_arrives(segment), None
-        return self._complete(request, segment, now)
+        if request.timeouts < deferral(self.settings.defer_accept) and segment.length == 0:
+            # TCP_DEFER_ACCEPT, as Linux does: without data the listener's user has nothing to do.
+            request.acked = True
+            self.verdict = reasons.WAITS_FOR_DATA
+            return None, None
+        return self._complete(request, segment, now, codepoint)
 
-    def _complete(self, request: Request, segment: Segment, now: int) -> tuple[Segment | None, Connection | None]:
+    def _complete(
+        self, request: Request, segment: Segment, now: int, codepoint: int
+    ) -> tuple[Segment | None, Connection | None]:
         """The request becomes a connection in SYN-RECEIVED, which takes the segment like any other."""
         if len(self.accept_queue) > self.backlog:
             self.overflows += 1
@@ -274,7 +337,7 @@ class Listener:
         connection = request.connection(self.parameters, self.settings, self.tracer, now)
         if self.requests.pop(request.flow, None) is None:
             self._trace_request(request.flow, reasons.SYN_COOKIE, now)
-        reply = connection.segment_arrives(segment, now)
+        reply = connection.segment_arrives(segment, now, codepoint)
         self.verdict = connection.verdict
         self.why = connection.why
         if connection.state == states.CLOSED:
@@ -295,6 +358,19 @@ class Listener:
             new = states.next_state(old, event)
             self.tracer.state_changed(now, request.flow, states.NAMES[old], states.NAMES[new], reason)
 
+    def unreachable(self, flow: bytes, seq: int, ends_request: bool, now: int) -> bool:
+        """An ICMP error quotes our SYN,ACK, with the 32 bits `seq`; False if that is not its number.
+
+        As Linux has it, some errors end a request (`ends_request`), for which there is nobody to tell; its peer's next
+        SYN makes it anew. With ``tcp_icmp_ends_connecting`` off it stays (RFC 9293 §3.9.2.2, MUST-56).
+        """
+        request = self.requests.get(flow)
+        if request is None or seq != wrap(request.iss):
+            return False
+        if ends_request and self.parameters.tcp_icmp_ends_connecting:
+            self._forget(request, states.GIVE_UP, reasons.UNREACHABLE, now)
+        return True
+
     # --- time's calls
 
     def next_deadline(self) -> int:
@@ -313,13 +389,19 @@ class Listener:
         while self.next_deadline() <= now:
             _, flow = heappop(self._deadlines)
             request = self.requests[flow]
-            if request.retransmissions >= self.parameters.tcp_synack_retries or self._flooded(request):
+            # As Linux does: TCP_SYNCNT of a listener counts SYN,ACKs, and one that waits for data (TCP_DEFER_ACCEPT)
+            # is sent again at the end only, as the last chance for the data or for an ACK.
+            retries = self.settings.syn_retries or self.parameters.tcp_synack_retries
+            deferred = deferral(self.settings.defer_accept)
+            exhausted = request.timeouts >= retries and not (request.acked and request.timeouts < deferred)
+            if exhausted or self._flooded(request):
                 self._forget(request, states.GIVE_UP, reasons.GAVE_UP, now)
                 continue
-            request.retransmissions += 1
+            if not request.acked or request.timeouts >= deferred - 1:
+                self._due.append(flow)
+            request.timeouts += 1
             request.deadline = now + request.interval(self.parameters)
             self._arm(request)
-            self._due.append(flow)
 
     def _flooded(self, request: Request) -> bool:
         """Whether cookies had to be sent since the last SYN,ACK of `request`.

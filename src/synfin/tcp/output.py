@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, states, timers
+from synfin.tcp import keepalive, mtu_probing, states, timers
 from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.segments import make_reset, make_segment, make_syn
 from synfin.tcp.sent import SentRange
 from synfin.tcp.tcb import Tcb
+from synfin.wire.ip import NOT_ECT
 from synfin.wire.tcp import FIN, PSH, Segment
 
 #: Octets of a TCP header without options.
@@ -22,6 +23,8 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
     `room` is the largest segment, in octets with its header, that the link takes; one above the MSS lets a run of
     full segments leave as one superpacket.
     """
+    if tcb.ecn is not None:
+        tcb.ecn.codepoint = NOT_ECT
     if tcb.reset_pending:
         return _reset(tcb, now)
     state = tcb.state
@@ -33,7 +36,7 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
         segment = _retransmission(tcb, now, room) if tcb.sent.lost else None
         if segment is None and not tcb.sent.lost:
             segment = _new_data(tcb, now, room)
-        if segment is None and tcb.probe_now:
+        if segment is None and (tcb.probe_now or tcb.probe_urgent):
             segment = _probe(tcb, now)
         if segment is not None:
             return segment
@@ -59,10 +62,14 @@ def _syn(tcb: Tcb, now: int) -> Segment | None:
     first = tcb.sent.first_lost()
     if tcb.snd_nxt == tcb.iss:
         tcb.snd_nxt = tcb.iss + 1
+        if tcb.state == states.SYN_SENT:
+            # As Linux does, the user's time runs from the first SYN.
+            tcb.first_retransmission = now
         tcb.sent.append(tcb.iss, tcb.snd_nxt, 0, now, tcb.delivered)
         tcb.why = reasons.SYN_SENT
     elif first is not None:
         tcb.sent.retransmit(first, 1, 0, now, tcb.delivered)
+        tcb.counts.sent_again(0, 0)
         tcb.why = tcb.why_lost
     else:
         return None
@@ -83,6 +90,7 @@ def _retransmission(tcb: Tcb, now: int, room: int) -> Segment | None:
     if entry.start == tcb.iss:
         # The user closed in SYN-RECEIVED, and our SYN,ACK was lost.
         tcb.sent.retransmit(entry, 1, 0, now, tcb.delivered)
+        tcb.counts.sent_again(0, 0)
         tcb.why = tcb.why_lost
         return make_syn(tcb, now)
     allowed = tcb.recovery.window(tcb) - tcb.sent.in_flight
@@ -104,11 +112,14 @@ def _send_again(tcb: Tcb, entry: SentRange, limit: int, now: int) -> Segment:
     octets = stop - entry.start
     if octets > limit:
         octets = limit - limit % tcb.mss if limit > tcb.mss else limit
+    if tcb.mtu_search is not None and tcb.mtu_search.saved_cwnd < 0:
+        mtu_probing.inconclusive(tcb.mtu_search)
     flags = 0
     fin = entry.start + octets == data_end and entry.end > data_end
     if fin:
         flags |= FIN
     tcb.sent.retransmit(entry, octets + (1 if fin else 0), min(tcb.mss, octets), now, tcb.delivered)
+    tcb.counts.sent_again(octets, tcb.mss)
     if not tcb.timers.running(timers.RETRANSMISSION):
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
     tcb.why = tcb.why_lost
@@ -127,11 +138,20 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
         return None
     if tcb.sent.in_flight == 0:
         _restart_after_idle(tcb, now)
+    if tcb.mtu_search is not None:
+        size = mtu_probing.next_probe(tcb, now)
+        if size > 0:
+            return _mtu_probe(tcb, size, now)
+        if size == mtu_probing.WAIT:
+            tcb.cwnd_limited_until = start
+            return None
     usable = tcb.snd_una + tcb.snd_wnd - start
     octets = 0
     if unsent > 0:
         octets = _how_much(tcb, unsent, usable, _largest(tcb, room))
         if octets == 0:
+            if usable < min(unsent, tcb.mss):
+                tcb.counts.window_closed(now)
             return None
     fin = fin and octets == unsent and usable > octets
     if octets == 0 and not fin:
@@ -144,6 +164,8 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     if octets:
         tcb.acknowledging.data_sent(now)
     tcb.last_sent = now
+    if tcb.counts.rwnd_since >= 0:
+        tcb.counts.window_open(now)
     if not tcb.timers.running(timers.RETRANSMISSION):
         # RFC 6298 §5.1
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
@@ -153,7 +175,25 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
         tcb.probe_now = False
     else:
         tcb.why = reasons.NEW_DATA if octets else reasons.FIN_SENT
-    return _data_segment(tcb, start, octets, FIN if fin else 0, now)
+    flags = FIN if fin else 0
+    if tcb.ecn is not None and octets:
+        flags |= tcb.ecn.new_data_leaves()
+    return _data_segment(tcb, start, octets, flags, now)
+
+
+def _mtu_probe(tcb: Tcb, octets: int, now: int) -> Segment:
+    """One segment larger than all before it, made of the data that is due anyway (RFC 4821 §7.5)."""
+    start = tcb.snd_nxt
+    tcb.sent.append(start, start + octets, octets, now, tcb.delivered)
+    tcb.snd_nxt = start + octets
+    mtu_probing.probe_sent(tcb, start, octets)
+    tcb.acknowledging.data_sent(now)
+    tcb.last_sent = now
+    if not tcb.timers.running(timers.RETRANSMISSION):
+        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+    tcb.why = reasons.MTU_PROBE
+    flags = tcb.ecn.new_data_leaves() if tcb.ecn is not None else 0
+    return make_segment(tcb, start, flags, now, tcb.send_buffer.pieces(start, start + octets), octets)
 
 
 def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:
@@ -178,7 +218,11 @@ def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:
 def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
     """Sender's silly-window avoidance and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4)."""
     if octets == unsent:
-        if tcb.fin_queued or tcb.settings.nodelay or tcb.probe_now:
+        if tcb.fin_queued or tcb.probe_now or tcb.snd_up > tcb.snd_una or tcb.pushed_through >= tcb.send_buffer.end:
+            return True
+        if tcb.settings.cork or tcb.more_to_come:
+            return False
+        if tcb.settings.nodelay:
             return True
         # RFC 9293 §3.7.4 (SHLD-7): a small segment waits while anything is unacknowledged; as Minshall has it and
         # Linux does it, only while another small one is.
@@ -211,6 +255,9 @@ def _data_segment(tcb: Tcb, start: int, octets: int, flags: int, now: int) -> Se
 def _largest(tcb: Tcb, room: int) -> int:
     """The most octets of data that one segment given to the link may carry."""
     mss = tcb.mss
+    if tcb.snd_up > tcb.snd_una:
+        # A pointer counts from its own segment, so that a superpacket could have none.
+        return mss
     options = 12 if tcb.timestamps else 0
     largest = room - HEADER - options
     if largest <= mss:
@@ -226,19 +273,25 @@ def _arm_persist(tcb: Tcb, now: int) -> None:
     if len(tcb.sent) == 0 and not tcb.timers.running(timers.PERSIST):
         waiting = tcb.send_buffer.end - tcb.snd_nxt > 0 or (tcb.fin_queued and not tcb.fin_sent)
         if waiting:
+            tcb.probing_since = -1
             tcb.start_timer(timers.PERSIST, now + probe_interval(tcb), now)
 
 
-def probe_interval(tcb: Tcb) -> int:
-    """RFC 9293 §3.8.6.1 (SHLD-29, SHLD-30): the first probe after one RTO, then twice as long each time."""
+def probe_interval(tcb: Tcb, more: int = 0) -> int:
+    """RFC 9293 §3.8.6.1 (SHLD-29, SHLD-30): the first probe after one RTO, then twice as long each time. `more`: after
+    so many more probes."""
     most = tcb.parameters.tcp_rto_max_ms * MILLISECOND
-    return min(tcb.round_trip.rto << min(tcb.probe_backoff, 20), most)
+    return min(tcb.round_trip.rto << min(tcb.probe_backoff + more, 20), most)
 
 
 def _probe(tcb: Tcb, now: int) -> Segment:
     """An octet that the peer has already, so that it answers with its window, as Linux does; or a new one."""
-    tcb.probe_now = False
     tcb.why = reasons.WINDOW_PROBE
+    if tcb.probe_urgent:
+        # RFC 9293 §3.4 (MUST-66): urgent data are announced through a window of nothing too.
+        tcb.probe_urgent = False
+        return make_segment(tcb, tcb.snd_una, 0, now)
+    tcb.probe_now = False
     if tcb.parameters.tcp_probe_data and tcb.unsent > 0:
         # RFC 9293 §3.8.6.1. From here on the retransmission timer sends it again.
         start = tcb.snd_nxt

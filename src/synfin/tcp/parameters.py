@@ -25,10 +25,12 @@ class Parameter:
 
     __slots__ = ("attribute", "default", "least", "meaning", "most", "name")
 
-    def __init__(self, name: str, default: Value, meaning: str, least: int = 0, most: int = INT_MAX) -> None:
+    def __init__(
+        self, name: str, default: Value, meaning: str, least: int = 0, most: int = INT_MAX, attribute: str = ""
+    ) -> None:
         self.name = name
         #: The attribute that holds it.
-        self.attribute = name.rpartition(".")[2]
+        self.attribute = attribute or name.rpartition(".")[2]
         self.default = default
         self.meaning = meaning
         self.least = least
@@ -108,6 +110,7 @@ TCP_PARAMETERS: Final = (
     _own("tcp_probe_data", 0, "1: a window probe carries an octet of new data (RFC 9293 §3.8.6.1); 0: none", 0, 1),
     _own("tcp_rto_min_of_sum", 0, "1: the least RTO bounds the RTO (RFC 6298 §2.4); 0: the term beyond SRTT", 0, 1),
     _own("tcp_rto_slop", 0, "milliseconds added to the time-out of each retransmission (BSD)", 0, 1000),
+    _own("tcp_keepinit", 0, "seconds from the first SYN until connect fails (BSD), 0: tcp_syn_retries decides"),
     _own("tcp_freebsd_options", 0, "1: a SYN's options in FreeBSD's order, window shift 6; 0: in Linux's", 0, 1),
     _own("tcp_round_window", 0, "1: the receive buffer becomes a multiple of the MSS (BSD)", 0, 1),
     _own("tcp_icmp_ends_connecting", 1, "1: an ICMP error ends connect; 0: it goes on (RFC 9293 MUST-56)", 0, 1),
@@ -147,6 +150,7 @@ class TcpParameters:
     tcp_keepalive_intvl: int
     tcp_keepalive_probes: int
     tcp_keepalive_time: int
+    tcp_keepinit: int
     tcp_max_orphans: int
     tcp_max_syn_backlog: int
     tcp_max_tw_buckets: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED, ENOPROTOOPT
 
 from synfin import reasons
-from synfin.tcp import states
+from synfin.tcp import mtu_probing, readiness, states
 from synfin.tcp.ending import end
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import unwrap
@@ -37,9 +37,21 @@ def unreachable(tcb: Tcb, seq: int, error: int, now: int) -> bool:
     connecting = tcb.state in (states.SYN_SENT, states.SYN_RECEIVED)
     if (connecting and parameters.tcp_icmp_ends_connecting) or (error in _HARD and parameters.tcp_icmp_hard_aborts):
         end(tcb, states.GIVE_UP, error, now, reasons.UNREACHABLE)
+    elif tcb.settings.report_errors:
+        # RFC 9293 §3.9.1.8 (MUST-47, SHLD-25): the user's next call tells it, and the connection goes on.
+        tcb.error = error
+        tcb.wake |= readiness.POLLERR
     else:
         tcb.soft_error = error
     return True
+
+
+def path_changed(tcb: Tcb, path_mss: int) -> None:
+    """The path takes segments of `path_mss` octets from now on, as a new route says, or since an old report of less is
+    no longer believed (RFC 1191 §6.3, RFC 8201 §5.3). What is in flight is let be."""
+    tcb.path_mss = path_mss
+    mtu_probing.path_changed(tcb)
+    tcb.update_mss()
 
 
 def packet_too_big(tcb: Tcb, seq: int, path_mss: int, now: int) -> bool:
@@ -51,6 +63,7 @@ def packet_too_big(tcb: Tcb, seq: int, path_mss: int, now: int) -> bool:
     if tcb.state == states.CLOSED or not in_flight(tcb, seq) or path_mss >= tcb.path_mss:
         return False
     tcb.path_mss = path_mss
+    mtu_probing.path_changed(tcb)
     tcb.update_mss()
     for entry in tcb.sent.entries():
         if entry.segment_size > tcb.mss:

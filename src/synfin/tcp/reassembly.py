@@ -259,6 +259,10 @@ class ReceiveQueue:
             self.charge = 0
         return taken
 
+    def peek(self, offset: int, limit: int) -> list[Piece]:
+        """Up to `limit` octets from `offset` on, copied; they stay."""
+        return [bytes(view) for view in slice_pieces(tuple(self._pieces), offset, offset + limit)]
+
     def clear(self) -> None:
         self._pieces.clear()
         self.octets = 0

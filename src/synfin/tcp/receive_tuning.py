@@ -28,12 +28,24 @@ def user_read(tcb: Tcb, octets: int, now: int) -> None:
         tcb.why_ack = reasons.WINDOW_UPDATE
 
 
+def shrink_buffer(tcb: Tcb) -> None:
+    """Memory is short: from now on the window is four segments at most, and what waits out of order fills no more
+    than the buffer behind it. As Linux does it; what was promised stays promised."""
+    if not tcb.rcv_buf_locked:
+        tcb.rcv_buf = min(tcb.rcv_buf, max(8 * tcb.advertised_mss, tcb.parameters.tcp_rmem[0]))
+        # Let it grow again from here, once there is memory.
+        tcb.rcv_space_octets = 0
+
+
 def _grow_buffer(tcb: Tcb, now: int) -> None:
     elapsed = now - tcb.rcv_space_since
     if elapsed < (tcb.round_trip.srtt or ASSUMED_ROUND_TRIP):
         return
     consumed = tcb.rcv_nxt - tcb.receive_queue.octets
     read = consumed - tcb.rcv_space_from
+    memory = tcb.memory
+    if memory is not None and memory.pressure:
+        return
     if read > tcb.rcv_space_octets and tcb.parameters.tcp_moderate_rcvbuf and not tcb.rcv_buf_locked and elapsed > 0:
         tcb.rcv_space_octets = read
         # Twice what was read, twice again because half the buffer is the window, and some segments more.

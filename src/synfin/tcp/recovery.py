@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from synfin import reasons
+from synfin.tcp import ecn
 
 if TYPE_CHECKING:
     from synfin.tcp.tcb import Tcb
 
 #: RFC 5681 §3.2: so many duplicate acknowledgments mean a loss.
 DUPLICATE_THRESHOLD: Final = 3
+
+# Linux's names for what a sender is doing about losses (tcpi_ca_state)
+TCP_CA_OPEN: Final = 0
+TCP_CA_DISORDER: Final = 1
+TCP_CA_CWR: Final = 2
+TCP_CA_RECOVERY: Final = 3
+TCP_CA_LOSS: Final = 4
 
 
 class LossRecovery:
@@ -38,6 +46,10 @@ class LossRecovery:
         """Whether a loss is being mended."""
         raise NotImplementedError
 
+    def ca_state(self) -> int:
+        """What TCP_INFO calls the state of it: `TCP_CA_OPEN` and its like."""
+        return TCP_CA_RECOVERY if self.in_recovery() else TCP_CA_OPEN
+
 
 class NewReno(LossRecovery):
     """Fast retransmit and fast recovery of RFC 5681 §3.2, with the partial acknowledgments of RFC 6582.
@@ -60,6 +72,13 @@ class NewReno(LossRecovery):
 
     def in_recovery(self) -> bool:
         return self.fast or self.timeout
+
+    def ca_state(self) -> int:
+        if self.timeout:
+            return TCP_CA_LOSS
+        if self.fast:
+            return TCP_CA_RECOVERY
+        return TCP_CA_DISORDER if self.duplicates else TCP_CA_OPEN
 
     def window(self, tcb: Tcb) -> int:
         if self.fast or self.timeout:
@@ -94,8 +113,8 @@ class NewReno(LossRecovery):
 
     def _enter(self, tcb: Tcb, now: int) -> None:
         # RFC 6582 §3.2, step 2; RFC 5681 §3.2, steps 2 and 3
-        flight = tcb.snd_nxt - tcb.snd_una
-        tcb.ssthresh = tcb.congestion.reduced(tcb, flight)
+        if not ecn.reduced(tcb):
+            tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una)
         self.recover = tcb.snd_nxt
         self.fast = True
         self.first_partial = True
@@ -127,7 +146,7 @@ class NewReno(LossRecovery):
 
     def timed_out(self, tcb: Tcb, now: int) -> None:
         # RFC 5681 §3.1, equation (4): not again while the same loss is being mended.
-        if not self.timeout:
+        if not ecn.reduced(tcb) and not self.timeout:
             tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una)
         # RFC 6582 §3.2, step 4
         self.recover = tcb.snd_nxt

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from synfin.tcp import states, timers
+from synfin.tcp import ecn, states, timers, urgent
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.receive_window import initial_window
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import wrap
-from synfin.wire.tcp import ACK, RST, SYN, Segment
+from synfin.wire.tcp import ACK, ECE, RST, SYN, URG, Segment
 from synfin.wire.tcp_options import (
     END_OF_LIST,
     MAXIMUM_SEGMENT_SIZE,
@@ -58,12 +58,13 @@ def make_syn(tcb: Tcb, now: int) -> Segment:
     tcb.rcv_adv = tcb.rcv_limit = tcb.rcv_nxt + window
     if answer:
         _acknowledgment_leaves(tcb, now)
+    tcb.counts.segs_out += 1
     return Segment(
         identity.local_port,
         identity.remote_port,
         wrap(tcb.iss),
         wrap(tcb.rcv_nxt) if answer else 0,
-        SYN | ACK if answer else SYN,
+        (SYN | ACK if answer else SYN) | ecn.flags_of_syn(tcb, answer),
         window,
         options,
     )
@@ -126,6 +127,18 @@ def make_segment(
     window = select_window(tcb)
     options = _options(tcb, payload_length, now)
     _acknowledgment_leaves(tcb, now)
+    up = 0
+    if tcb.snd_up > tcb.snd_una:
+        up = urgent.pointer(tcb, seq)
+        if up:
+            flags |= URG
+    if tcb.ecn is not None and tcb.ecn.echo:
+        # RFC 3168 §6.1.3
+        flags |= ECE
+    if payload_length:
+        tcb.counts.data_out(payload_length, segment_size)
+    else:
+        tcb.counts.segs_out += 1
     return Segment(
         identity.local_port,
         identity.remote_port,
@@ -136,7 +149,8 @@ def make_segment(
         options,
         payload,
         segment_size,
-        payload_length=payload_length,
+        up,
+        payload_length,
     )
 
 
@@ -147,6 +161,7 @@ def make_reset(tcb: Tcb, seq: int, now: int, acknowledge: bool) -> Segment:
     if acknowledge and tcb.timestamps and tcb.ts_recent_at >= 0:
         # RFC 7323 §3.2: an option in a RST may be sent, and lets the peer judge it by PAWS.
         options = Options(ts_val=timestamp(now, tcb.ts_offset), ts_ecr=tcb.ts_recent)
+    tcb.counts.segs_out += 1
     return Segment(
         identity.local_port,
         identity.remote_port,

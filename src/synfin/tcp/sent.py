@@ -45,12 +45,13 @@ def _start(entry: SentRange) -> int:
 class Acknowledged:
     """What a cumulative acknowledgment covered: `octets` in all, and `rtt_from`, the time at which the oldest of
     them was sent, or -1 where Karn's rule forbids a measurement (RFC 6298 §3). `resent_at` is then when the oldest of
-    those sent more than once was last sent, else -1."""
+    those sent more than once was last sent, else -1. `segments`: how many were covered whole."""
 
-    __slots__ = ("octets", "resent_at", "rtt_from")
+    __slots__ = ("octets", "resent_at", "rtt_from", "segments")
 
-    def __init__(self, octets: int, rtt_from: int, resent_at: int = -1) -> None:
+    def __init__(self, octets: int, rtt_from: int, resent_at: int = -1, segments: int = 0) -> None:
         self.octets = octets
+        self.segments = segments
         self.rtt_from = rtt_from
         self.resent_at = resent_at
 
@@ -100,6 +101,7 @@ class SentRecord:
         entries = self._entries
         head = self._head
         octets = 0
+        segments = 0
         rtt_from = -1
         resent_at = -1
         while head < len(entries):
@@ -117,15 +119,18 @@ class SentRecord:
                 self.in_flight -= covered
             elif entry.fate == LOST:
                 self.lost -= covered
+            size = entry.segment_size
             if entry.end > number:
+                segments += covered // size if size else 0
                 entry.start = number
                 break
+            segments += -(-covered // size) if 0 < size < covered else 1
             head += 1
         self._head = head
         if head > 64 and head * 2 > len(entries):
             del entries[:head]
             self._head = 0
-        return Acknowledged(octets, rtt_from if resent_at < 0 else -1, resent_at)
+        return Acknowledged(octets, rtt_from if resent_at < 0 else -1, resent_at, segments)
 
     def mark_all_lost(self) -> None:
         """Believes everything lost that is outstanding (after a retransmission time-out)."""

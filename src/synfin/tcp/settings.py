@@ -6,6 +6,16 @@ connection that it makes, as Linux does.
 
 from __future__ import annotations
 
+from typing import Final
+
+# Linux's values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.
+PMTUDISC_DONT: Final = 0
+PMTUDISC_WANT: Final = 1
+PMTUDISC_DO: Final = 2
+PMTUDISC_PROBE: Final = 3
+PMTUDISC_INTERFACE: Final = 4
+PMTUDISC_OMIT: Final = 5
+
 
 class Settings:
     """Options of one connection. The names in brackets are those of the socket options that set them."""
@@ -14,7 +24,6 @@ class Settings:
         "congestion_control",
         "cork",
         "defer_accept",
-        "dont_fragment",
         "flow_label",
         "keepalive",
         "keepalive_interval",
@@ -22,6 +31,7 @@ class Settings:
         "keepalive_time",
         "linger2",
         "max_segment",
+        "mtu_discover",
         "nodelay",
         "notsent_lowat",
         "oob_inline",
@@ -43,8 +53,6 @@ class Settings:
         self.cork = False
         #: Seconds for which a listener waits for data before it accepts, 0: not at all (TCP_DEFER_ACCEPT).
         self.defer_accept = 0
-        #: Packets may not be fragmented, so that routers report the path's MTU (IP_MTU_DISCOVER).
-        self.dont_fragment = True
         #: The flow label of IPv6 packets, 20 bits; -1: one made from the four-tuple (RFC 6437).
         self.flow_label = -1
         #: Keep-alive is on (SO_KEEPALIVE).
@@ -59,6 +67,8 @@ class Settings:
         self.linger2 = 0
         #: The largest segment to announce and to send, in octets, 0: what the path takes (TCP_MAXSEG).
         self.max_segment = 0
+        #: How the path's MTU is found, Linux's IP_PMTUDISC_* (IP_MTU_DISCOVER); -1: as the host does.
+        self.mtu_discover = -1
         #: Small segments do not wait (TCP_NODELAY).
         self.nodelay = False
         #: Octets not sent yet above which the socket is not writable, 0: the host's (TCP_NOTSENT_LOWAT).
@@ -80,7 +90,8 @@ class Settings:
         #: TTL or hop limit of what is sent, -1: the host's (IP_TTL, IPV6_UNICAST_HOPS).
         self.ttl = -1
         #: Milliseconds for which octets may stay unacknowledged before the connection ends, 0: the host's limits
-        #: (TCP_USER_TIMEOUT; RFC 5482).
+        #: (TCP_USER_TIMEOUT; RFC 5482). As on Linux they count from the first retransmission. The option by which
+        #: RFC 5482 tells the peer is neither sent nor heeded: what a peer asks for shall not prolong what we keep.
         self.user_timeout = 0
         #: The largest window to offer, in octets, 0: none (TCP_WINDOW_CLAMP).
         self.window_clamp = 0

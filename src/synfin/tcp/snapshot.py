@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from errno import ENOTCONN
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from synfin import reasons
 from synfin.events import Tracer
@@ -20,8 +20,11 @@ from synfin.tcp import states
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import CongestionControl, congestion_control
 from synfin.tcp.connection import Connection
+from synfin.tcp.counts import Counts
+from synfin.tcp.ecn import Ecn
 from synfin.tcp.errors import os_error
 from synfin.tcp.keepalive import KeepAlive
+from synfin.tcp.mtu_probing import MtuSearch
 from synfin.tcp.parameters import MILLISECOND, TcpParameters
 from synfin.tcp.reassembly import Reassembly, ReceiveQueue
 from synfin.tcp.recovery import LossRecovery, NewReno
@@ -29,26 +32,33 @@ from synfin.tcp.round_trip import RoundTrip
 from synfin.tcp.send_buffer import SendBuffer
 from synfin.tcp.sent import SentRecord
 from synfin.tcp.settings import Settings
-from synfin.tcp.tcb import Identity, Tcb
+from synfin.tcp.tcb import Identity, Tcb, Urgent
 from synfin.tcp.timers import NEVER, Timers
 
 Plain: TypeAlias = "int | str | bytes | list[Plain] | dict[str, Plain] | None"
 Snapshot: TypeAlias = dict[str, Plain]
+T = TypeVar("T")
 
 #: What a change of this file, or of what it walks over, makes another.
 VERSION: Final = 1
 
 #: Attributes that belong to the host or are given to the constructor.
-_OF_THE_HOST: Final = frozenset({"parameters", "tracer", "identity", "armed", "changed", "scheduled", "via", "wake"})
+_OF_THE_HOST: Final = frozenset({"parameters", "tracer", "identity", "memory", "happened", "wake"})
 #: Attributes that hold a moment in nanoseconds; a negative one means never, and is dumped as None.
 _MOMENTS: Final = frozenset(
     {
+        "began_at",
+        "busy_since",
         "challenged_at",
         "first_retransmission",
         "heard",
+        "last_data_received",
         "last_received",
         "last_sent",
+        "probing_since",
         "rcv_space_since",
+        "rto_since",
+        "rwnd_since",
         "sent_at",
         "ts_recent_at",
     }
@@ -140,7 +150,7 @@ def _dumped(name: str, value: object, now: int) -> Plain:
             return [[block.start, b"".join(block.pieces)] for block in blocks]
         case CongestionControl() | LossRecovery():
             return {"name": value.name, **_fields(value, now)}
-        case RoundTrip() | Acknowledging() | Settings() | KeepAlive():
+        case RoundTrip() | Acknowledging() | Settings() | Counts() | KeepAlive() | Urgent() | Ecn() | MtuSearch():
             return _fields(value, now)
     raise TypeError(f"{name} is a {type(value).__name__}, which cannot be dumped")
 
@@ -212,14 +222,26 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
                 piece = _octets(octets)
                 connection.reassembly.insert(_number(start), (piece,), len(piece), 1 << 40)
         case "keepalive":
-            connection.keepalive = None if value is None else KeepAlive(0, 0, 0)
-            if connection.keepalive is not None:
-                _set_fields(connection.keepalive, value, now)
-        case "congestion" | "recovery" | "round_trip" | "acknowledging" | "settings":
+            connection.keepalive = _part(KeepAlive(), value, now)
+        case "urgent":
+            connection.urgent = _part(Urgent(0), value, now)
+        case "ecn":
+            connection.ecn = _part(Ecn(0), value, now)
+        case "mtu_search":
+            connection.mtu_search = _part(MtuSearch(0, 0, 0), value, now)
+        case "congestion" | "recovery" | "round_trip" | "acknowledging" | "settings" | "counts":
             _set_fields(getattr(connection, name), value, now)
         case _:
             return False
     return True
+
+
+def _part(made: T, value: Plain, now: int) -> T | None:
+    """What a connection need not have."""
+    if value is None:
+        return None
+    _set_fields(made, value, now)
+    return made
 
 
 def _set_fields(target: object, value: Plain, now: int) -> None:

@@ -2,7 +2,7 @@
 
 The initial sequence number carries a keyed hash of the four-tuple and the peer's initial number, the minute in which
 it was made and an index into a short table of segment sizes. Where the peer sent timestamps, the low bits of ours
-carry window scale and SACK-permitted, as Linux does, so that nothing else is lost.
+carry window scale, SACK-permitted and ECN, as Linux does, so that nothing else is lost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from synfin.tcp.clock import timestamp
 from synfin.tcp.parameters import SECOND, TcpParameters
 from synfin.tcp.receive_window import window_shift
-from synfin.tcp.request import Request
+from synfin.tcp.request import Request, new_request
 from synfin.tcp.settings import Settings
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp_options import Options
@@ -27,10 +27,11 @@ SIZES_IPV6: Final = (1220, 1420, 1440, 8940)
 
 _DATA_BITS: Final = 24
 _DATA_MASK: Final = (1 << _DATA_BITS) - 1
-#: The low bits of a timestamp: four of window scale (15: none), one of SACK-permitted, one kept for ECN.
+#: The low bits of a timestamp: four of window scale (15: none), one of SACK-permitted, one of ECN.
 _OPTION_BITS: Final = 6
 _NO_WINDOW_SCALE: Final = 15
 _SACK_BIT: Final = 1 << 4
+_ECN_BIT: Final = 1 << 5
 
 
 class SynCookies:
@@ -76,6 +77,8 @@ def timestamp_with_options(request: Request, now: int) -> int:
     bits = request.peer_wscale if request.peer_wscale >= 0 else _NO_WINDOW_SCALE
     if request.sack_permitted:
         bits |= _SACK_BIT
+    if request.ecn:
+        bits |= _ECN_BIT
     value = (latest >> _OPTION_BITS << _OPTION_BITS) | bits
     return value if value <= latest else (value - (1 << _OPTION_BITS)) & MASK
 
@@ -91,9 +94,10 @@ def restored(
     now: int,
     parameters: TcpParameters,
     settings: Settings,
+    metrics: tuple[int, int] = (0, 0),
 ) -> Request:
     """The request of which nothing was kept but the cookie `iss`, from the `options` of the ACK that brought it."""
-    request = Request(flow, irs, iss, path_mss, offset, now)
+    request = new_request(flow, irs, iss, path_mss, offset, now, metrics)
     request.peer_mss = mss
     request.sent_at = -1
     if options.ts_val is not None and options.ts_ecr is not None and parameters.tcp_timestamps:
@@ -103,4 +107,5 @@ def restored(
         request.peer_wscale = shift if shift != _NO_WINDOW_SCALE and parameters.tcp_window_scaling else -1
         request.rcv_wscale = window_shift(parameters, settings) if request.peer_wscale >= 0 else 0
         request.sack_permitted = bits & _SACK_BIT != 0 and parameters.tcp_sack != 0
+        request.ecn = bits & _ECN_BIT != 0 and parameters.tcp_ecn != 0
     return request

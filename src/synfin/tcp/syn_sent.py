@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from errno import ECONNREFUSED
+from typing import Final
 
 from synfin import reasons
-from synfin.tcp import closed, states
+from synfin.tcp import closed, ecn, states, timers
+from synfin.tcp.acknowledging import DELAY_MAX
 from synfin.tcp.acknowledgment import process_acknowledgment
 from synfin.tcp.arriving import Arrival, established
 from synfin.tcp.clock import timestamp
 from synfin.tcp.ending import end
+from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.receive_window import MAX_WINDOW_SHIFT
 from synfin.tcp.tcb import Tcb
 from synfin.tcp.text import check_fin, check_urg, process_text
 from synfin.wire.sequence import before
 from synfin.wire.tcp import ACK, RST, SYN, Segment
+
+#: The shortest time for which Linux sets a timer: two ticks of its clock.
+TIMEOUT_MIN: Final = 8 * MILLISECOND
 
 
 def segment_arrives(tcb: Tcb, arrival: Arrival, now: int) -> None:
@@ -25,6 +31,7 @@ def segment_arrives(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.verdict = reasons.WRONG_ACK_OF_SYN
         tcb.why = reasons.RESET_NO_CONNECTION
         arrival.reply = closed.segment_arrives(segment)
+        _try_again_soon(tcb, now)
         return
     if flags & ACK and tcb.timestamps and _echo_is_impossible(tcb, segment, now):
         # RFC 7323 §5.1 in reverse, as Linux: a SYN,ACK that echoes what we never sent is an old duplicate's.
@@ -51,8 +58,12 @@ def segment_arrives(tcb: Tcb, arrival: Arrival, now: int) -> None:
         process_acknowledgment(tcb, segment, arrival.seq, arrival.ack, now)
         tcb.change_state(states.RCV_SYN_ACK, now, reasons.SYN_ACK_RECEIVED)
         established(tcb, segment, arrival.seq, arrival.ack, now)
-        tcb.ack_now = True
-        tcb.why_ack = reasons.SYN_ACK_ANSWERED
+        if (tcb.settings.defer_accept or tcb.acknowledging.interactive) and segment.length == 1:
+            # As Linux does, where the user said so (TCP_DEFER_ACCEPT, TCP_QUICKACK 0): the ACK rides on the first data.
+            tcb.start_timer(timers.DELAYED_ACK, now + DELAY_MAX, now)
+        else:
+            tcb.ack_now = True
+            tcb.why_ack = reasons.SYN_ACK_ANSWERED
         if segment.length > 1:
             # Other controls or text: processing goes on at the sixth step of §3.10.7.4.
             check_urg(tcb, arrival)
@@ -70,6 +81,13 @@ def segment_arrives(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.retransmissions = 0
         tcb.first_retransmission = -1
         tcb.why_lost = reasons.SIMULTANEOUS_SYN
+
+
+def _try_again_soon(tcb: Tcb, now: int) -> None:
+    """Our RST is about to end what the peer still has of an old connection (RFC 9293 §3.5.1, figure 10). As Linux
+    does, the SYN follows it; once only, for anybody may send such an ACK."""
+    if tcb.retransmissions == 0:
+        tcb.start_timer(timers.RETRANSMISSION, now + TIMEOUT_MIN, now)
 
 
 def _echo_is_impossible(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -102,4 +120,5 @@ def _learn_from_syn(tcb: Tcb, arrival: Arrival, now: int) -> None:
     if tcb.timestamps and options.ts_val is not None:
         tcb.ts_recent = options.ts_val
         tcb.ts_recent_at = now
+    ecn.learn_from_syn(tcb, arrival.segment.flags, arrival.segment.flags & ACK != 0)
     tcb.update_mss()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from synfin import reasons
 from synfin.events import Tracer
@@ -10,6 +10,8 @@ from synfin.reasons import Reason
 from synfin.tcp import states
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import INFINITE_SSTHRESH, CongestionControl
+from synfin.tcp.counts import Counts
+from synfin.tcp.memory import Memory
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.reassembly import Reassembly, ReceiveQueue
 from synfin.tcp.receive_window import window_shift, window_space
@@ -23,7 +25,9 @@ from synfin.tcp.timers import Timers
 from synfin.wire.sequence import wrap
 
 if TYPE_CHECKING:
+    from synfin.tcp.ecn import Ecn
     from synfin.tcp.keepalive import KeepAlive
+    from synfin.tcp.mtu_probing import MtuSearch
 
 #: RFC 9293 §3.7.1 (MUST-15): assumed of a peer that sends no MSS option.
 DEFAULT_MSS_IPV4 = 536
@@ -62,6 +66,22 @@ class Identity:
         )
 
 
+class Urgent:
+    """Urgent data that the peer announced and the user has not read: `mark` is the number of the last urgent octet,
+    which `octet` is once it has arrived."""
+
+    __slots__ = ("mark", "octet", "state")
+
+    AWAITED: Final = 0
+    ARRIVED: Final = 1
+    READ: Final = 2
+
+    def __init__(self, mark: int) -> None:
+        self.mark = mark
+        self.state = Urgent.AWAITED
+        self.octet = 0
+
+
 class Tcb:
     """The variables of a connection under the RFC's names, sequence numbers unwrapped (see `sequence`).
 
@@ -75,19 +95,24 @@ class Tcb:
         "bytes_received",
         "challenged_at",
         "congestion",
+        "counts",
         "cwnd",
         "cwnd_clamp",
         "cwnd_limited",
         "cwnd_limited_until",
         "delivered",
         "dsack",
+        "ecn",
+        "ecn_asked",
         "error",
         "fin_acknowledged",
         "fin_queued",
         "fin_received",
         "fin_sequence",
         "first_retransmission",
+        "happened",
         "identity",
+        "initcwnd",
         "irs",
         "iss",
         "keep_retransmission_timer",
@@ -96,15 +121,22 @@ class Tcb:
         "last_received",
         "last_sent",
         "max_snd_wnd",
+        "memory",
+        "more_to_come",
         "mss",
+        "mtu_search",
         "orphaned",
         "parameters",
         "passive",
+        "path_in_doubt",
         "path_mss",
         "peer_mss",
         "probe_backoff",
         "probe_now",
+        "probe_urgent",
         "probes",
+        "probing_since",
+        "pushed_through",
         "rcv_adv",
         "rcv_buf",
         "rcv_buf_locked",
@@ -117,6 +149,7 @@ class Tcb:
         "rcv_wscale",
         "reassembly",
         "receive_queue",
+        "receive_shut",
         "recovery",
         "reset_pending",
         "retransmissions",
@@ -129,6 +162,7 @@ class Tcb:
         "snd_nxt",
         "snd_sml",
         "snd_una",
+        "snd_up",
         "snd_wl1",
         "snd_wl2",
         "snd_wnd",
@@ -144,6 +178,7 @@ class Tcb:
         "ts_offset",
         "ts_recent",
         "ts_recent_at",
+        "urgent",
         "verdict",
         "wake",
         "why",
@@ -168,6 +203,8 @@ class Tcb:
         self.tracer = tracer
         #: What the user set.
         self.settings = settings = settings if settings is not None else Settings()
+        #: The account of the host's memory, None where there is none to keep.
+        self.memory: Memory | None = None
         self.state = states.CLOSED
         #: This end came from LISTEN (RFC 9293 §3.5, MUST-11).
         self.passive = False
@@ -177,8 +214,12 @@ class Tcb:
         self.error = 0
         #: An errno that the network reported and that may pass (RFC 9293 §3.9.1.8), 0 if none.
         self.soft_error = 0
+        #: R1 was reached (RFC 9293 §3.8.3): advice for the network layer, which the host takes and clears.
+        self.path_in_doubt = False
         #: Bits of `readiness` on which something happened since the host looked.
         self.wake = 0
+        #: What happened besides, for the host to count.
+        self.happened: tuple[Reason, ...] = ()
 
         # --- Send sequence variables (RFC 9293 §3.3.1)
         self.iss = iss
@@ -197,6 +238,12 @@ class Tcb:
         self.fin_acknowledged = False
         #: The end of the last segment sent that was smaller than full (Nagle's test, as Minshall has it).
         self.snd_sml = iss
+        #: SND.UP: the number after the last urgent octet, as far as there was any.
+        self.snd_up = iss
+        #: The last write said that more comes (MSG_MORE): what is partial waits.
+        self.more_to_come = False
+        #: Partial segments up to this number wait for nothing.
+        self.pushed_through = iss
         #: The send buffer's limit in octets; 0: it follows the congestion window.
         self.snd_buf = settings.snd_buf
         self.last_sent = 0
@@ -209,11 +256,16 @@ class Tcb:
         #: The same before a scaled window was rounded up for the wire, so that roundings do not add up.
         self.rcv_limit = 0
         self.rcv_wscale = 0
+        #: RCV.UP: the number after the last urgent octet, as far as there was any.
         self.rcv_up = 0
+        #: Urgent data that the user has not read, or None.
+        self.urgent: Urgent | None = None
         self.rcv_buf = settings.rcv_buf or parameters.tcp_rmem[1]
         self.rcv_buf_locked = settings.rcv_buf > 0
         self.receive_queue = ReceiveQueue()
         self.reassembly = Reassembly()
+        #: The user will read nothing more, but has not let go (shutdown).
+        self.receive_shut = False
         self.fin_received = False
         #: The number of a FIN that arrived ahead of data still missing, or -1.
         self.fin_sequence = -1
@@ -233,6 +285,8 @@ class Tcb:
         self.advertised_mss = min(path_mss, settings.max_segment or path_mss)
         #: The MSS that the peer told us.
         self.peer_mss = DEFAULT_MSS_IPV4 if len(identity.remote_address) == 4 else DEFAULT_MSS_IPV6
+        #: The search for the path's MTU (RFC 4821) while it goes on.
+        self.mtu_search: MtuSearch | None = None
         #: Eff.snd.MSS of RFC 9293 §3.7.1: octets of data in a full segment, options deducted.
         self.mss = min(self.peer_mss, path_mss)
 
@@ -249,6 +303,11 @@ class Tcb:
         #: RFC 7323 §4.3: Last.ACK.sent
         self.last_ack_sent = 0
 
+        #: Our SYN asked for ECN (RFC 3168 §6.1.1).
+        self.ecn_asked = False
+        #: What ECN needs, once both ends have agreed on it.
+        self.ecn: Ecn | None = None
+
         # --- Timers, round trips, retransmission
         self.timers = Timers()
         self.round_trip = RoundTrip(parameters)
@@ -263,6 +322,10 @@ class Tcb:
         #: Window probes sent since the window was last open: how often their interval has doubled.
         self.probe_backoff = 0
         self.probe_now = False
+        #: When the first of them was sent, or -1.
+        self.probing_since = -1
+        #: A segment without data that announces urgent data is to go before the probe.
+        self.probe_urgent = False
         #: Keep-alive's settings while it is switched on.
         self.keepalive: KeepAlive | None = None
 
@@ -278,12 +341,15 @@ class Tcb:
         self.congestion = congestion
         self.recovery = recovery
         self.cwnd = 0
+        #: The route's initial window in segments (``ip route … initcwnd``); 0: the congestion control's own.
+        self.initcwnd = 0
         self.ssthresh = INFINITE_SSTHRESH
         self.cwnd_clamp = INFINITE_SSTHRESH
         self.cwnd_limited = False
         self.cwnd_limited_until = iss
         #: Octets that the peer has acknowledged in all.
         self.delivered = 0
+        self.counts = Counts()
 
         #: What the last segment that arrived was good for.
         self.verdict: Reason = reasons.ACCEPTED
@@ -300,6 +366,11 @@ class Tcb:
         return max(self.rcv_adv - self.rcv_nxt, 0)
 
     @property
+    def copied(self) -> int:
+        """The number of the next octet that the user will read."""
+        return self.rcv_nxt - self.fin_received - self.receive_queue.octets
+
+    @property
     def unsent(self) -> int:
         """Octets of data that were never sent."""
         return self.send_buffer.end - max(self.snd_nxt, self.iss + 1) if self.snd_nxt <= self.send_buffer.end else 0
@@ -314,16 +385,22 @@ class Tcb:
         return window_space(self.rcv_buf, self.parameters, self.settings)
 
     def send_limit(self) -> int:
-        """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem."""
+        """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem; the least
+        when memory is short."""
+        wmem = self.parameters.tcp_wmem
+        memory = self.memory
+        if memory is not None and memory.pressure and (memory.exhausted or not self.snd_buf):
+            return wmem[0]
         if self.snd_buf:
             return self.snd_buf
-        wmem = self.parameters.tcp_wmem
         return min(max(wmem[1], 2 * self.cwnd), wmem[2])
 
     def update_mss(self) -> None:
         """Computes Eff.snd.MSS anew."""
         # RFC 9293 §3.7.1 (MUST-16): the smaller of the peer's and the path's, less options.
         mss = min(self.peer_mss, self.path_mss, self.settings.max_segment or self.path_mss)
+        if self.mtu_search is not None:
+            mss = min(mss, self.mtu_search.low)
         mss = max(mss, self.parameters.tcp_min_snd_mss)
         self.mss = mss - TIMESTAMPS_LENGTH if self.timestamps else mss
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNRESET
 
 from synfin import reasons
-from synfin.tcp import closed, readiness, states, timers
+from synfin.tcp import closed, ecn, readiness, states, timers, urgent
 from synfin.tcp.arriving import Arrival, note_duplicate
 from synfin.tcp.ending import end
 from synfin.tcp.reassembly import Piece, slice_pieces
@@ -17,12 +17,8 @@ from synfin.wire.tcp import FIN, URG
 
 
 def check_urg(tcb: Tcb, arrival: Arrival) -> None:
-    if arrival.segment.flags & URG and tcb.state in states.MAY_RECEIVE:
-        # RFC 9293 §3.8.5 (MUST-62): the pointer is that of the octet after the urgent data.
-        urgent = arrival.start + arrival.segment.up
-        if urgent > max(tcb.rcv_up, tcb.rcv_nxt - tcb.receive_queue.octets):
-            tcb.rcv_up = urgent
-            tcb.wake |= readiness.POLLPRI
+    if (arrival.segment.flags & URG or tcb.urgent is not None) and tcb.state in states.MAY_RECEIVE:
+        urgent.check(tcb, arrival)
 
 
 # Seventh, process the segment text.
@@ -43,8 +39,10 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
     last = min(start + length, tcb.rcv_adv)
     if tcb.fin_sequence >= 0:
         last = min(last, tcb.fin_sequence)
-    if tcb.orphaned and start + length > tcb.rcv_nxt:
-        # RFC 9293 §3.6.1 (SHLD-3): nobody will read it, and the peer must learn that.
+    unwanted = tcb.orphaned or (tcb.receive_shut and tcb.fin_queued)
+    if unwanted and start + length > tcb.rcv_nxt:
+        # RFC 9293 §3.6.1 (SHLD-3): nobody will read it, and the peer must learn that; as Linux has it, also after
+        # both halves were shut down.
         tcb.verdict = reasons.DATA_AFTER_CLOSE
         tcb.why = reasons.RESET_ABORT
         arrival.reply = closed.segment_arrives(segment)
@@ -58,6 +56,15 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.ack_now = True
         tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
         return
+    memory = tcb.memory
+    if memory is not None and memory.exhausted and (first > tcb.rcv_nxt or tcb.receive_queue.octets):
+        # The next octets for a reader who has none are taken all the same, or nothing would ever be freed.
+        tcb.verdict = reasons.NO_MEMORY
+        tcb.ack_now = True
+        tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
+        return
+    if tcb.ecn is not None:
+        ecn.data_arrives(tcb, tcb.ecn, segment.flags, arrival.codepoint)
     pieces: tuple[Piece, ...] = segment.payload
     if first > start or last < start + length:
         pieces = tuple(slice_pieces(pieces, first - start, last - start))
@@ -113,6 +120,7 @@ def _out_of_order(
 ) -> None:
     # RFC 9293 §3.10.7.4 (SHLD-31)
     tcb.verdict = reasons.OUT_OF_ORDER_DATA
+    tcb.counts.out_of_order += 1
     kept = True
     if tcb.reassembly.covers(first, first + length):
         tcb.verdict = reasons.DUPLICATE_DATA

@@ -16,7 +16,7 @@ from synfin.wire.sequence import MASK, before, unwrap, wrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
 from synfin.wire.tcp_options import NO_OPTIONS, Options
 
-_packed = Struct("!qqqqIIIIIH?")
+_packed = Struct("!qqqqIIIIIH?Bi")
 
 #: RFC 9293 §3.6.1: a reopened connection begins above all numbers of the old one; Linux leaves this much room.
 REOPEN_GAP = 65535 + 2
@@ -30,10 +30,12 @@ class TimeWait:
         "answered_at",
         "entered_at",
         "expiry",
+        "flow_label",
         "rcv_nxt",
         "rcv_wnd",
         "snd_nxt",
         "timestamps",
+        "traffic_class",
         "ts_offset",
         "ts_recent",
         "ts_recent_at",
@@ -53,6 +55,8 @@ class TimeWait:
             self.ts_offset,
             self.window_field,
             self.timestamps,
+            self.traffic_class,
+            self.flow_label,
         ) = _packed.unpack(packed)
 
     def pack(self) -> bytes:
@@ -68,6 +72,8 @@ class TimeWait:
             self.ts_offset,
             self.window_field,
             self.timestamps,
+            self.traffic_class,
+            self.flow_label,
         )
 
 
@@ -85,7 +91,15 @@ def from_connection(tcb: Tcb, now: int) -> bytes:
         tcb.ts_offset & MASK,
         min((tcb.rcv_wnd + (1 << tcb.rcv_wscale) - 1) >> tcb.rcv_wscale, 65535),
         tcb.timestamps,
+        tcb.settings.traffic_class & 0xFC,
+        tcb.settings.flow_label,
     )
+
+
+def marks(packed: bytes) -> tuple[int, int]:
+    """The traffic class, without ECN, and the flow label (-1: an automatic one) that its user had set."""
+    tw = TimeWait(packed)
+    return tw.traffic_class, tw.flow_label
 
 
 def expiry(packed: bytes) -> int:
@@ -94,17 +108,20 @@ def expiry(packed: bytes) -> int:
     return value
 
 
-def reopened_by_us(packed: bytes, loopback: bool, parameters: TcpParameters, now: int) -> int:
+def reopened_by_us(packed: bytes, loopback: bool, parameters: TcpParameters, now: int, asked: bool = False) -> int:
     """The initial number with which we may connect anew over the four-tuple of this TIME-WAIT; -1 if we may not.
 
     ``tcp_tw_reuse``, as Linux has it: only where timestamps were used, so that the peer can tell old segments from new
     ones (RFC 7323 §5.2, RFC 6191 §2), and where ours will be later than the last one. `loopback`: both ends are here.
+    `asked`: the user bound the socket to this port, and gets it whatever ``tcp_tw_reuse`` says, as on Linux.
     """
     reuse = parameters.tcp_tw_reuse
     tw = TimeWait(packed)
-    if reuse == 0 or (reuse == 2 and not loopback) or not tw.timestamps or not parameters.tcp_timestamps:
+    if not tw.timestamps or not parameters.tcp_timestamps:
         return -1
-    if now - tw.entered_at <= parameters.tcp_tw_reuse_delay * MILLISECOND:
+    if not asked and (reuse == 0 or (reuse == 2 and not loopback)):
+        return -1
+    if not asked and now - tw.entered_at <= parameters.tcp_tw_reuse_delay * MILLISECOND:
         return -1
     iss: int = (tw.snd_nxt + REOPEN_GAP) & MASK
     return iss
@@ -179,8 +196,11 @@ def segment_arrives(
     # Fourth, check the SYN bit (RFC 5961 §4.2).
     if flags & SYN:
         return _answered(tw, segment, parameters, now, reasons.SYN_IN_CONNECTION, reasons.CHALLENGE_ACK)
-    # Fifth, check the ACK field, and all else: nothing may follow a FIN.
-    if ts_val is not None and seq == rcv_nxt:
+    if length or seq != rcv_nxt:
+        # Nothing may follow a FIN. As Linux does, tell the peer where we are.
+        return _answered(tw, segment, parameters, now, reasons.NOTHING_FOR_TIME_WAIT, reasons.ACK_OF_UNACCEPTABLE)
+    # Fifth, check the ACK field.
+    if ts_val is not None:
         tw.ts_recent = ts_val
         tw.ts_recent_at = now
     return Outcome(tw.pack(), reasons.NOTHING_FOR_TIME_WAIT)

@@ -109,7 +109,7 @@ def from_wire(data: memoryview, chain: Chain, start: int) -> bytes:
     return bytes(octets)
 
 
-def _lengths(extension: bytes) -> list[tuple[int, int]]:
+def places(extension: bytes) -> list[tuple[int, int]]:
     """Return where each header of a chain in its kept form starts and ends; raises ValueError if it is malformed."""
     found: list[tuple[int, int]] = []
     at = 0
@@ -127,12 +127,12 @@ def _lengths(extension: bytes) -> list[tuple[int, int]]:
 
 def has_fragment_header(extension: bytes) -> bool:
     """Tell whether a chain in its kept form has a fragment header."""
-    return any(extension[at] == FRAGMENT for at, _ in _lengths(extension))
+    return any(extension[at] == FRAGMENT for at, _ in places(extension))
 
 
 def without_fragment_header(extension: bytes) -> bytes:
     """Return a chain in its kept form without its fragment header."""
-    return b"".join([extension[at:end] for at, end in _lengths(extension) if extension[at] != FRAGMENT])
+    return b"".join([extension[at:end] for at, end in places(extension) if extension[at] != FRAGMENT])
 
 
 def to_wire(
@@ -146,7 +146,7 @@ def to_wire(
     if (fragment_offset or more_fragments) and not has_fragment_header(extension):
         extension += bytes((FRAGMENT, 0, 0, 0, 0, 0, 0, 0))
     octets = bytearray(extension)
-    headers = _lengths(extension)
+    headers = places(extension)
     for index, (at, _) in enumerate(headers):
         following = extension[headers[index + 1][0]] if index + 1 < len(headers) else protocol
         if extension[at] == FRAGMENT:
