@@ -6,14 +6,9 @@ import pytest
 
 from synfin.host import profiles
 from synfin.host.profiles import PROFILES
-<<<<<<< HEAD
-from synfin.tcp.parameters import SECOND, TcpParameters
-from synfin.tcp.round_trip import time_for_retransmissions
-=======
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.round_trip import time_for_retransmissions
 from synfin.wire import icmp
->>>>>>> main
 from synfin.wire.sequence import MASK, before
 from synfin.wire.tcp import ACK, SYN, Options, Segment
 from tests.conformance.under import deviates, every_profile, tcp_of
