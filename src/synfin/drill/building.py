@@ -1,4 +1,4 @@
-"""Makes values of what the grammar recognises: a method for each rule of `script.lark`, called as soon as it is read."""
+"""Makes values of what the grammar recognises: a method for each rule of `script.lark`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from synfin.drill.script import (
     Call,
     Code,
     Command,
-    Either,
     Expression,
     Function,
     IcmpPacket,
@@ -49,7 +48,7 @@ _MOST_DIGITS: Final = 40
 _MOST_32: Final = (1 << 32) - 1
 
 
-class Wrong(Exception):
+class TokenError(Exception):
     """What the grammar lets pass and the language does not: at a token, what stands there and what could."""
 
     def __init__(self, token: Token, found: str, wanted: str) -> None:
@@ -163,7 +162,7 @@ class Builder(Transformer[Token, object]):
             try:
                 options.append(read_option(token))
             except ValueError as wrong:
-                raise Wrong(token, shortened(token), str(wrong)) from None
+                raise TokenError(token, shortened(token), str(wrong)) from None
         return _Options(tokens[0] if tokens else Token("LESSTHAN", "<"), tuple(options), False)
 
     def tcp(self, parts: list[_Packet]) -> TcpPacket:
@@ -178,9 +177,9 @@ class Builder(Transformer[Token, object]):
         for part in parts[1:]:
             if isinstance(part, _Field):
                 if part.name in fields:
-                    raise Wrong(part.token, f"a second '{part.name}'", "something else could stand")
+                    raise TokenError(part.token, f"a second '{part.name}'", "something else could stand")
                 if inbound and part.value is None:
-                    raise Wrong(part.token, "'...'", "an inbound packet needs a number")
+                    raise TokenError(part.token, "'...'", "a number could stand: an inbound packet needs one")
                 fields[part.name] = part
             elif isinstance(part, _Options):
                 clause = part
@@ -195,7 +194,7 @@ class Builder(Transformer[Token, object]):
             elif part.type == "SEQUENCE":
                 sequence = _sequence(part)
                 if inbound and sequence.start is None:
-                    raise Wrong(part, shortened(part), "an inbound packet needs its sequence numbers")
+                    raise TokenError(part, shortened(part), "numbers could stand: an inbound packet needs them")
             else:
                 md5_valid = True
         if inbound and clause is not None:
@@ -241,12 +240,12 @@ class Builder(Transformer[Token, object]):
         assert isinstance(first, Token)
         if not words or len(words) > 2:
             at = words[2] if words else first
-            raise Wrong(at, shortened(at) if words else "'icmp' alone", "a type, and perhaps a code, could stand")
+            raise TokenError(at, shortened(at) if words else "'icmp' alone", "a type, and perhaps a code, could stand")
         kind, code = words[0], words[1] if len(words) > 1 else None
         try:
             read_icmp(kind)
         except ValueError as wrong:
-            raise Wrong(kind, shortened(kind), str(wrong)) from None
+            raise TokenError(kind, shortened(kind), str(wrong)) from None
         if other is not None:
             return OtherPacket(first == "<", f"icmp that quotes {other[1:-1].strip()}")
         code_word = None if code is None else str(code)
@@ -272,14 +271,20 @@ class Builder(Transformer[Token, object]):
             None if note is None else " ".join(str(note)[1:-1].split()),
         )
 
-    def outcome(self, parts: list[Expression]) -> Expression:
-        return parts[0] if len(parts) == 1 else Either(tuple(parts))
+    def outcome(self, parts: list[Expression | Token]) -> Expression:
+        return self.operation(parts)
 
     def expressions(self, parts: list[Expression | None]) -> list[Expression]:
         return [part for part in parts if part is not None]
 
     def operation(self, parts: list[Expression | Token]) -> Expression:
-        return joined(parts, _operated)
+        if len(parts) == 1 and not isinstance(parts[0], Token):
+            return parts[0]
+        try:
+            return joined(parts, _operated)
+        except ValueError as wrong:
+            operators = [part for part in parts if isinstance(part, Token)]
+            raise TokenError(operators[0], f"{len(operators)} operators", str(wrong)) from None
 
     def unary(self, parts: list[Expression | Token]) -> Expression:
         operator, operand = parts
@@ -298,7 +303,7 @@ class Builder(Transformer[Token, object]):
     def character(self, parts: list[Token]) -> Number:
         text = _unescaped(parts[0][1:-1])
         if len(text) != 1:
-            raise Wrong(parts[0], shortened(parts[0]), "a character of one octet could stand")
+            raise TokenError(parts[0], shortened(parts[0]), "a character of one octet could stand")
         return Number(ord(text))
 
     def string(self, parts: list[Token]) -> Text:
@@ -328,7 +333,7 @@ class Builder(Transformer[Token, object]):
         if isinstance(name, Word | Function):
             # msg_iov(1)=[…]: what stands in parentheses is the length, which the value tells too.
             return name.name, value
-        raise Wrong(equal, "'='", "',' or '}' could stand: a member's name is a word")
+        raise TokenError(equal, "'='", "',' or '}' could stand: a member's name is a word")
 
 
 _QUOTED: Final = re.compile(r"[\[(]\s*(?:-?\d|\.\.\.)", re.ASCII)
@@ -340,13 +345,13 @@ def _when(token: Token) -> When:
         return When(any_time=True)
     match = _TIME.fullmatch(token)
     if match is None or len(token) > 2 * _MOST_DIGITS:
-        raise Wrong(token, shortened(token), "a time such as +0.1 could stand")
+        raise TokenError(token, shortened(token), "a time such as +0.1 could stand")
     start = _nanoseconds(match[2])
     if match[4] is None:
         return When(start, match[1] == "+")
     until = _nanoseconds(match[4])
     if until < start:
-        raise Wrong(token, shortened(token), "a window that ends after its beginning could stand")
+        raise TokenError(token, shortened(token), "a window that ends after its beginning could stand")
     return When(start, match[1] == "+", False, until, match[3] == "...")
 
 
@@ -358,7 +363,7 @@ def _nanoseconds(text: str) -> int:
 def _integer(token: Token, octal: bool = False) -> int:
     text = token.rstrip("!")
     if len(text) > _MOST_DIGITS:
-        raise Wrong(token, "a number of too many digits", "a shorter one could stand")
+        raise TokenError(token, "a number of too many digits", "a shorter one could stand")
     digits = text.removeprefix("-")
     if octal and len(digits) > 1 and digits[0] == "0" and set(digits) <= set("01234567"):
         # As in C, for the sake of open's modes.
@@ -371,7 +376,7 @@ def _integer(token: Token, octal: bool = False) -> int:
 def _number(token: Token, most: int) -> int:
     value = _integer(token)
     if not 0 <= value <= most:
-        raise Wrong(token, shortened(token), f"a number up to {most} could stand")
+        raise TokenError(token, shortened(token), f"a number up to {most} could stand")
     return value
 
 
@@ -380,7 +385,7 @@ def _field(name: str, token: Token, most: int) -> _Field:
         return _Field(name, token, None)
     absolute = token.endswith("!")
     if absolute and name != "ack":
-        raise Wrong(token, shortened(token), "a number without '!' could stand")
+        raise TokenError(token, shortened(token), "a number without '!' could stand")
     return _Field(name, token, _number(token, most), absolute)
 
 
@@ -388,27 +393,27 @@ def _ip_fields(token: Token, before: IpFields) -> IpFields:
     try:
         return join_ip_fields(before, read_ip_fields(token[1:-1]))
     except ValueError as wrong:
-        raise Wrong(token, shortened(token), str(wrong)) from None
+        raise TokenError(token, shortened(token), str(wrong)) from None
 
 
 def _sequence(token: Token, margin: int = 0) -> Sequence:
     try:
         return read_sequence(token[margin : len(token) - margin])
     except ValueError as wrong:
-        raise Wrong(token, shortened(token), str(wrong)) from None
+        raise TokenError(token, shortened(token), str(wrong)) from None
 
 
 def _given(clause: _Options) -> None:
     """An inbound segment says all that it carries."""
     if clause.any_options or any(option.unchecked for option in clause.options):
-        raise Wrong(clause.token, shortened(clause.token), "an inbound packet needs its options")
+        raise TokenError(clause.token, shortened(clause.token), "options could stand: an inbound packet needs its own")
 
 
 def _operated(operator: Token, operands: tuple[Expression, ...]) -> Expression:
     try:
         return operate(operator, operands)
     except ValueError as wrong:
-        raise Wrong(operator, shortened(operator), str(wrong)) from None
+        raise TokenError(operator, shortened(operator), str(wrong)) from None
 
 
 def _unescaped(text: str) -> str:

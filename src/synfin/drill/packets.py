@@ -87,7 +87,7 @@ def read_ip_fields(text: str) -> IpFields:
         if word in _ECN:
             ecn = _ECN[word]
         elif most is None:
-            raise ValueError(f"{', '.join(_ECN)}, or {', '.join(_IP_NUMBERS)} with a number, could stand")
+            raise ValueError(f"one of {', '.join(_ECN)}, or of {', '.join(_IP_NUMBERS)} with a number, could stand")
         elif place + 1 == len(words):
             raise ValueError(f"a number could stand behind '{word}'")
         else:
@@ -140,7 +140,7 @@ ICMP_KINDS: Final = (
 def read_icmp(kind: str) -> None:
     """Raises ValueError unless `kind` is a type of ICMP. Its codes are many, and have more than one name."""
     if kind not in ICMP_KINDS:
-        raise ValueError(f"{', '.join(ICMP_KINDS[:6])} could stand")
+        raise ValueError(f"one of {', '.join(ICMP_KINDS[:6])} could stand")
 
 
 def _number(word: str, most: int) -> int:
@@ -163,19 +163,19 @@ def read_option(text: str) -> TcpOption:
         return read(name, words)
     if _ELSEWHERE.match(name):
         return TcpOption(name, unsupported=" ".join((name, *words)))
-    raise ValueError(f"{', '.join(_OPTIONS)} could stand")
+    raise ValueError(f"one of {', '.join(_OPTIONS)} could stand")
 
 
 def _bare(name: str, words: list[str]) -> TcpOption:
     if words:
-        raise ValueError(f"{name} stands alone")
+        raise ValueError(f"{name} alone could stand")
     return TcpOption(name)
 
 
 def _one(most: int) -> Callable[[str, list[str]], TcpOption]:
     def read(name: str, words: list[str]) -> TcpOption:
         if len(words) != 1:
-            raise ValueError(f"{name} takes a number")
+            raise ValueError(f"{name} with a number could stand")
         return _counted(name, words, most)
 
     return read
@@ -190,7 +190,7 @@ def _counted(name: str, words: list[str], most: int, absolute: bool = False) -> 
 
 def _timestamps(name: str, words: list[str]) -> TcpOption:
     if len(words) != 4 or (words[0], words[2]) != ("val", "ecr"):
-        raise ValueError(f"{name} takes val N ecr N")
+        raise ValueError(f"{name} val N ecr N could stand")
     value, echo = words[1], words[3]
     return _counted(name, [value, echo.removesuffix("!")], _MOST, echo.endswith("!"))
 
@@ -199,7 +199,7 @@ def _accurate_ecn(name: str, words: list[str]) -> TcpOption:
     # RFC 9768 §3.2.3: two orders, and counters may be left out from behind.
     names = tuple(words[::2])
     if len(words) % 2 or not any(order[: len(names)] == names for order in _COUNTERS):
-        raise ValueError(f"{name} takes e0b N ceb N e1b N, or e1b N ceb N e0b N, or the first ones of them")
+        raise ValueError(f"{name} e0b N ceb N e1b N, {name} e1b N ceb N e0b N or a beginning of them could stand")
     return _counted(" ".join((name, *names)), words[1::2], (1 << 24) - 1)
 
 
@@ -208,10 +208,10 @@ def _sack(name: str, words: list[str]) -> TcpOption:
     for word in words:
         left, colon, right = word.partition(":")
         if not colon:
-            raise ValueError("sack takes blocks such as 1:1001")
+            raise ValueError("sack with blocks such as 1:1001 could stand")
         edges += (_edge(left), _edge(right))
     if not edges:
-        raise ValueError("sack takes blocks such as 1:1001")
+        raise ValueError("sack with blocks such as 1:1001 could stand")
     return TcpOption(name, tuple(edges))
 
 
@@ -231,7 +231,7 @@ def _octets(name: str, words: list[str]) -> TcpOption:
     # -D NAME=value says later what it is; but what begins like digits is a slip.
     if len(words) == 1 and _NAME.fullmatch(words[0]) and not set(words[0]) <= set("0123456789abcdefABCDEF"):
         return TcpOption(name, word=words[0])
-    raise ValueError(f"{name} takes hexadecimal digits, two for each octet")
+    raise ValueError(f"{name} with hexadecimal digits, two for each octet, could stand")
 
 
 _COUNTERS: Final = (("e0b", "ceb", "e1b"), ("e1b", "ceb", "e0b"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 from lark import Lark
 from lark.exceptions import UnexpectedInput
 
-from synfin.drill.building import Builder, Part, Timed, Wrong
+from synfin.drill.building import Builder, Part, Timed, TokenError
 from synfin.drill.mistakes import mistake
 from synfin.drill.script import Command, Event, Expression, Option, Place, Script, ScriptError
 from synfin.drill.source import without_comments
@@ -40,12 +41,12 @@ def parse(text: str, name: str = "script") -> Script:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     plain = without_comments(text, name)
     parts = cast(list[Part], _parsed(plain, name, "start"))
-    starts = [part.token.start_pos or 0 for part in parts]
+    bounds = [*(part.token.start_pos or 0 for part in parts), len(plain)]
     options: list[Option] = []
     events: list[Event] = []
     prologue: Command | None = None
     epilogue: Command | None = None
-    for part, start, stop in zip(parts, starts, [*starts[1:], len(plain)], strict=True):
+    for part, (start, stop) in zip(parts, pairwise(bounds), strict=True):
         place = Place(part.token.line or 1, part.token.column or 1)
         value = part.value
         if epilogue is not None:
@@ -76,7 +77,7 @@ def _parsed(plain: str, name: str, start: str) -> object:
         return _grammar().parse(plain, start=start)
     except UnexpectedInput as error:
         raise mistake(error, plain, name) from None
-    except Wrong as wrong:
+    except TokenError as wrong:
         place = Place(wrong.token.line or 1, wrong.token.column or 1)
         raise ScriptError(name, place, wrong.found, wrong.wanted) from None
 
