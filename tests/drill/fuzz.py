@@ -17,6 +17,10 @@ from tests.drill.scripts import PIECES, SEED, STRAYS
 Run = Callable[[Script], object]
 
 
+#: Takes a script and makes another.
+Change = Callable[[str, random.Random], str]
+
+
 class Outcome(Enum):
     READ = "read, and read again as written down"
     REFUSED = "refused with a ScriptError"
@@ -33,7 +37,8 @@ def mutant(seed: int, number: int) -> str:
     chance = random.Random(f"{seed}/{number}")
     text = _some_lines(chance)
     for _ in range(chance.choice((1, 1, 1, 2, 3, 5, 20))):
-        text = chance.choice(_CHANGES)(text, chance)
+        change: Change = chance.choice(_CHANGES)
+        text = change(text, chance)
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -33,6 +34,9 @@ MISTAKES: dict[str, str] = {
     "+0 f({1=2})": "1:8: '=', where ',' or '}' could stand: a member's name is a word",
     "+0 f(1<<64)": "1:7: '<<', where a shift by 0 to 63 could stand",
     "+0 f(1<<1<<1<<1<<1<<1)": "1:7: 5 operators, where 4 operators other than '|' could stand",
+    r'+0 f("a\x")': r"""1:6: '"a\\x"', where hexadecimal digits could stand behind '\x'""",
+    "+0 f('\\x')": r"""1:6: "'\\x'", where hexadecimal digits could stand behind '\x'""",
+    "+0 f('é')": """1:6: "'é'", where a character of one octet could stand""",
     "+0 f(A|)": "1:8: ')', where a value could stand",
     "+0 f(" + "9" * 41 + ")": "1:6: a number of too many digits, where a shorter one could stand",
     '+0 f("abc, 4)\n': "1:6: a string begins and does not end, where its '\"' could stand, in the same line",
@@ -42,6 +46,9 @@ MISTAKES: dict[str, str] = {
     "+0 < s 0:0(0)": f"1:6: 's', where {PACKET}",
     "+0 < [ect0 . 1:1(0)": f"1:6: '[' without its end, where {PACKET}",
     "+0 < 0:0(0)": "1:7: ':', where flags such as S or P. could stand, before sequence numbers",
+    "+0 < S12 0:0(0)": "1:6: 'S12', where one digit could stand for E, W and A together",
+    "+0 < SE5 0:0(0)": "1:6: 'SE5', where one digit could stand for E, W and A together",
+    "+0 < S5E 0:0(0)": "1:6: 'S5E', where one digit could stand for E, W and A together",
     "+0 < S 0:0 win 5": "1:8: '0', where sequence numbers such as 1:1001(1000) could stand",
     "+0 > . 1:1001(100)": "1:8: '1:1001(100)', where 1:101(100) could stand",
     "+0 > . 1:70001(70000)": "1:8: '1:70001(70000)', where a segment carries 65535 octets at most",
@@ -125,8 +132,8 @@ def test_what_is_said_is_short_and_harmless(text: str) -> None:
     assert len(str(wrong.value)) < 300
 
 
-# What a backtracking expression would take hours for. 2^18 characters: a quadratic one takes a minute at least.
-LONG = 1 << 18
+# A quadratic expression takes 2^29 steps, which are many seconds.
+LONG = 1 << 15
 BEFORE = {
     "nothing": "",
     "time": "+0 ",
@@ -151,17 +158,16 @@ BEFORE = {
 }
 
 
-@pytest.mark.parametrize(
-    "repeated", [" ", "(", ".", "1", "S", ". ", "a ", "\\", "()", "/* ", "//\n", "<", "~", "|1", "1:"]
-)
+REPEATED = [" ", "(", ".", "1", "S", ". ", "a ", "\\", "()", "/* ", "//\n", "<", "~", "|1", "1:"]
+
+
+@pytest.mark.parametrize("repeated", REPEATED)
 def test_hostile_scripts_take_no_more_than_their_length(repeated: str) -> None:
     for before in BEFORE.values():
         began = time.process_time()
-        try:
+        with suppress(ScriptError):
             parse(before + repeated * (LONG // len(repeated)))
-        except ScriptError:
-            pass
-        assert time.process_time() - began < 5, before
+        assert time.process_time() - began < 1, before
 
 
 @pytest.mark.parametrize("text", ["[", "{", "f(", "(", "{a=", "[{", "~(", "1<<(A<<A<<"])

@@ -11,7 +11,15 @@ from lark import Token, Transformer
 
 from synfin.drill.arithmetic import joined, operate
 from synfin.drill.mistakes import shortened
-from synfin.drill.packets import join_ip_fields, read_flags, read_icmp, read_ip_fields, read_option, read_sequence
+from synfin.drill.packets import (
+    asks_for_valid_md5,
+    join_ip_fields,
+    read_flags,
+    read_icmp,
+    read_ip_fields,
+    read_option,
+    read_sequence,
+)
 from synfin.drill.script import (
     Action,
     Anything,
@@ -190,7 +198,7 @@ class Builder(Transformer[Token, object]):
             elif part.type == "BRACKET":
                 ip = _ip_fields(part, ip)
             elif part.type == "FLAGS":
-                flags, ace = read_flags(part)
+                flags, ace = _flags(part)
             elif part.type == "SEQUENCE":
                 sequence = _sequence(part)
                 if inbound and sequence.start is None:
@@ -214,7 +222,7 @@ class Builder(Transformer[Token, object]):
             None if urgent is None else urgent.value,
             options,
             clause is not None and clause.any_options,
-            md5_valid or any(option.name == "md5" and option.octets is None for option in options or ()),
+            md5_valid or asks_for_valid_md5(options),
         )
 
     def icmp(self, parts: list[Token | _Field]) -> IcmpPacket | OtherPacket:
@@ -301,13 +309,13 @@ class Builder(Transformer[Token, object]):
         return Number(_integer(parts[0], octal=True))
 
     def character(self, parts: list[Token]) -> Number:
-        text = _unescaped(parts[0][1:-1])
+        text = _unescaped(parts[0])
         if len(text) != 1:
             raise TokenError(parts[0], shortened(parts[0]), "a character of one octet could stand")
         return Number(ord(text))
 
     def string(self, parts: list[Token]) -> Text:
-        return Text("".join([_unescaped(part[1:-1]) for part in parts]))
+        return Text("".join([_unescaped(part) for part in parts]))
 
     def word(self, parts: list[Token]) -> Word:
         return Word(" ".join(parts[0].split()))
@@ -396,6 +404,13 @@ def _ip_fields(token: Token, before: IpFields) -> IpFields:
         raise TokenError(token, shortened(token), str(wrong)) from None
 
 
+def _flags(token: Token) -> tuple[int, int | None]:
+    try:
+        return read_flags(token)
+    except ValueError as wrong:
+        raise TokenError(token, shortened(token), str(wrong)) from None
+
+
 def _sequence(token: Token, margin: int = 0) -> Sequence:
     try:
         return read_sequence(token[margin : len(token) - margin])
@@ -416,16 +431,23 @@ def _operated(operator: Token, operands: tuple[Expression, ...]) -> Expression:
         raise TokenError(operator, shortened(operator), str(wrong)) from None
 
 
-def _unescaped(text: str) -> str:
+def _unescaped(token: Token) -> str:
+    """What stands between the quotes, as octets."""
+    text = token[1:-1]
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("latin-1")
     if "\\" not in text:
         return text
-    return _ESCAPE.sub(_escaped, text)
+    try:
+        return _ESCAPE.sub(_escaped, text)
+    except ValueError as wrong:
+        raise TokenError(token, shortened(token), str(wrong)) from None
 
 
 def _escaped(match: re.Match[str]) -> str:
     code = match[1]
+    if code == "x":
+        raise ValueError("hexadecimal digits could stand behind '\\x'")
     if code[0] == "x":
         return chr(int(code[1:], 16))
     if code[0] in "01234567":

@@ -38,13 +38,17 @@ _ELSEWHERE: Final = re.compile(
 
 
 def read_flags(text: str) -> tuple[int, int | None]:
-    """The bits of the wire, and the number of the ACE field if one is given (RFC 9768 §2)."""
+    """The bits of the wire, and the number of the ACE field if one is given (RFC 9768 §2). Raises ValueError."""
     bits = 0
     ace: int | None = None
     for character in text:
         if character in _FLAGS:
+            if ace is not None and character in "EWA":
+                raise ValueError("one digit could stand for E, W and A together")
             bits |= _FLAGS[character]
-        elif character.isdigit():
+        elif character in "1234567":
+            if ace is not None or bits & (AE | CWR | ECE):
+                raise ValueError("one digit could stand for E, W and A together")
             ace = int(character)
             bits |= (AE if ace & 4 else 0) | (CWR if ace & 2 else 0) | (ECE if ace & 1 else 0)
     return bits, ace
@@ -164,6 +168,11 @@ def read_option(text: str) -> TcpOption:
     if _ELSEWHERE.match(name):
         return TcpOption(name, unsupported=" ".join((name, *words)))
     raise ValueError(f"one of {', '.join(_OPTIONS)} could stand")
+
+
+def asks_for_valid_md5(options: tuple[TcpOption, ...] | None) -> bool:
+    """Whether ``md5 valid`` is among them."""
+    return any(each.name == "md5" and each.octets is None and each.word is None for each in options or ())
 
 
 def _bare(name: str, words: list[str]) -> TcpOption:
