@@ -37,7 +37,7 @@ def mutant(seed: int, number: int) -> str:
     chance = random.Random(f"{seed}/{number}")
     text = _some_lines(chance)
     for _ in range(chance.choice((1, 1, 1, 2, 3, 5, 20))):
-        change: Change = chance.choice(_CHANGES)
+        change = chance.choice(_CHANGES)
         text = change(text, chance)
     return text
 
@@ -92,7 +92,7 @@ def _cut(text: str, chance: random.Random) -> str:
     return text[: _spot(text, chance)[0]]
 
 
-_CHANGES = (_removed, _replaced, _replaced, _strayed, _doubled, _moved, _changed, _cut)
+_CHANGES: tuple[Change, ...] = (_removed, _replaced, _replaced, _strayed, _doubled, _moved, _changed, _cut)
 
 
 def try_script(text: str, run: Run | None = None) -> Outcome:

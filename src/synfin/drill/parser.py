@@ -12,10 +12,11 @@ from typing import cast
 from lark import Lark
 from lark.exceptions import UnexpectedInput
 
-from synfin.drill.building import Builder, Part, Timed, TokenError
+from synfin.drill.building import Builder, Part, Timed
 from synfin.drill.mistakes import mistake
 from synfin.drill.script import Command, Event, Expression, Option, Place, Script, ScriptError
 from synfin.drill.source import without_comments
+from synfin.drill.values import TokenError
 
 
 @cache
