@@ -13,8 +13,10 @@ from synfin.drill import compare, inbound
 from synfin.drill.calls_of_sockets import HANDLERS
 from synfin.drill.code import Snippets
 from synfin.drill.commands import Commands
+from synfin.drill.definitions import with_definitions
 from synfin.drill.ladder import ladder
 from synfin.drill.machine import SECOND, START, Machine
+from synfin.drill.notation import script_text, seconds
 from synfin.drill.numbers import Numbers
 from synfin.drill.options import LENIENT, Choices, settings
 from synfin.drill.outbound import Sent, cut, join, may_join, wants_more
@@ -27,6 +29,7 @@ from synfin.drill.script import (
     IcmpPacket,
     OtherPacket,
     Script,
+    ScriptError,
     Sequence,
     TcpPacket,
     When,
@@ -57,7 +60,7 @@ class Run:
     """One script, once. `base` is what relative times count from."""
 
     def __init__(self, script: Script, choices: Choices) -> None:
-        self.script = script
+        self.script = script = with_definitions(script, {})
         self.choices = choices
         self.settings = settings(script, choices)
         self.lenient = choices.compare == LENIENT
@@ -124,7 +127,9 @@ class Run:
         if self.settings.strict_end:
             for numbers, packet in self.machine.left_over():
                 wanted = TcpPacket(False, 0, _NOTHING)
-                raise Failed("a packet was left over", "nothing", compare.packet_text(wanted, packet, numbers))
+                raise Failed(
+                    "a packet was left over", "nothing", script_text(compare.as_scripted(wanted, packet, numbers))
+                )
         if self.script.epilogue is not None:
             self.event = None
             self.commands.run(self.script.epilogue.text)
@@ -183,7 +188,7 @@ class Run:
         while machine.now < start:
             self._advance(start)
         if machine.now > end + tolerance:
-            late = compare.milliseconds(machine.now - end)
+            late = seconds(machine.now - end)
             raise Failed(f"the time of this event is over by {late} s", _at(start), _at(machine.now), "syscall")
 
     def _advance(self, limit: int) -> bool:
@@ -250,7 +255,7 @@ class Run:
             earliest, latest = start - self._tolerance(start), end + self._tolerance(end)
         found, numbers = self._next_sent(wanted, latest)
         self.base = found.time
-        text = compare.packet_text(wanted, found, numbers)
+        text = script_text(compare.as_scripted(wanted, found, numbers))
         if wanted.ports is not None and numbers.labels is None:
             numbers.labels = wanted.ports
         different = list(compare.differences(wanted, found, numbers, self.settings, self.lenient))
@@ -380,7 +385,7 @@ class Run:
 
 
 def _at(time: int | None) -> str:
-    return "any time" if time is None else compare.milliseconds(time - START)
+    return "any time" if time is None else seconds(time - START)
 
 
 def dialect_profile(script: Script) -> str:
@@ -405,4 +410,6 @@ def run(script: Script, choices: Choices | None = None) -> Result:
         made = Run(script, chosen)
     except Skipped as skipped:
         return Result(script.name, SKIPPED, skipped.reason)
+    except ScriptError as error:
+        return Result(script.name, FAILED, f"{error.found}, where {error.wanted}", error.place.line)
     return made.result()
