@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="S")
     parser.add_argument("--run", action="store_true", help="run what can be parsed")
     asked = parser.parse_args()
-    run = fuzz.runner() if asked.run else None
+    run = fuzz.run_it if asked.run else None
     outcomes = dict.fromkeys(fuzz.Outcome, 0)
     began = time.monotonic()
     for number in range(asked.scripts):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 
 from synfin.drill.definitions import with_definitions
 from synfin.drill.notation import script_text
+from synfin.drill.options import Choices
+from synfin.drill.outcome import Result
 from synfin.drill.parser import parse
+from synfin.drill.runner import run
 from synfin.drill.script import Place, Script, ScriptError
-from tests.drill.scripts import PIECES, SEED, STRAYS
+from tests.drill.scripts import NUMBERS, PIECES, SEED, STRAYS, WORDS
 
-#: Runs a script that could be parsed; may raise nothing.
-Run = Callable[[Script], object]
+#: Runs a script that could be parsed, and says what became of it.
+Run = Callable[[Script], Result]
 
 
 #: Takes a script and makes another.
@@ -23,29 +27,37 @@ Change = Callable[[str, random.Random], str]
 
 class Outcome(Enum):
     READ = "read, and read again as written down"
+    PASSED = "read and run: passed"
+    FAILED = "read and run: failed"
+    SKIPPED = "read and run: skipped"
     REFUSED = "refused with a ScriptError"
     BROKEN = "broken"
 
 
-def runner() -> Run:
-    """What runs a script, once there is something that does."""
-    raise SystemExit("--run: scripts cannot be run yet")
+def run_it(script: Script) -> Result:
+    """Runs a script without its code; an internal error is raised."""
+    return run(script, Choices(code=False, debug=True))
 
 
 def mutant(seed: int, number: int) -> str:
     """The script of that number."""
     chance = random.Random(f"{seed}/{number}")
     text = _some_lines(chance)
-    for _ in range(chance.choice((1, 1, 1, 2, 3, 5, 20))):
-        change = chance.choice(_CHANGES)
+    changes = _LIGHT if chance.random() < 0.5 else _HEAVY
+    for _ in range(chance.choice((1, 1, 2, 3, 5, 12))):
+        change = chance.choice(changes)
         text = change(text, chance)
     return text
 
 
+_WORD_OR_NUMBER = re.compile(r"[0-9]+|[A-Za-z_]\w*")
+#: The seed's lines, with those that go on with them.
+_UNITS = re.split(r"(?<=\n)(?=\s*(?:[+*`/]|--|-D|\d))", SEED)
+
+
 def _some_lines(chance: random.Random) -> str:
-    lines = SEED.splitlines(keepends=True)
-    first = chance.randrange(len(lines))
-    chosen = lines[first : first + chance.randint(1, 6)]
+    first = chance.randrange(len(_UNITS))
+    chosen = _UNITS[first : first + chance.randint(1, 6)]
     if chance.random() < 0.2:
         chance.shuffle(chosen)
     return "".join(chosen) if chance.random() < 0.9 else SEED
@@ -88,14 +100,25 @@ def _changed(text: str, chance: random.Random) -> str:
     return text[:start] + chr(chance.choice((chance.randrange(128), chance.randrange(0x110000)))) + text[start + 1 :]
 
 
+def _exchanged(text: str, chance: random.Random) -> str:
+    """A number for a number, a word for a word: most such scripts can be read, and are to be run."""
+    places = [match for match in _WORD_OR_NUMBER.finditer(text) if match[0]]
+    if not places:
+        return text
+    place = chance.choice(places)
+    others: list[str] = NUMBERS if place[0].isdecimal() else WORDS
+    return text[: place.start()] + chance.choice(others) + text[place.end() :]
+
+
 def _cut(text: str, chance: random.Random) -> str:
     return text[: _spot(text, chance)[0]]
 
 
-_CHANGES: tuple[Change, ...] = (_removed, _replaced, _replaced, _strayed, _doubled, _moved, _changed, _cut)
+_LIGHT: tuple[Change, ...] = (_exchanged, _exchanged, _exchanged, _replaced, _doubled)
+_HEAVY: tuple[Change, ...] = (_removed, _replaced, _strayed, _doubled, _moved, _changed, _cut)
 
 
-def try_script(text: str, run: Run | None = None) -> Outcome:
+def try_script(text: str, run_script: Run | None = None) -> Outcome:
     """What comes of a script. Raises whatever the parser and its companions should not."""
     try:
         script = parse(text)
@@ -110,9 +133,9 @@ def try_script(text: str, run: Run | None = None) -> Outcome:
     again = parse(script_text(script))
     if _bare(again) != _bare(script):
         raise AssertionError(f"{script} was written as {script_text(script)!r}")
-    if run is not None:
-        run(script)
-    return Outcome.READ
+    if run_script is None:
+        return Outcome.READ
+    return Outcome[run_script(script).status.upper()]
 
 
 def _bare(script: Script) -> Script:

@@ -262,7 +262,7 @@ assert tcpi_snd_cwnd == 10, "%d" % tcpi_snd_cwnd
 `cleanup`
 """
 #: What the seed consists of, to be put where it does not belong.
-PIECES = sorted(set(re.findall(r"[A-Za-z_]\w*|[\d.]+|\s+|.", SEED, re.DOTALL)))
+PIECES: list[str] = sorted(set(re.findall(r"[A-Za-z_]\w*|[\d.]+|\s+|.", SEED, re.DOTALL)))
 STRAYS = [
     "\0",
     "\r\n",
@@ -281,3 +281,6 @@ STRAYS = [
     "}%",
     "/*",
 ]
+#: What may take the place of one of its kind.
+WORDS = [piece for piece in PIECES if piece[0].isalpha()]
+NUMBERS = [*"0123478", "16", "100", "1000", "1001", "8080", "65535", "65536", "2147483648", "4294967295", "4294967296"]

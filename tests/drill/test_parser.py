@@ -106,6 +106,12 @@ def test_a_file(tmp_path: Path) -> None:
     assert parse_file(path).events[0].action == CLOSE
 
 
+def test_the_documented_script_is_one() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "drill.md").read_text("utf-8")
+    script = parse(document.split("```")[1])
+    assert (len(script.options), script.prologue is not None, len(script.events)) == (1, True, 8)
+
+
 # --- options ------------------------------------------------------------------------------------------------------
 
 OPTIONS: dict[str, list[tuple[str, str | None]]] = {

@@ -57,7 +57,7 @@ MISTAKES: dict[str, str] = {
     "+0 > . 1:1(0) ack 1 ack 2": "1:25: a second 'ack', where something else could stand",
     "+0 > . 1:1(0) win 65536": "1:19: '65536', where a number up to 65535 could stand",
     "+0 > . 1:1(0) win 5!": "1:19: '5!', where a number without '!' could stand",
-    "+0 > . 1:1(0) mss 1460": "1:15: 'mss', where 'ack', 'win', 'urg', options in '<…>', 'md5 valid', " + NEXT,
+    "+0 > . 1:1(0) mss 1460": "1:15: 'mss', where 'ack', 'win', 'urg', options in '<…>', " + NEXT,
     "+0 < . ...(0)": "1:8: '...(0)', where numbers could stand: an inbound packet needs them",
     "+0 < . 1:1(0) ack ...": "1:19: '...', where a number could stand: an inbound packet needs one",
     "+0 < . 1:1(0) <...>": "1:16: '...', where options could stand: an inbound packet needs its own",
@@ -86,6 +86,7 @@ MISTAKES: dict[str, str] = {
     "+0 > . 1:1(0) <ECN ceb 1>": "1:16: 'ECN ceb 1', where ECN e0b N ceb N e1b N, ECN e1b N ceb N e0b N or a beginning",
     # files
     "--mss=1\n+0 close(3)\n--mtu=5": "3:1: '--mtu', where a time could stand: options come first of all",
+    "`a` -D A=1": "1:5: '-D', where a time could stand: options come first of all",
     "`a` --mss=1": "1:5: '--mss', where a time could stand: options come first of all",
     "`a` `b`": "1:5: a second command without a time, where a time such as +0.1 could stand",
     "+0 `a` `b` +0 close(3)": "1:12: an event, where only the end could stand, behind the clean-up command",

@@ -143,6 +143,8 @@ UNSUPPORTED = (
     "mp_capable_no_cs v1 flags[flag_h] nokey",
     "mp_join_syn address_id=0 token=1",
     "mpcapable v1 flags[flag_h] nokey",
+    "mpcapable v1 flags[flag_h] key[ckey=2, skey]",
+    "mp_join_syn_ack address_id=0 (a, b)",
     "dss dack8=1 dsn8=1 ssn=1 dll=1000 nocs",
     "add_address address_id=1",
     "remove_address address_id=1",
@@ -284,6 +286,8 @@ OTHERS: dict[str, str] = {
     "off 0, key 1, seq 0: S 0:0(0)",
     "mpls (label 0, tc 0, [S], ttl 255): S 0:0(0)": "mpls (label 0, tc 0, [S], ttl 255): S 0:0(0)",
     "sctp: INIT[flgs=0, tag=1,\n      a_rwnd=1500]": "sctp: INIT[flgs=0, tag=1,\n      a_rwnd=1500]",
+    "S 0:0(0) win 100 <mss 1460>/udp(9899 > 9900)": "udp(9899 > 9900) around TCP",
+    ". 1:1(0) ack 1 / udp (9899 > 9900)": "udp (9899 > 9900) around TCP",
     "icmp unreachable port_unreachable [udp (1000)]": "icmp that quotes udp (1000)",
 }
 

@@ -140,7 +140,7 @@ class Builder(Values):
                 raise TokenError(token, shortened(token), str(wrong)) from None
         return _Options(tokens[0] if tokens else Token("LESSTHAN", "<"), tuple(options), False)
 
-    def tcp(self, parts: list[_Packet]) -> TcpPacket:
+    def tcp(self, parts: list[_Packet]) -> TcpPacket | OtherPacket:
         inbound = parts[0] == "<"
         ip = IpFields()
         ports: tuple[int, int] | None = None
@@ -170,8 +170,10 @@ class Builder(Values):
                 sequence = _sequence(part)
                 if inbound and sequence.start is None:
                     raise TokenError(part, shortened(part), "numbers could stand: an inbound packet needs them")
-            else:
+            elif part.type == "VALID":
                 md5_valid = True
+            else:
+                return OtherPacket(inbound, f"{part[1:].strip()} around TCP")
         if inbound and clause is not None:
             _given(clause)
         ack, window, urgent = (fields.get(name) for name in ("ack", "win", "urg"))

@@ -28,7 +28,6 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "MTU": "'mtu'",
         "ID": "'id'",
         "LESSTHAN": "options in '<…>'",
-        "VALID": "'md5 valid'",
         "TCP_OPTION": "a TCP option",
         "BRACKET": "fields of the IP header in brackets",
         "WORD": "a name",
@@ -102,6 +101,8 @@ def _could_stand(expected: set[str]) -> str:
     if "FLAGS" in expected:
         # A number could stand too, in the rare case that ports are given.
         expected = expected - {"NUMBER"}
+    # Of this nobody who has made a mistake has thought.
+    expected = expected - {"ENCAPSULATED", "VALID"}
     if expected >= _VALUE:
         # All that may be a value is too much to tell.
         closing = expected & {"RPAR", "RSQB", "RBRACE"}

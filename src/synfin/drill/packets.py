@@ -31,7 +31,7 @@ _HEXADECIMAL: Final = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Options of other suites: Multipath TCP's, experimental ones, TCP-AO's and some that were tried.
 _ELSEWHERE: Final = re.compile(
-    r"(?:mptcp|mp_?(?:capable|join|prio|fail|fastclose|reset|rst)|dss|add_?addr|rm_?addr|remove_addr|accecn|exp-|tarr\b"
+    r"(?:mp_\w|mp(?:tcp|capable|join|prio|fail|fastclose|fclose|reset|rst)|dss|add_?addr|rm_?addr|remove_addr|accecn|exp-|tarr\b"
     r"|(?:tcp-?)?ao\b|uto\b|nr-?sack|echo|cc(?:new|echo)?\b|qs\b|unknown\b|kind\b|0x)",
     re.IGNORECASE,
 )

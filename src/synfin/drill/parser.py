@@ -57,7 +57,8 @@ def parse(text: str, name: str = "script") -> Script:
             events.append(Event(value.when, value.action, place, text[start : start + extent]))
         elif isinstance(value, Option):
             if events or prologue is not None:
-                raise ScriptError(name, place, f"'--{value.name}'", "a time could stand: options come first of all")
+                sign = "-" if value.name == "D" else "--"
+                raise ScriptError(name, place, f"'{sign}{value.name}'", "a time could stand: options come first of all")
             options.append(Option(value.name, value.value, place))
         elif events:
             epilogue = value
