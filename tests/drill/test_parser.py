@@ -60,7 +60,7 @@ sysctl -q net.ipv4.tcp_sack=1`
 // the end"""
 
 
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r\r\n"])
 @pytest.mark.parametrize("end", ["", "\n", " \n\n"])
 def test_a_whole_script(newline: str, end: str) -> None:
     script = parse((WHOLE + end).replace("\n", newline), "whole.pkt")

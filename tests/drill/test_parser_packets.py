@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from synfin.drill.notation import script_text
 from synfin.drill.packets import AE, ICMP_KINDS
 from synfin.drill.parser import parse
 from synfin.drill.script import Action, IcmpPacket, IpFields, OtherPacket, Sequence, TcpOption, TcpPacket
@@ -288,7 +289,7 @@ OTHERS: dict[str, str] = {
     "sctp: INIT[flgs=0, tag=1,\n      a_rwnd=1500]": "sctp: INIT[flgs=0, tag=1,\n      a_rwnd=1500]",
     "S 0:0(0) win 100 <mss 1460>/udp(9899 > 9900)": "udp(9899 > 9900) around TCP",
     ". 1:1(0) ack 1 / udp (9899 > 9900)": "udp (9899 > 9900) around TCP",
-    "icmp unreachable port_unreachable [udp (1000)]": "icmp that quotes udp (1000)",
+    "icmp unreachable port_unreachable [udp (1000)]": "udp (1000) quoted by ICMP",
 }
 
 
@@ -300,4 +301,6 @@ def test_packets_of_other_protocols(text: str, following: str) -> None:
     script = parse(f"+0 < {text}{following}")
     assert script.events[0].action == OtherPacket(True, OTHERS[text])
     assert len(script.events) + (script.epilogue is not None) == 1 + bool(following.strip())
-    assert action(f"> {text}") == OtherPacket(False, OTHERS[text])
+    packet = action(f"> {text}")
+    assert packet == OtherPacket(False, OTHERS[text])
+    assert action(script_text(packet)) == packet

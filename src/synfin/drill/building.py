@@ -224,7 +224,7 @@ class Builder(Values):
         except ValueError as wrong:
             raise TokenError(kind, shortened(kind), str(wrong)) from None
         if other is not None:
-            return OtherPacket(first == "<", f"icmp that quotes {other[1:-1].strip()}")
+            return OtherPacket(first == "<", f"{' '.join(other[1:-1].split())} quoted by ICMP")
         code_word = None if code is None else str(code)
         return IcmpPacket(first == "<", str(kind), code_word, fields.get("mtu"), fields.get("id"), quoted, ip)
 

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from lark import Lark
 from lark.exceptions import UnexpectedInput
@@ -17,6 +17,9 @@ from synfin.drill.mistakes import mistake
 from synfin.drill.script import Command, Event, Expression, Option, Place, Script, ScriptError
 from synfin.drill.source import without_comments
 from synfin.drill.values import TokenError
+
+
+_NEWLINE: Final = re.compile(r"(?<!\r)\r++\n")
 
 
 @cache
@@ -39,7 +42,7 @@ def parse_file(path: Path) -> Script:
 
 def parse(text: str, name: str = "script") -> Script:
     """The script that `text` is; `name` stands in errors. Raises ScriptError."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = _NEWLINE.sub("\n", text.removeprefix("\ufeff"))
     plain = without_comments(text, name)
     parts = cast(list[Part], _parsed(plain, name, "start"))
     bounds = [*(part.token.start_pos or 0 for part in parts), len(plain)]
