@@ -18,7 +18,6 @@ from synfin.drill.script import Command, Event, Expression, Option, Place, Scrip
 from synfin.drill.source import without_comments
 from synfin.drill.values import TokenError
 
-
 _NEWLINE: Final = re.compile(r"(?<!\r)\r++\n")
 
 
