@@ -78,7 +78,6 @@ class Numbers:
         if pending is not None and segment.flags & ACK and 0 < wrap(segment.ack - pending) < HALF:
             if self.remote_isn is None or wrap(segment.ack - pending) < wrap(segment.ack - self.remote_isn):
                 self.remote_isn = pending
-            self._pending = None
 
     # --- sequence numbers
 
