@@ -13,6 +13,7 @@ from synfin.drill.constants import CONSTANTS
 from synfin.drill.outcome import Skipped
 from synfin.drill.script import Expression, Number, Option, Script, Text, Word
 from synfin.host.sockets import AF_INET, AF_INET6
+from synfin.show.words import Language
 
 IPV4: Final = "ipv4"
 IPV6: Final = "ipv6"
@@ -58,7 +59,7 @@ class Choices:
     """What whoever starts a run chooses for all scripts. None: the script, or its dialect, decides.
 
     `isn` is our initial sequence number, `remote_isn_offset` is added to those of the other end. With `debug` an
-    internal error shows where it happened.
+    internal error shows where it happened. `language` is that of ladders.
     """
 
     profile: str | None = None
@@ -69,6 +70,7 @@ class Choices:
     remote_isn_offset: int = 0
     code: bool = True
     debug: bool = False
+    language: Language = "en"
 
 
 @dataclass(slots=True)

@@ -16,13 +16,25 @@ AE: Final = 0x100
 _FLAGS: Final[Mapping[str, int]] = MappingProxyType(
     {".": ACK, "F": FIN, "S": SYN, "R": RST, "P": PSH, "E": ECE, "W": CWR, "A": AE, "U": URG}
 )
-_SEQUENCE: Final = re.compile(r"\s*(?:(-?\d+):(-?\d+)|(\.\.\.)|(\d+))\s*\(\s*(\d+)\s*\)\s*(!?)\s*")
+_SEQUENCE: Final = re.compile(r"\s*(?:(-?\d+)!?\s*:\s*(-?\d+)!?|(\.\.\.)|(\d+)!?)\s*\(\s*(\d+)\s*\)\s*!?\s*", re.ASCII)
 _MOST: Final = (1 << 32) - 1
 _LONGEST_PAYLOAD: Final = 65535
 #: Digits of a number that is read at all.
 _DIGITS: Final = 10
 
 _ECN: Final[Mapping[str, int]] = MappingProxyType({"noecn": 0, "ect1": 1, "ect0": 2, "ce": 3, "ect01": -1})
+_IP_NUMBERS: Final[Mapping[str, int]] = MappingProxyType(
+    {"tos": 255, "class": 255, "dscp": 63, "ttl": 255, "hlim": 255, "flowlabel": (1 << 20) - 1}
+)
+_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}")
+_HEXADECIMAL: Final = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: Options of other suites: Multipath TCP's, experimental ones, TCP-AO's and some that were tried.
+_ELSEWHERE: Final = re.compile(
+    r"(?:mptcp|mp_?(?:capable|join|prio|fail|fastclose|reset|rst)|dss|add_?addr|rm_?addr|remove_addr|accecn|exp-|tarr\b"
+    r"|(?:tcp-?)?ao\b|uto\b|nr-?sack|echo|cc(?:new|echo)?\b|qs\b|unknown\b|kind\b|0x)",
+    re.IGNORECASE,
+)
 
 
 def read_flags(text: str) -> tuple[int, int | None]:
@@ -52,13 +64,15 @@ def read_sequence(text: str) -> Sequence:
         return Sequence(None, None, length)
     if match[4] is not None:
         start = int(match[4])
-        return Sequence(start, start + length, length, match[6] == "!")
+        if start > _MOST:
+            raise ValueError("numbers of 32 bits could stand")
+        return Sequence(start, start + length, length, "!" in text)
     start, end = int(match[1]), int(match[2])
     if not (-_MOST <= start <= _MOST and -_MOST <= end <= _MOST):
         raise ValueError("numbers of 32 bits could stand")
     if (end - start - length) & _MOST:
-        raise ValueError(f"the end would be {start + length}")
-    return Sequence(start, end, length, match[6] == "!")
+        raise ValueError(f"{start}:{start + length}({length}) could stand")
+    return Sequence(start, end, length, "!" in text)
 
 
 def read_ip_fields(text: str) -> IpFields:
@@ -66,17 +80,19 @@ def read_ip_fields(text: str) -> IpFields:
     words = text.replace(",", " ").split()
     ecn: int | None = None
     numbers: dict[str, int] = {}
-    most = {"tos": 255, "class": 255, "dscp": 63, "ttl": 255, "hlim": 255, "flowlabel": (1 << 20) - 1}
     place = 0
     while place < len(words):
         word = words[place]
+        most = _IP_NUMBERS.get(word)
         if word in _ECN:
             ecn = _ECN[word]
-        elif word in most and place + 1 < len(words):
-            place += 1
-            numbers[word] = _number(words[place], most[word])
+        elif most is None:
+            raise ValueError(f"{', '.join(_ECN)}, or {', '.join(_IP_NUMBERS)} with a number, could stand")
+        elif place + 1 == len(words):
+            raise ValueError(f"a number could stand behind '{word}'")
         else:
-            raise ValueError(f"{', '.join([*_ECN, *most])} could stand, the last six with a number")
+            place += 1
+            numbers[word] = _number(words[place], most)
         place += 1
     return IpFields(
         ecn,
@@ -87,9 +103,49 @@ def read_ip_fields(text: str) -> IpFields:
     )
 
 
+def join_ip_fields(first: IpFields, second: IpFields) -> IpFields:
+    """What two pairs of brackets say together; the second has the last word."""
+    if first == IpFields():
+        return second
+    return IpFields(
+        first.ecn if second.ecn is None else second.ecn,
+        first.traffic_class if second.traffic_class is None else second.traffic_class,
+        first.dscp if second.dscp is None else second.dscp,
+        first.ttl if second.ttl is None else second.ttl,
+        first.flow_label if second.flow_label is None else second.flow_label,
+    )
+
+
+#: The types of ICMP's messages, of both versions (RFC 792, 950 and 4443).
+ICMP_KINDS: Final = (
+    "unreachable",
+    "time_exceeded",
+    "parameter_problem",
+    "source_quench",
+    "redirect",
+    "packet_too_big",
+    "echo_request",
+    "echo_reply",
+    "timestamp_request",
+    "timestamp_reply",
+    "information_request",
+    "information_reply",
+    "address_mask_request",
+    "address_mask_reply",
+    "router_solicitation",
+    "router_advertisement",
+)
+
+
+def read_icmp(kind: str) -> None:
+    """Raises ValueError unless `kind` is a type of ICMP. Its codes are many, and have more than one name."""
+    if kind not in ICMP_KINDS:
+        raise ValueError(f"{', '.join(ICMP_KINDS[:6])} could stand")
+
+
 def _number(word: str, most: int) -> int:
-    if not re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|\d{1,10}", word):
-        raise ValueError(f"a number should be where {word!r} is")
+    if not _NUMBER.fullmatch(word):
+        raise ValueError(f"a number could stand where {word!r} is")
     value = int(word, 16 if word[:2] in ("0x", "0X") else 10)
     if value > most:
         raise ValueError(f"a number up to {most} could stand")
@@ -101,11 +157,13 @@ def _number(word: str, most: int) -> int:
 
 def read_option(text: str) -> TcpOption:
     """One option of a segment, such as ``TS val 100 ecr 0``. Raises ValueError."""
-    name, *words = text.split()
+    name, *words = text.split() or [""]
     read = _OPTIONS.get(name)
-    if read is None:
-        raise ValueError(f"{', '.join(_OPTIONS)} could stand")
-    return read(name, words)
+    if read is not None:
+        return read(name, words)
+    if _ELSEWHERE.match(name):
+        return TcpOption(name, unsupported=" ".join((name, *words)))
+    raise ValueError(f"{', '.join(_OPTIONS)} could stand")
 
 
 def _bare(name: str, words: list[str]) -> TcpOption:
@@ -118,24 +176,31 @@ def _one(most: int) -> Callable[[str, list[str]], TcpOption]:
     def read(name: str, words: list[str]) -> TcpOption:
         if len(words) != 1:
             raise ValueError(f"{name} takes a number")
-        return TcpOption(name, (_number(words[0], most),))
+        return _counted(name, words, most)
 
     return read
 
 
-def _named(names: tuple[str, ...], most: int, all_of_them: bool) -> Callable[[str, list[str]], TcpOption]:
-    """Numbers behind words, such as ``val 1 ecr 2``."""
+def _counted(name: str, words: list[str], most: int, absolute: bool = False) -> TcpOption:
+    """Numbers, or ``...`` for one that is not checked."""
+    unchecked = tuple(place for place, word in enumerate(words) if word == "...")
+    numbers = tuple(0 if word == "..." else _number(word, most) for word in words)
+    return TcpOption(name, numbers, None, unchecked, absolute)
 
-    def read(name: str, words: list[str]) -> TcpOption:
-        given = tuple(words[::2])
-        fits = given == names if all_of_them else given == tuple(each for each in names if each in given)
-        if not fits or len(words) % 2:
-            raise ValueError(f"{name} takes {' '.join(f'{each} N' for each in names)}")
-        return TcpOption(
-            name if all_of_them else " ".join((name, *given)), tuple(_number(w, most) for w in words[1::2])
-        )
 
-    return read
+def _timestamps(name: str, words: list[str]) -> TcpOption:
+    if len(words) != 4 or (words[0], words[2]) != ("val", "ecr"):
+        raise ValueError(f"{name} takes val N ecr N")
+    value, echo = words[1], words[3]
+    return _counted(name, [value, echo.removesuffix("!")], _MOST, echo.endswith("!"))
+
+
+def _accurate_ecn(name: str, words: list[str]) -> TcpOption:
+    # RFC 9768 §3.2.3: two orders, and counters may be left out from behind.
+    names = tuple(words[::2])
+    if len(words) % 2 or not any(order[: len(names)] == names for order in _COUNTERS):
+        raise ValueError(f"{name} takes e0b N ceb N e1b N, or e1b N ceb N e0b N, or the first ones of them")
+    return _counted(" ".join((name, *names)), words[1::2], (1 << 24) - 1)
 
 
 def _sack(name: str, words: list[str]) -> TcpOption:
@@ -156,14 +221,20 @@ def _edge(word: str) -> int:
 
 
 def _octets(name: str, words: list[str]) -> TcpOption:
-    if len(words) > 1:
-        raise ValueError(f"{name} takes hexadecimal digits")
-    try:
-        return TcpOption(name, (), bytes.fromhex(words[0].removeprefix("0x")) if words else b"")
-    except ValueError:
-        raise ValueError(f"{name} takes hexadecimal digits, two for each octet") from None
+    if not words:
+        return TcpOption(name, (), b"")
+    if name == "md5" and words == ["valid"]:
+        return TcpOption(name)
+    digits = _HEXADECIMAL.fullmatch(words[0])
+    if len(words) == 1 and digits is not None:
+        return TcpOption(name, (), bytes.fromhex(digits[1]))
+    # -D NAME=value says later what it is; but what begins like digits is a slip.
+    if len(words) == 1 and _NAME.fullmatch(words[0]) and not set(words[0]) <= set("0123456789abcdefABCDEF"):
+        return TcpOption(name, word=words[0])
+    raise ValueError(f"{name} takes hexadecimal digits, two for each octet")
 
 
+_COUNTERS: Final = (("e0b", "ceb", "e1b"), ("e1b", "ceb", "e0b"))
 _OPTIONS: Final[Mapping[str, Callable[[str, list[str]], TcpOption]]] = MappingProxyType(
     {
         "mss": _one(65535),
@@ -172,10 +243,10 @@ _OPTIONS: Final[Mapping[str, Callable[[str, list[str]], TcpOption]]] = MappingPr
         "wscale": _one(255),
         "sackOK": _bare,
         "sack": _sack,
-        "TS": _named(("val", "ecr"), _MOST, True),
+        "TS": _timestamps,
         "FO": _octets,
         "FOEXP": _octets,
         "md5": _octets,
-        "ECN": _named(("e0b", "ceb", "e1b"), (1 << 24) - 1, False),
+        "ECN": _accurate_ecn,
     }
 )

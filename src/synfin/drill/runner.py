@@ -13,12 +13,12 @@ from synfin.drill import compare, inbound
 from synfin.drill.calls_of_sockets import HANDLERS
 from synfin.drill.code import Snippets
 from synfin.drill.commands import Commands
+from synfin.drill.ladder import ladder
 from synfin.drill.machine import SECOND, START, Machine
 from synfin.drill.numbers import Numbers
 from synfin.drill.options import LENIENT, Choices, settings
 from synfin.drill.outbound import Sent, cut, join, may_join, wants_more
 from synfin.drill.outcome import FAILED, PASSED, SKIPPED, Failed, Result, Skipped
-from synfin.drill.report import ladder
 from synfin.drill.script import (
     Call,
     Code,
@@ -81,13 +81,19 @@ class Run:
         except Skipped as skipped:
             return self._result(SKIPPED, skipped.reason)
         except Failed as failed:
-            return self._result(FAILED, failed.reason, failed.expected, failed.actual, ladder(self.machine))
+            return self._result(
+                FAILED, failed.reason, failed.expected, failed.actual, ladder(self.machine, self.choices.language)
+            )
         except RecursionError:
             return self._result(FAILED, "internal error: RecursionError")
         except Exception as error:
             if self.choices.debug:
                 raise
-            return self._result(FAILED, f"internal error: {type(error).__name__}: {error}", shown=ladder(self.machine))
+            return self._result(
+                FAILED,
+                f"internal error: {type(error).__name__}: {error}",
+                shown=ladder(self.machine, self.choices.language),
+            )
         return Result(self.script.name, PASSED, warnings=tuple(self.warnings))
 
     def _result(self, status: str, reason: str, expected: str = "", actual: str = "", shown: str = "") -> Result:

@@ -40,7 +40,8 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class IpFields:
-    """What is said of the IP header; None is not checked. `ecn`: a codepoint, -1 for ``ect01`` (ECT(0) or ECT(1))."""
+    """What is said of the IP header; None is not checked. `ecn`: a codepoint, -1 for ``ect01`` (ECT(0) or ECT(1)).
+    `traffic_class` is ``tos`` or ``class``, `ttl` is ``ttl`` or ``hlim``."""
 
     ecn: int | None = None
     traffic_class: int | None = None
@@ -64,11 +65,20 @@ class Sequence:
 class TcpOption:
     """An option by its name: ``mss``, ``nop``, ``eol``, ``wscale``, ``sackOK``, ``sack``, ``TS``, ``FO``, ``FOEXP``,
     ``md5`` or ``ECN``, this one with the names of its counters behind it. `numbers` are its values in the order of the
-    script; `octets` those of a cookie or a digest."""
+    script; `octets` those of a cookie or a digest, None for ``md5 valid``.
+
+    `unchecked` are the places in `numbers` where ``...`` stands (and 0 in `numbers`); `absolute`: ``!`` behind TS' ecr.
+    `word` stands for octets that ``-D`` is to define. `unsupported` are the words of an option that is known to be one,
+    and no more.
+    """
 
     name: str
     numbers: tuple[int, ...] = ()
     octets: bytes | None = None
+    unchecked: tuple[int, ...] = ()
+    absolute: bool = False
+    word: str | None = None
+    unsupported: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +161,15 @@ class Either:
 
 
 @dataclass(frozen=True, slots=True)
+class Operation:
+    """``~A``, ``1<<A``, ``A&B``, ``A^B``, ``&name``: an operator of C and its one or two operands. Where all are
+    numbers, the parser has put the result instead."""
+
+    operator: str
+    operands: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """``htons(8080)``, ``inet_addr("192.0.2.1")``, ``msg_iov(1)``."""
 
@@ -177,12 +196,12 @@ class Structure:
         return None
 
 
-Expression: TypeAlias = Anything | Number | Text | Word | Either | Function | Array | Structure
+Expression: TypeAlias = Anything | Number | Text | Word | Either | Operation | Function | Array | Structure
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A system call: what it is given, what it returns, and the errno behind a -1."""
+    """A system call: what it is given, what it returns (None if nothing is said), and the errno behind a -1."""
 
     name: str
     arguments: tuple[Expression, ...]
