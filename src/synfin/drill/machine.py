@@ -15,6 +15,7 @@ from synfin.host.host import Host
 from synfin.host.interface import Interface
 from synfin.host.profiles import parameters
 from synfin.host.sockets import Socket
+from synfin.link.segmentation import cut
 from synfin.show.trace import Trace
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.tcb import Identity
@@ -145,7 +146,8 @@ class Machine:
         """Takes what the host wants to send now, and tells who waits."""
         host = self.host
         while (packet := host.poll_transmit(self.interface, self.now)) is not None:
-            self._caught(packet)
+            for each in cut(packet):
+                self._caught(each)
         for entry in host.take_changed():
             found = socket_of(host, entry)
             if found is not None:
