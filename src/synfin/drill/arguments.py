@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from synfin.drill.arithmetic import operate
 from synfin.drill.constants import CONSTANTS
+from synfin.drill.notation import script_text
 from synfin.drill.options import Settings
 from synfin.drill.outcome import Skipped
 from synfin.drill.script import (
@@ -14,28 +14,16 @@ from synfin.drill.script import (
     Expression,
     Function,
     Number,
+    Operation,
     Structure,
     Text,
     Word,
 )
 from synfin.host.sockets import AF_INET, AF_INET6, Address
 
-#: Names that stand for names may do so so often.
-_DEEPEST = 16
-
-
-def resolved(expression: Expression, definitions: Mapping[str, Expression]) -> Expression:
-    """What a name that ``-D`` defined stands for; all else is itself."""
-    for _ in range(_DEEPEST):
-        if not isinstance(expression, Word) or expression.name not in definitions:
-            return expression
-        expression = definitions[expression.name]
-    raise Skipped("names that -D defines stand for each other")
-
 
 def number(expression: Expression, settings: Settings) -> int:
     """The number that an expression is. Raises Skipped for names that are not known, and for what is no number."""
-    expression = resolved(expression, settings.definitions)
     if isinstance(expression, Number):
         return expression.value
     if isinstance(expression, Word):
@@ -47,11 +35,27 @@ def number(expression: Expression, settings: Settings) -> int:
         for part in expression.parts:
             value |= number(part, settings)
         return value
+    if isinstance(expression, Operation):
+        return _operated(expression, settings)
     if isinstance(expression, Function) and expression.name in ("htons", "htonl", "ntohs", "ntohl"):
         return number(_only(expression), settings)
     if isinstance(expression, Array) and len(expression.items) == 1:
         return number(expression.items[0], settings)
-    raise Skipped(f"{words(expression)} is no number")
+    raise Skipped(f"{script_text(expression)} is no number")
+
+
+def _operated(operation: Operation, settings: Settings) -> int:
+    operands = [number(operand, settings) for operand in operation.operands]
+    if operation.operator == "~":
+        return ~operands[0]
+    if len(operands) != 2:
+        raise Skipped(f"{script_text(operation)} is no number")
+    try:
+        result = operate(operation.operator, (Number(operands[0]), Number(operands[1])))
+    except ValueError as error:
+        raise Skipped(f"{script_text(operation)}: {error}") from None
+    assert isinstance(result, Number)
+    return result.value
 
 
 def is_anything(expression: Expression | None) -> bool:
@@ -61,23 +65,20 @@ def is_anything(expression: Expression | None) -> bool:
 
 def structure(expression: Expression, settings: Settings) -> Structure:
     """The structure that an expression is. Raises Skipped for anything else."""
-    expression = resolved(expression, settings.definitions)
     if isinstance(expression, Structure):
         return expression
-    raise Skipped(f"{words(expression)} is no structure")
+    raise Skipped(f"{script_text(expression)} is no structure")
 
 
 def array(expression: Expression, settings: Settings) -> tuple[Expression, ...]:
     """The items of an array. Raises Skipped for anything else."""
-    expression = resolved(expression, settings.definitions)
     if isinstance(expression, Array):
         return expression.items
-    raise Skipped(f"{words(expression)} is no array")
+    raise Skipped(f"{script_text(expression)} is no array")
 
 
 def address(expression: Expression, settings: Settings, ip: str, port: int) -> Address | None:
     """A socket address: `ip` and `port` where the script leaves it open; None for AF_UNSPEC."""
-    expression = resolved(expression, settings.definitions)
     if isinstance(expression, Anything):
         return _pair(settings.socket_address(ip), port)
     members = structure(expression, settings)
@@ -97,9 +98,8 @@ def _pair(text: str, port: int) -> Address:
 
 
 def _host(expression: Expression, family: int, settings: Settings) -> str:
-    expression = resolved(expression, settings.definitions)
     if isinstance(expression, Function) and expression.name in ("inet_addr", "inet_pton", "inet6_addr"):
-        last = resolved(expression.arguments[-1], settings.definitions)
+        last = expression.arguments[-1]
         if isinstance(last, Text):
             return last.value
     if isinstance(expression, Text):
@@ -116,26 +116,3 @@ def _only(function: Function) -> Expression:
     if len(function.arguments) != 1:
         raise Skipped(f"{function.name} takes one argument")
     return function.arguments[0]
-
-
-def words(expression: Expression | None) -> str:
-    """An expression as a script writes it."""
-    if expression is None:
-        return ""
-    if isinstance(expression, Anything):
-        return "..."
-    if isinstance(expression, Number):
-        return str(expression.value)
-    if isinstance(expression, Text):
-        return f'"{expression.value}"'
-    if isinstance(expression, Word):
-        return expression.name
-    if isinstance(expression, Either):
-        return "|".join(map(words, expression.parts))
-    if isinstance(expression, Function):
-        return f"{expression.name}({', '.join(map(words, expression.arguments))})"
-    if isinstance(expression, Array):
-        return f"[{', '.join(map(words, expression.items))}]"
-    return (
-        "{" + ", ".join(f"{name}={words(value)}" if name else words(value) for name, value in expression.members) + "}"
-    )

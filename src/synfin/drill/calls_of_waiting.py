@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from synfin.drill.arguments import array, is_anything, structure, words
+from synfin.drill.arguments import array, is_anything, structure
 from synfin.drill.constants import (
     CONSTANTS,
     EPOLL_CTL_ADD,
@@ -18,6 +18,7 @@ from synfin.drill.constants import (
     EPOLLONESHOT,
     EPOLLWAKEUP,
 )
+from synfin.drill.notation import script_text
 from synfin.drill.outcome import Failed, Skipped
 from synfin.drill.script import Expression, Structure
 from synfin.drill.syscalls import FOR_EVER, Attempt, Calls, Descriptor, Epoll, Polled
@@ -51,7 +52,7 @@ def _patience(milliseconds: int) -> int:
 def _member(item: Structure, name: str) -> Expression:
     value = item.get(name)
     if value is None:
-        raise Skipped(f"{words(item)} has no {name}")
+        raise Skipped(f"{script_text(item)} has no {name}")
     return value
 
 
@@ -74,7 +75,7 @@ def _poll(run: Calls, given: Arguments) -> Attempt:
     def check(result: int) -> None:
         for item, expected, bits in zip(items, wanted, told, strict=True):
             if expected is not None and not is_anything(expected) and run.number(expected) != bits:
-                raise Failed("poll told other events", words(item), f"revents={events_text(bits)}", "syscall")
+                raise Failed("poll told other events", script_text(item), f"revents={events_text(bits)}", "syscall")
 
     return Attempt(again, True, limit, lambda now: 0, check)
 
@@ -195,7 +196,7 @@ def _same_event(run: Calls, item: Structure, polled: Polled, bits: int) -> None:
         actual = bits if member == "events" else run.number(polled.data) if polled.data is not None else 0
         if run.number(value) != actual:
             shown = events_text(bits) if member == "events" else str(actual)
-            raise Failed("epoll_wait told other events", words(item), f"{member}={shown}", "syscall")
+            raise Failed("epoll_wait told other events", script_text(item), f"{member}={shown}", "syscall")
 
 
 HANDLERS: Final[Mapping[str, Callable[[Calls, Arguments], Attempt]]] = MappingProxyType(

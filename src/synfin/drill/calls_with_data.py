@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from synfin.drill.arguments import array, is_anything, resolved, structure, words
+from synfin.drill.arguments import array, is_anything, structure
+from synfin.drill.notation import script_text
 from synfin.drill.outcome import Failed, Skipped
 from synfin.drill.script import Anything, Expression, Text
 from synfin.drill.syscalls import FOR_EVER, Attempt, Calls
@@ -42,12 +43,11 @@ def _flags(run: Calls, given: Arguments, place: int) -> int:
 
 def _octets(run: Calls, expression: Expression, size: int) -> bytes:
     """What a buffer to be sent holds: a string, or zeros."""
-    expression = resolved(expression, run.machine.settings.definitions)
     if isinstance(expression, Text):
         return expression.value.encode("latin-1", "replace").ljust(size, b"\0")[:size]
     if isinstance(expression, Anything):
         return bytes(size)
-    raise Skipped(f"{words(expression)} is no buffer")
+    raise Skipped(f"{script_text(expression)} is no buffer")
 
 
 # --- sending
@@ -102,7 +102,7 @@ def _buffers(run: Calls, expression: Expression) -> list[tuple[Expression, int]]
     for item in array(expression, run.machine.settings):
         members = structure(item, run.machine.settings).members
         if len(members) != 2:
-            raise Skipped(f"{words(item)} is no iovec")
+            raise Skipped(f"{script_text(item)} is no iovec")
         found.append((members[0][1], _size(run, members[1][1])))
     return found
 
@@ -115,7 +115,7 @@ def _header(run: Calls, expression: Expression) -> list[tuple[Expression, int]]:
         raise Skipped("control messages are not supported")
     buffers = header.get("msg_iov")
     if buffers is None:
-        raise Skipped(f"{words(expression)} has no msg_iov")
+        raise Skipped(f"{script_text(expression)} has no msg_iov")
     return _buffers(run, buffers)
 
 
@@ -187,9 +187,8 @@ def _receiving(run: Calls, given: Arguments, size: int, flags: int, buffers: lis
         rest = b"".join(state.got)
         for base, length in buffers:
             part, rest = rest[:length], rest[length:]
-            base = resolved(base, run.machine.settings.definitions)
             if isinstance(base, Text) and base.value.encode("latin-1", "replace")[: len(part)] != part:
-                raise Failed("other octets were read", words(base), repr(part)[:80], "syscall")
+                raise Failed("other octets were read", script_text(base), repr(part)[:80], "syscall")
 
     return Attempt(again, state.waits, _patience(sock.values.rcvtimeo), timed_out, check)
 

@@ -7,7 +7,8 @@ from struct import Struct
 from types import MappingProxyType
 from typing import Final
 
-from synfin.drill.arguments import is_anything, resolved, structure, words
+from synfin.drill.arguments import is_anything, structure
+from synfin.drill.notation import script_text
 from synfin.drill.outcome import Failed, Skipped
 from synfin.drill.script import Array, Expression, Structure, Text
 from synfin.drill.syscalls import Attempt, Calls
@@ -25,16 +26,15 @@ _MOST: Final = (1 << 32) - 1
 
 def _value(run: Calls, expression: Expression, level: int, name: int) -> bytes:
     """What is set, as the octets that C would pass."""
-    expression = resolved(expression, run.machine.settings.definitions)
     if isinstance(expression, Array) and len(expression.items) == 1:
-        expression = resolved(expression.items[0], run.machine.settings.definitions)
+        expression = expression.items[0]
     if isinstance(expression, Text):
         return expression.value.encode("latin-1", "replace")
     if isinstance(expression, Structure):
         layout = _layout(level, name)
         values = [run.number(value) for _, value in expression.members]
         if layout is None or len(values) != 2:
-            raise Skipped(f"{words(expression)} is not supported")
+            raise Skipped(f"{script_text(expression)} is not supported")
         return layout.pack(*values)
     value = run.number(expression)
     if not -(1 << 31) <= value <= _MOST:
@@ -86,32 +86,33 @@ def _getsockopt(run: Calls, given: Arguments) -> Attempt:
 
 
 def _same(run: Calls, expected: Expression, octets: bytes, layout: Struct | None) -> None:
-    expected = resolved(expected, run.machine.settings.definitions)
     if is_anything(expected):
         return
     if isinstance(expected, Array) and len(expected.items) == 1:
-        inner = resolved(expected.items[0], run.machine.settings.definitions)
+        inner = expected.items[0]
         if isinstance(inner, Structure | Text):
             expected = inner
     if isinstance(expected, Text):
         actual = octets.partition(b"\0")[0]
         if expected.value.encode("latin-1", "replace") != actual:
-            raise Failed("getsockopt gave another value", words(expected), f'"{actual.decode("latin-1")}"', "syscall")
+            raise Failed(
+                "getsockopt gave another value", script_text(expected), f'"{actual.decode("latin-1")}"', "syscall"
+            )
         return
     if isinstance(expected, Structure):
         if layout is None or len(octets) < layout.size:
-            raise Skipped(f"{words(expected)} is not supported")
+            raise Skipped(f"{script_text(expected)} is not supported")
         wanted = [run.number(value) for _, value in structure(expected, run.machine.settings).members]
         values = list(layout.unpack_from(octets))
         if wanted != values:
-            raise Failed("getsockopt gave another value", words(expected), str(values), "syscall")
+            raise Failed("getsockopt gave another value", script_text(expected), str(values), "syscall")
         return
     same_number(run, "getsockopt", expected, int.from_bytes(octets[:_INT], BYTE_ORDER, signed=True))
 
 
 def same_number(run: Calls, call: str, expected: Expression, actual: int) -> None:
     """Compares what a call stored where its argument points to, as an int. Raises Failed."""
-    if is_anything(resolved(expected, run.machine.settings.definitions)):
+    if is_anything(expected):
         return
     if isinstance(expected, Array) and len(expected.items) == 1 and is_anything(expected.items[0]):
         return

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from synfin.drill import tcp_options
+from synfin.drill.notation import flags_text, option_text
 from synfin.drill.numbers import Numbers
-from synfin.drill.options import MICROSECOND, Settings
+from synfin.drill.options import Settings
 from synfin.drill.outbound import Sent
+from synfin.drill.outcome import Skipped
 from synfin.drill.packets import AE
-from synfin.drill.script import IpFields, TcpOption, TcpPacket
+from synfin.drill.script import IpFields, Sequence, TcpOption, TcpPacket
 from synfin.wire.ip import ECT_0, ECT_1, Packet
 from synfin.wire.sequence import wrap
-from synfin.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
+from synfin.wire.tcp import ACK, CWR, ECE, PSH, SYN
 
 #: What one tick of the host's timestamp clock is, in nanoseconds.
 TIMESTAMP_TICK: Final = 1_000_000
-_FLAGS: Final = ((SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (ACK, "."), (URG, "U"), (ECE, "E"), (CWR, "W"))
 _ECN: Final[Mapping[int, str]] = MappingProxyType({0: "noecn", 1: "ect1", 2: "ect0", 3: "ce"})
 _PADDING: Final = frozenset({"nop", "eol"})
 
@@ -45,6 +45,10 @@ def differences(
         yield from _options(wanted.options or (), found, numbers, settings, lenient)
     if found.payload.strip(b"\0"):
         yield "payload", "zeros", "other octets"
+
+
+def _ports(ports: tuple[int, int]) -> str:
+    return f"{ports[0]} > {ports[1]}"
 
 
 def _ip(wanted: IpFields, packet: Packet) -> Iterator[tuple[str, str, str]]:
@@ -108,20 +112,34 @@ def _options(
     if lenient:
         expected = sorted((option for option in expected if option.name not in _PADDING), key=_order)
         actual = sorted((option for option in actual if option.name not in _PADDING), key=_order)
+    for option in expected:
+        if option.unsupported is not None or option.word is not None:
+            raise Skipped(f"the option <{option_text(option)}> is not supported")
     if [option.name for option in expected] != [option.name for option in actual]:
-        yield "options", options_text(wanted), options_text(found.options)
+        yield "options", _clause(wanted), _clause(found.options)
         return
     for ours, theirs in zip(expected, actual, strict=True):
         if ours.name == "TS":
-            if ours.numbers[1] != theirs.numbers[1]:
+            if 1 not in ours.unchecked and ours.numbers[1] != theirs.numbers[1]:
                 yield "TS ecr", str(ours.numbers[1]), str(theirs.numbers[1])
-            if not _timestamp_fits(ours.numbers[0], theirs.numbers[0], numbers, settings):
+            if 0 not in ours.unchecked and not _timestamp_fits(ours.numbers[0], theirs.numbers[0], numbers, settings):
                 yield "TS val", str(ours.numbers[0]), str(_script_timestamp(theirs.numbers[0], numbers))
         elif ours.name == "sack":
             if [wrap(edge) for edge in ours.numbers] != list(theirs.numbers):
-                yield "sack", tcp_options.words(ours), tcp_options.words(theirs)
-        elif ours != theirs:
-            yield ours.name, tcp_options.words(ours), tcp_options.words(theirs)
+                yield "sack", option_text(ours), option_text(theirs)
+        elif not _same(ours, theirs):
+            yield ours.name, option_text(ours), option_text(theirs)
+
+
+def _same(wanted: TcpOption, found: TcpOption) -> bool:
+    numbers = enumerate(zip(wanted.numbers, found.numbers, strict=True))
+    return wanted.octets == found.octets and all(
+        place in wanted.unchecked or ours == theirs for place, (ours, theirs) in numbers
+    )
+
+
+def _clause(options: tuple[TcpOption, ...]) -> str:
+    return f"<{','.join(map(option_text, options))}>"
 
 
 def _order(option: TcpOption) -> str:
@@ -147,75 +165,53 @@ def _script_timestamp(live: int, numbers: Numbers) -> int:
 
 def accepted(wanted: TcpPacket, found: Sent, numbers: Numbers) -> None:
     """Learns from a packet that is what the script expects: which timestamps of both belong together."""
-    script = next((option.numbers[0] for option in wanted.options or () if option.name == "TS"), None)
+    timestamps = (option for option in wanted.options or () if option.name == "TS" and 0 not in option.unchecked)
+    script = next((option.numbers[0] for option in timestamps), None)
     live = next((option.numbers[0] for option in found.options if option.name == "TS"), None)
     if script is not None and live is not None:
         numbers.timestamp_leaves(script, live)
 
 
-# --- in words
+# --- in the script's notation
 
 
-def flags_text(flags: int) -> str:
-    """Flags as a script writes them."""
-    text = "".join(letter for bit, letter in _FLAGS if flags & bit)
-    return (text + "A" if flags & AE else text) or "-"
-
-
-def options_text(options: tuple[TcpOption, ...]) -> str:
-    """Options as a script writes them."""
-    return "<" + ",".join(tcp_options.words(option) for option in options) + ">"
-
-
-def _ports(ports: tuple[int, int]) -> str:
-    return f"{ports[0]} > {ports[1]}"
-
-
-def packet_text(wanted: TcpPacket, found: Sent, numbers: Numbers) -> str:
-    """What was sent, in the script's notation, with the fields that the script's packet has."""
-    parts = [">"]
-    fields = _ip_text(wanted.ip, found.packet)
-    if fields:
-        parts.append(f"[{fields}]")
-    if wanted.ports is not None:
-        parts.append(_ports(numbers.labels or found.ports))
-    parts.append(flags_text(found.flags))
+def as_scripted(wanted: TcpPacket, found: Sent, numbers: Numbers) -> TcpPacket:
+    """What was sent as a script's packet, with the fields that the expected one has."""
     absolute = wanted.sequence.absolute
     start = found.live_seq if absolute else found.seq
-    parts.append(f"{start}:{start + found.length}({found.length}){'!' if absolute else ''}")
+    ack: int | None = None
     if found.flags & ACK or found.live_ack:
-        parts.append(f"ack {found.ack}")
-    if wanted.window is not None:
-        parts.append(f"win {found.window}")
-    if found.urgent or wanted.urgent is not None:
-        parts.append(f"urg {found.urgent}")
-    if found.options or wanted.options:
-        shown = tuple(_shown(option, numbers) for option in found.options)
-        parts.append(options_text(shown))
-    return " ".join(parts)
+        ack = wrap(found.live_ack - numbers.offset) if wanted.ack_absolute else found.ack
+    return TcpPacket(
+        False,
+        found.flags,
+        Sequence(start, start + found.length, found.length, absolute),
+        _ip_fields(wanted.ip, found.packet),
+        (numbers.labels or found.ports) if wanted.ports is not None else None,
+        _ace(found.flags) if wanted.ace is not None else None,
+        ack,
+        wanted.ack_absolute and ack is not None,
+        found.window if wanted.window is not None else None,
+        found.urgent if found.urgent or wanted.urgent is not None else None,
+        tuple(_shown(option, numbers) for option in found.options) if found.options or wanted.options else None,
+    )
+
+
+def _ace(flags: int) -> int:
+    return (4 if flags & AE else 0) | (2 if flags & CWR else 0) | (1 if flags & ECE else 0)
+
+
+def _ip_fields(wanted: IpFields, packet: Packet) -> IpFields:
+    return IpFields(
+        None if wanted.ecn is None else packet.ecn,
+        None if wanted.traffic_class is None else packet.traffic_class,
+        None if wanted.dscp is None else packet.traffic_class >> 2,
+        None if wanted.ttl is None else packet.ttl,
+        None if wanted.flow_label is None else packet.flow_label,
+    )
 
 
 def _shown(option: TcpOption, numbers: Numbers) -> TcpOption:
     if option.name != "TS":
         return option
     return TcpOption("TS", (_script_timestamp(option.numbers[0], numbers), option.numbers[1]))
-
-
-def _ip_text(wanted: IpFields, packet: Packet) -> str:
-    parts = []
-    if wanted.ecn is not None:
-        parts.append(_ECN[packet.ecn])
-    if wanted.traffic_class is not None:
-        parts.append(f"tos {packet.traffic_class:#x}")
-    if wanted.dscp is not None:
-        parts.append(f"dscp {packet.traffic_class >> 2:#x}")
-    if wanted.ttl is not None:
-        parts.append(f"ttl {packet.ttl}")
-    if wanted.flow_label is not None:
-        parts.append(f"flowlabel {packet.flow_label:#x}")
-    return ", ".join(parts)
-
-
-def milliseconds(time: int) -> str:
-    """A time in seconds, as scripts write it."""
-    return f"{time / (1000 * MICROSECOND * 1000):.6f}".rstrip("0").rstrip(".")

@@ -143,7 +143,7 @@ def tcp_packet(script: TcpPacket, numbers: Numbers, settings: Settings) -> tuple
 def _live_options(options: tuple[TcpOption, ...], numbers: Numbers, settings: Settings) -> list[TcpOption]:
     return [
         replace(option, numbers=(option.numbers[0], numbers.live_ecr(option.numbers[1], settings.ecr_scaled)))
-        if option.name == "TS"
+        if option.name == "TS" and not option.absolute
         else option
         for option in options
     ]

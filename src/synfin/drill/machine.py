@@ -146,8 +146,9 @@ class Machine:
         """Takes what the host wants to send now, and tells who waits."""
         host = self.host
         while (packet := host.poll_transmit(self.interface, self.now)) is not None:
-            for each in cut(packet):
-                self._caught(each)
+            # The link takes no superpackets.
+            for part in cut(packet):
+                self._caught(part)
         for entry in host.take_changed():
             found = socket_of(host, entry)
             if found is not None:

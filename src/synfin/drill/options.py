@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Final
 
-from synfin.drill.constants import CONSTANTS
 from synfin.drill.outcome import Skipped
-from synfin.drill.script import Expression, Number, Option, Script, Text, Word
+from synfin.drill.script import Option, Script
 from synfin.host.sockets import AF_INET, AF_INET6
 from synfin.show.words import Language
 
@@ -93,7 +92,6 @@ class Settings:
     strict_segments: bool = False
     strict_end: bool = False
     non_fatal: frozenset[str] = frozenset()
-    definitions: dict[str, Expression] = field(default_factory=dict)
 
     @property
     def family(self) -> int:
@@ -128,7 +126,7 @@ def settings(script: Script, choices: Choices) -> Settings:
 
 def _apply(made: Settings, option: Option) -> None:
     name, value = option.name, option.value
-    if name in ("ip_version", *_IDLE):
+    if name in ("ip_version", "define", "D") or name in _IDLE:
         return
     if name in ("local_ip", "remote_ip", "gateway_ip", "netmask_ip"):
         setattr(made, name, _address(made, option))
@@ -152,34 +150,12 @@ def _apply(made: Settings, option: Option) -> None:
         made.strict_end = True
     elif name == "non_fatal":
         made.non_fatal = frozenset((value or "").replace(",", " ").split())
-    elif name in {"define", "D"}:
-        _define(made, value or "", option)
-    elif name[0] == "D" and value is not None and name[1:].isupper():
-        _define(made, f"{name[1:]}={value}", option)
     elif name == "udp_encapsulation":
         raise Skipped("UDP encapsulation is not supported")
     elif name == "tcp_md5_secret":
         raise Skipped("MD5 signatures are not supported")
     else:
         raise Skipped(f"the option --{name} is not known")
-
-
-def _define(made: Settings, text: str, option: Option) -> None:
-    name, equals, value = text.partition("=")
-    name, value = name.strip(), value.strip()
-    if not equals or not name.isidentifier():
-        raise Skipped(f"line {option.place.line}: -D takes NAME=value")
-    made.definitions[name] = _value(value)
-
-
-def _value(text: str) -> Expression:
-    if len(text) <= 20 and re.fullmatch(r"-?(?:0[xX][0-9a-fA-F]+|\d+)", text):
-        return Number(int(text, 16 if "x" in text.lower() else 10))
-    if text in CONSTANTS:
-        return Number(CONSTANTS[text])
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return Text(text[1:-1])
-    return Word(text) if text.isidentifier() else Text(text)
 
 
 def _address(made: Settings, option: Option) -> str:

@@ -32,8 +32,8 @@ def _beside(result: Result, language: Language) -> list[str]:
     """The script's line, what was expected and what came, one under the other."""
     gettext = translation(language).gettext
     rows = [
-        (gettext("script"), result.text),
-        (gettext("expected"), result.expected if result.expected != result.text else ""),
+        (gettext("script"), result.text if result.expected != result.text else ""),
+        (gettext("expected"), result.expected),
         (gettext("actual"), result.actual),
     ]
     rows = [(label, text) for label, text in rows if text]

@@ -7,14 +7,18 @@ before was over: from its own time for a packet that left, and from the schedule
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 from synfin.drill import compare, inbound
 from synfin.drill.calls_of_sockets import HANDLERS
 from synfin.drill.code import Snippets
 from synfin.drill.commands import Commands
+from synfin.drill.definitions import with_definitions
 from synfin.drill.ladder import ladder
 from synfin.drill.machine import SECOND, START, Machine
+from synfin.drill.notation import script_text, seconds
 from synfin.drill.numbers import Numbers
 from synfin.drill.options import LENIENT, Choices, settings
 from synfin.drill.outbound import Sent, cut, join, may_join, wants_more
@@ -27,11 +31,13 @@ from synfin.drill.script import (
     IcmpPacket,
     OtherPacket,
     Script,
+    ScriptError,
     Sequence,
     TcpPacket,
     When,
 )
 from synfin.drill.syscalls import Attempt, Calls
+from synfin.host.profiles import PROFILES
 from synfin.wire.tcp import ACK, SYN
 
 #: How long an event without a time, or a call that waits, may take: virtual nanoseconds.
@@ -57,7 +63,7 @@ class Run:
     """One script, once. `base` is what relative times count from."""
 
     def __init__(self, script: Script, choices: Choices) -> None:
-        self.script = script
+        self.script = script = with_definitions(script, {})
         self.choices = choices
         self.settings = settings(script, choices)
         self.lenient = choices.compare == LENIENT
@@ -124,7 +130,9 @@ class Run:
         if self.settings.strict_end:
             for numbers, packet in self.machine.left_over():
                 wanted = TcpPacket(False, 0, _NOTHING)
-                raise Failed("a packet was left over", "nothing", compare.packet_text(wanted, packet, numbers))
+                raise Failed(
+                    "a packet was left over", "nothing", script_text(compare.as_scripted(wanted, packet, numbers))
+                )
         if self.script.epilogue is not None:
             self.event = None
             self.commands.run(self.script.epilogue.text)
@@ -140,6 +148,9 @@ class Run:
             raise Skipped(f"packets of '{action.words.split()[0]}' are not supported")
         if isinstance(action, IcmpPacket):
             raise Skipped("an ICMP message that the host is to send is not supported")
+        blocks = isinstance(action, Call) and event.when.blocking
+        if blocks and self.waiting is not None:
+            self._await_turn(event)
         start, end = self._times(event.when, False)
         self.arrived = None
         if isinstance(action, TcpPacket):
@@ -147,7 +158,6 @@ class Run:
                 raise Skipped("MD5 signatures are not supported")
             self._expect(action, start, end)
             return
-        blocks = isinstance(action, Call) and event.when.blocking
         self._wait_until(start, start if blocks else end)
         if isinstance(action, Call):
             self._call(event, action, end if blocks else None)
@@ -183,7 +193,7 @@ class Run:
         while machine.now < start:
             self._advance(start)
         if machine.now > end + tolerance:
-            late = compare.milliseconds(machine.now - end)
+            late = seconds(machine.now - end)
             raise Failed(f"the time of this event is over by {late} s", _at(start), _at(machine.now), "syscall")
 
     def _advance(self, limit: int) -> bool:
@@ -250,7 +260,7 @@ class Run:
             earliest, latest = start - self._tolerance(start), end + self._tolerance(end)
         found, numbers = self._next_sent(wanted, latest)
         self.base = found.time
-        text = compare.packet_text(wanted, found, numbers)
+        text = script_text(compare.as_scripted(wanted, found, numbers))
         if wanted.ports is not None and numbers.labels is None:
             numbers.labels = wanted.ports
         different = list(compare.differences(wanted, found, numbers, self.settings, self.lenient))
@@ -321,9 +331,6 @@ class Run:
     def _call(self, event: Event, call: Call, end: int | None) -> None:
         machine = self.machine
         blocks = event.when.blocking
-        if self.waiting is not None and blocks:
-            # One may wait; the next waits for it.
-            self._await_call()
         until = None
         if blocks and end is not None:
             tolerance = self._tolerance(end)
@@ -351,10 +358,11 @@ class Run:
         time than the script says."""
         machine = self.machine
         event, self.event = self.event, waiting.event
-        if not self.calls.tried(waiting.attempt, waiting.call):
+        ended = self.calls.tried(waiting.attempt, waiting.call)
+        machine.settle()
+        if not ended:
             self.event = event
             return False
-        machine.settle()
         if waiting.until is not None and not waiting.until[0] <= machine.now <= waiting.until[1]:
             first, last = waiting.until
             wanted = f"between {_at(first)} and {_at(last)}"
@@ -371,6 +379,16 @@ class Run:
             if not self._ends(waiting):
                 self.waiting = waiting
 
+    def _await_turn(self, event: Event) -> None:
+        """One call may wait; the next that would waits for it. Right behind it, its time counts from the return."""
+        assert self.waiting is not None
+        first = self.waiting.event
+        self._await_call()
+        self.event = event
+        behind = self.script.events.index(event) - self.script.events.index(first) == 1
+        if behind:
+            self.base = self.machine.now
+
     def _await_call(self) -> None:
         """Lets time pass until the call that waits is over."""
         while self.waiting is not None:
@@ -382,13 +400,18 @@ class Run:
 
 
 def _at(time: int | None) -> str:
-    return "any time" if time is None else compare.milliseconds(time - START)
+    return "any time" if time is None else seconds(time - START)
 
 
 def dialect_profile(script: Script) -> str:
-    """The profile for the dialect of a script: ``freebsd`` if it lies in a folder that names FreeBSD, uses FreeBSD's
-    commands, or writes sequence numbers in FreeBSD's way; else ``linux-suite``."""
-    if "freebsd" in script.name.lower():
+    """The profile for a script: that of its folder ``profiles/NAME``; ``freebsd`` for FreeBSD's dialect; else
+    ``linux-suite``. The dialect is FreeBSD's in a folder whose name has FreeBSD in it, and where a script uses
+    FreeBSD's commands and parameters, or writes sequence numbers in its way (``...(0)``, ``1:1(0)!``, md5 valid)."""
+    folders = Path(script.name).parts[:-1]
+    for above, folder in pairwise(folders):
+        if above == "profiles" and folder in PROFILES:
+            return folder
+    if any("freebsd" in folder.lower() for folder in folders):
         return "freebsd"
     commands = [command.text for command in (script.prologue, script.epilogue) if command is not None]
     commands += [event.action.text for event in script.events if isinstance(event.action, Command)]
@@ -407,4 +430,6 @@ def run(script: Script, choices: Choices | None = None) -> Result:
         made = Run(script, chosen)
     except Skipped as skipped:
         return Result(script.name, SKIPPED, skipped.reason)
+    except ScriptError as error:
+        return Result(script.name, FAILED, f"{error.found}, where {error.wanted}", error.place.line)
     return made.result()

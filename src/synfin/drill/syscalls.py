@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from synfin.drill.arguments import is_anything, number, words
-from synfin.drill.constants import errno_name
+from synfin.drill.arguments import is_anything, number
+from synfin.drill.constants import errno_name, errno_number
 from synfin.drill.machine import Machine
+from synfin.drill.notation import script_text
 from synfin.drill.outcome import Failed, Skipped
 from synfin.drill.script import Call, Expression
 from synfin.host.host import Host
@@ -162,7 +163,8 @@ class Calls:
     def _compare(self, call: Call, result: int, error: int, attempt: Attempt) -> None:
         expected = call.result
         actual = f"-1 {errno_name(error)}" if error else str(result)
-        if error and error in (errno.ENOPROTOOPT, errno.EOPNOTSUPP) and call.errno != errno_name(error):
+        wanted_error = 0 if call.errno is None else errno_number(call.errno)
+        if error in (errno.ENOPROTOOPT, errno.EOPNOTSUPP) and wanted_error != error:
             self._unsupported(call)
         if not error and attempt.made:
             self._new_descriptor(call, attempt)
@@ -172,15 +174,15 @@ class Calls:
         else:
             assert expected is not None
             wanted = self.number(expected)
-        if wanted != result or (call.errno is not None and call.errno != errno_name(error)):
-            said = f"{words(expected)} {call.errno or ''}".strip()
+        if wanted != result or (wanted_error and wanted_error != error):
+            said = f"{script_text(expected) if expected is not None else '...'} {call.errno or ''}".strip()
             raise Failed(f"{call.name} returned {actual}", said, actual, "syscall")
         if not error and attempt.check is not None:
             attempt.check(result)
 
     def _unsupported(self, call: Call) -> None:
         if call.name in ("setsockopt", "getsockopt") and len(call.arguments) > 2:
-            raise Skipped(f"the socket option {words(call.arguments[2])} is not supported")
+            raise Skipped(f"the socket option {script_text(call.arguments[2])} is not supported")
 
     def _new_descriptor(self, call: Call, attempt: Attempt) -> None:
         """Any descriptor will do where the script expects one, and has the script's number from now on."""

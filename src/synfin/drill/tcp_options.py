@@ -7,6 +7,7 @@ from struct import Struct
 from types import MappingProxyType
 from typing import Final
 
+from synfin.drill.notation import option_text
 from synfin.drill.outcome import Skipped
 from synfin.drill.script import TcpOption
 from synfin.wire.sequence import wrap
@@ -76,6 +77,10 @@ def encode(options: Iterable[TcpOption], sack_base: int) -> Options:
 def _encoded(option: TcpOption, sack_base: int) -> tuple[int, bytes]:
     name, *counters = option.name.split()
     numbers = option.numbers
+    if option.unsupported is not None:
+        raise Skipped(f"the option <{option.unsupported}> is not supported")
+    if option.word is not None:
+        raise Skipped(f"the name {option.word} is not known")
     if name == "mss":
         return MAXIMUM_SEGMENT_SIZE, numbers[0].to_bytes(2, "big")
     if name == "wscale":
@@ -92,7 +97,7 @@ def _encoded(option: TcpOption, sack_base: int) -> tuple[int, bytes]:
             return ACC_ECN_0, octets
         if tuple(counters) == _E1B_FIRST[: len(counters)]:
             return ACC_ECN_1, octets
-        raise Skipped(f"the option <{words(option)}> has no such order on the wire")
+        raise Skipped(f"the option <{option_text(option)}> has no such order on the wire")
     if name == "md5":
         raise Skipped("MD5 signatures are not supported")
     octets = option.octets or b""
@@ -142,20 +147,4 @@ def _decoded(kind: int, data: bytes, sack_base: int) -> TcpOption:
         return TcpOption("md5", (), data)
     if kind == EXPERIMENTAL and data.startswith(FAST_OPEN_MAGIC):
         return TcpOption("FOEXP", (), data[len(FAST_OPEN_MAGIC) :])
-    return TcpOption(f"kind-{kind}", (), data)
-
-
-def words(option: TcpOption) -> str:
-    """An option as a script writes it."""
-    name, *counters = option.name.split()
-    numbers = option.numbers
-    if name == "TS":
-        return f"TS val {numbers[0]} ecr {numbers[1]}"
-    if name == "sack":
-        return "sack " + " ".join(f"{left}:{right}" for left, right in zip(numbers[::2], numbers[1::2], strict=True))
-    if counters:
-        return "ECN " + " ".join(f"{counter} {number}" for counter, number in zip(counters, numbers, strict=True))
-    parts = [name, *(str(number) for number in numbers)]
-    if option.octets:
-        parts.append(option.octets.hex())
-    return " ".join(parts)
+    return TcpOption(f"kind {kind}", (), data, unsupported=f"kind {kind} {data.hex()}".rstrip())
