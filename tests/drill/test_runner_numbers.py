@@ -69,7 +69,7 @@ def test_the_remote_number_is_the_scripts() -> None:
     """The SYN's own is verbatim; all else counts from it."""
     script = ACCEPTED.replace("< S 0:0(0)", "< S 123:123(0)") + "+0 < P. 1:11(10) ack 1 win 100\n+0 > . 1:1(0) ack 11"
     passes(script)
-    assert [segment.seq for segment in live(script)][0] == 123
+    assert live(script)[0].seq == 123
     assert live(script)[-1].ack == 123 + 11
     assert live(script, remote_isn_offset=1000)[-1].ack == 1123 + 11
 
@@ -236,5 +236,5 @@ def test_what_arrives_carries_what_the_script_says() -> None:
     run = Run(parse(ACCEPTED + "+0 < [ce, ttl 9] P. 1:11(10) ack 1 win 77 urg 3 <nop,nop>"), Choices(debug=True))
     assert run.result().status == "passed"
     packets = [event.packet for event in run.machine.trace if hasattr(event, "packet")]
-    last = [packet for packet in packets if packet.payload.payload_length == 10][0]
+    (last,) = (packet for packet in packets if packet.payload.payload_length == 10)
     assert (last.ttl, last.ecn, last.payload.wnd, last.payload.up) == (9, 3, 77, 3)
