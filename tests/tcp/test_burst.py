@@ -59,3 +59,14 @@ def test_a_single_segment_in_mid_stream_is_not_pushed() -> None:
     assert segment is not None
     assert segment.payload_length == 1000
     assert not segment.flags & PSH
+
+
+@pytest.mark.parametrize(("profile", "sent"), [("linux", [2010]), ("rfc", [2000])])
+def test_nagle_holds_the_end_of_a_burst_back(profile: str, sent: list[int]) -> None:
+    """RFC 9293 §3.7.4: once the full segments before it are in flight, a small one has to wait."""
+    connection = opened(MS // 10, profile)
+    connection.send(bytes(2010), MS // 10)
+    got = []
+    while (segment := connection.poll_transmit(MS // 10, 65_000)) is not None:
+        got.append(segment.payload_length)
+    assert got == sent

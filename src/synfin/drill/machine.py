@@ -31,6 +31,8 @@ START: Final = 10_000 * SECOND
 _SECRET: Final = b"the host of a drill has no secrets"
 #: A host that is asked again and again without any time passing is in a loop.
 _MOST_STEPS: Final = 100_000
+#: The largest superpacket that the host may hand over, in octets.
+_ROOM: Final = 65535
 
 
 class _OneNumber(InitialSequenceNumbers):
@@ -83,7 +85,8 @@ class Machine:
         self.remote = packed(settings.remote_ip)
         prefix = "64" if settings.ip == IPV6 else "16"
         own = f"{settings.local_ip}/{prefix}"
-        self.interface: Interface = self.host.add_interface("tun0", [own], settings.mtu)
+        #: It takes superpackets, which are cut before they are looked at, as on Linux.
+        self.interface: Interface = self.host.add_interface("tun0", [own], settings.mtu, _ROOM)
         self.host.add_route("::/0" if settings.ip == IPV6 else "0.0.0.0/0", self.interface)
         if choices.isn is not None:
             self.host.transport.numbers = _OneNumber(_SECRET, choices.isn)

@@ -227,7 +227,9 @@ def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
             return True
         # RFC 9293 §3.7.4 (SHLD-7): a small segment waits while anything is unacknowledged; as Minshall has it and
         # Linux does it, only while another small one is.
-        return (tcb.snd_sml if tcb.parameters.tcp_minshall else tcb.snd_nxt) <= tcb.snd_una
+        if tcb.parameters.tcp_minshall:
+            return tcb.snd_sml <= tcb.snd_una
+        return tcb.snd_nxt <= tcb.snd_una and octets == partial
     # The window, or the congestion window, ends within a segment.
     if tcb.sent.in_flight == 0 and octets == partial:
         return tcb.probe_now or partial * 2 >= tcb.max_snd_wnd
