@@ -210,7 +210,10 @@ commands = st.text("ab \n/*{}[]()\"'%$;=+0.<>", max_size=20).map(Command)
 codes = st.text("ab \n/*{[]()\"'$;=+0.<>`", max_size=20).map(Code)
 actions: st.SearchStrategy[Action] = st.one_of(segments(), messages, other_packets, calls(), commands, codes)
 events = st.builds(Event, whens(), actions, st.just(Place(1, 1)), st.just(""))
-values = st.from_regex(r"[A-Za-z0-9_.:,/=]{0,10}", fullmatch=True) | st.just("a b")
+# Two slashes would begin a comment.
+values = st.from_regex(r"[A-Za-z0-9_.:,/=]{0,10}", fullmatch=True).filter(lambda value: "//" not in value) | st.just(
+    "a b"
+)
 options = st.builds(
     Option, st.from_regex(r"[a-z_][a-z_0-9]{0,9}", fullmatch=True), st.none() | values, st.just(Place(1, 1))
 ) | st.builds(Option, st.just("D"), st.from_regex(r"[A-Z]{1,5}=[a-f0-9]{1,8}", fullmatch=True), st.just(Place(1, 1)))

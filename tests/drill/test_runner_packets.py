@@ -92,7 +92,8 @@ def test_a_reset_without_ack_has_no_ack() -> None:
 def test_segments_are_joined() -> None:
     written = ACCEPTED + "+0 write(4, ..., 2500) = 2500\n"
     passes(written + "+0 > P. 1:2501(2500) ack 1")
-    passes(written + "+0 > . 1:2001(2000) ack 1\n+0 > P. 2001:2501(500) ack 1")
+    # A burst of two segments, the last of them pushed, and what is left.
+    passes(written + "+0 > P. 1:2001(2000) ack 1\n+0 > P. 2001:2501(500) ack 1")
     passes(written + "+0 > . 1:1001(1000) ack 1\n+0 > P. 1001:2501(1500) ack 1")
     # The flags are the last one's.
     fails(written + "+0 > . 1:2501(2500) ack 1", "flags")
