@@ -11,7 +11,7 @@ from synfin.host.host import Host
 from synfin.tcp.connection import Connection
 from synfin.tcp.snapshot import from_json, to_json
 from synfin.wire.ip import Packet
-from tests.host.machine import MS, OURS, SECRET, THEIRS, Machine, Peer
+from tests.host.machine import MS, OURS, SECRET, THEIRS, Machine, Peer, segment_of
 
 PAYLOAD = bytes(range(253)) * 3000
 
@@ -130,3 +130,16 @@ def test_an_address_that_is_not_ours() -> None:
         Host("other", SECRET).restore(taken, 0)
     assert raised.value.errno == EADDRNOTAVAIL
     assert THEIRS != OURS
+
+
+def test_what_waited_to_be_sent_is_sent_by_the_new_host_alone() -> None:
+    machine, connection = established()
+    machine.host.send(connection, b"hello", machine.now)
+    taken = machine.host.dump(connection, machine.now)
+    assert machine.poll() == []
+    machine.host.send(connection, b"too late", machine.now)
+    assert machine.poll() == []
+    other = Machine()
+    other.host.restore(taken, other.now)
+    (packet,) = other.poll()
+    assert segment_of(packet).payload_length == 5

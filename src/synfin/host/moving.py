@@ -18,6 +18,9 @@ def dump(transport: Transport, connection: Connection, now: int) -> Snapshot:
     """
     taken = snapshot.dump(connection, now)
     transport.discharge(connection)
+    if connection.scheduled:
+        connection.scheduled = False
+        transport.interfaces[connection.via].sending.remove(connection)
     return taken
 
 
