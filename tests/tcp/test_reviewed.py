@@ -163,3 +163,27 @@ def test_connecting_from_the_port_of_a_request_is_refused() -> None:
     with pytest.raises(OSError, match="Cannot assign"):
         host.connect("10.0.0.2", 4000, 0, ("10.0.0.1", 80))
     assert host.poll_transmit(interface, 0) is None
+
+
+def test_an_ack_that_a_new_connection_drops_leaves_the_request() -> None:
+    """A connection in SYN-RECEIVED would have no timer, and could be accepted."""
+    parameters = TcpParameters()
+    parameters.tcp_timestamps_required = 1
+    listener = Listener(b"", 80, 5, parameters, InitialSequenceNumbers(bytes(16)))
+    flow = Identity(SERVER_ADDRESS, 80, CLIENT_ADDRESS, 2222).flow
+    options = Options(mss=1460, ts_val=7, ts_ecr=0)
+    reply, _ = listener.segment_arrives(flow, Segment(2222, 80, 777, 0, SYN, 1000, options), 1460, 0)
+    assert reply is not None
+    # Without timestamps; or with a SYN that lies before the window.
+    bare = Segment(2222, 80, 778, reply.seq + 1 & MASK, ACK, 1000)
+    odd = Segment(2222, 80, 770, reply.seq + 1 & MASK, SYN | ACK, 1000, payload=(bytes(20),))
+    odd.options = Options(ts_val=8, ts_ecr=reply.options.ts_val)
+    for useless in (bare, odd):
+        _, connection = listener.segment_arrives(flow, useless, 1460, MS)
+        assert connection is None
+        assert not listener.accept_queue
+        assert flow in listener.requests
+    good = Segment(2222, 80, 778, reply.seq + 1 & MASK, ACK, 1000, odd.options)
+    _, connection = listener.segment_arrives(flow, good, 1460, 2 * MS)
+    assert connection is not None
+    assert connection.state == states.ESTABLISHED
