@@ -23,6 +23,7 @@ from tests.tcp.world import (
     SECOND,
     SERVER_ADDRESS,
     World,
+    bare_ack,
     by_client,
     by_server,
     data,
@@ -163,6 +164,33 @@ def test_connecting_from_the_port_of_a_request_is_refused() -> None:
     with pytest.raises(OSError, match="Cannot assign"):
         host.connect("10.0.0.2", 4000, 0, ("10.0.0.1", 80))
     assert host.poll_transmit(interface, 0) is None
+
+
+def probing() -> TcpParameters:
+    """Of a host whose window probes carry data and which limits no answers, as FreeBSD's; its windows are small."""
+    parameters = TcpParameters()
+    parameters.tcp_probe_data = 1
+    parameters.tcp_invalid_ratelimit = 0
+    parameters.tcp_rmem = (2304, 2304, 2304)
+    return parameters
+
+
+@pytest.mark.requirement("MUST-37")
+def test_a_few_lost_answers_to_window_probes_end_nothing() -> None:
+    """As many as `tcp_retries2` may stay unanswered, whether probes carry an octet or none; nor is the path in doubt
+    while the peer answers."""
+    w = World(probing(), probing())
+    w.connect()
+    w.client.write(bytes(5000))
+    w.run(until=600 * SECOND)
+    assert w.client.tcb.retransmissions > 5
+    assert not w.client.tcb.path_in_doubt
+    w.lose(by_server(everything), count=5)
+    w.run_for(1000 * SECOND)
+    assert w.client.state == "ESTABLISHED"
+    w.lose(by_server(everything), count=1 << 30)
+    w.run_for(16 * 120 * SECOND)
+    assert w.client.state == "CLOSED"
 
 
 def test_an_ack_that_a_new_connection_drops_leaves_the_request() -> None:

@@ -154,6 +154,12 @@ def make_segment(
     )
 
 
+def is_window_probe(tcb: Tcb) -> bool:
+    """Whether all that is in flight is the octet of a window probe (``tcp_probe_data``)."""
+    sent = tcb.snd_nxt - tcb.snd_una
+    return tcb.snd_wnd == 0 and sent == 1 and tcb.parameters.tcp_probe_data != 0 and tcb.snd_una > tcb.iss
+
+
 def make_reset(tcb: Tcb, seq: int, now: int, acknowledge: bool) -> Segment:
     """A RST, with an acknowledgment (RFC 9293 §3.10.5) or, in answer to a segment's ACK, without one."""
     identity = tcb.identity
