@@ -175,6 +175,64 @@ def probing() -> TcpParameters:
     return parameters
 
 
+@pytest.mark.row("B4")
+@pytest.mark.parametrize("reading", [False, True])
+def test_window_probes_that_cross_end_in_silence(reading: bool) -> None:
+    """Neither end takes the other's octet, or both take it: they do not answer each other's answers for ever."""
+    w = World(probing(), probing())
+    w.connect()
+    w.client.write(bytes(5000))
+    w.server.write(bytes(5000))
+    w.run(until=SECOND)
+    assert w.client.tcb.snd_wnd == w.server.tcb.snd_wnd == 0
+    if reading:
+        # The window updates are lost, and the octets of the next probes are taken.
+        w.client.read_limit = w.server.read_limit = 1000
+        w.client.reading = w.server.reading = True
+        w.lose(bare_ack, count=2)
+        w.run_for(1)
+        w.heal()
+    before = len(w.messages)
+    w.run_for(20 * SECOND)
+    assert len(w.messages) - before < 60
+    w.client.reading = w.server.reading = True
+    w.run_for(300 * SECOND)
+    assert len(w.client.received) == len(w.server.received) == 5000
+    assert w.quiet()
+
+
+@pytest.mark.row("B4")
+def test_acknowledgments_count_while_the_octet_of_a_probe_is_in_flight() -> None:
+    """A peer whose window is shut looks at nothing behind it (RFC 9293 §3.10.7.4, table 6)."""
+    closed = TcpParameters()
+    closed.tcp_rmem = (2304, 2304, 2304)
+    sender = probing()
+    sender.tcp_rmem = TcpParameters().tcp_rmem
+    w = World(sender, closed)
+    w.connect()
+    w.client.write(bytes(5000))
+    w.run(until=20 * SECOND)
+    assert w.client.tcb.snd_nxt == w.client.tcb.snd_una + 1
+    assert w.server.tcb.rcv_wnd == 0
+    w.client.reading = True
+    w.server.write(bytes(3000))
+    w.run_for(SECOND)
+    assert w.server.tcb.counts.total_retrans == 0
+    assert w.server.tcb.snd_una == w.server.tcb.snd_nxt
+
+
+def test_a_reset_counts_while_the_octet_of_a_probe_is_in_flight() -> None:
+    w = World(probing(), probing())
+    w.connect()
+    w.client.write(bytes(5000))
+    w.run(until=20 * SECOND)
+    assert w.client.tcb.snd_nxt == w.client.tcb.snd_una + 1
+    w.client.outbox = b""
+    w.client.abort()
+    w.run_for(SECOND)
+    assert w.server.state == "CLOSED"
+
+
 @pytest.mark.requirement("MUST-37")
 def test_a_few_lost_answers_to_window_probes_end_nothing() -> None:
     """As many as `tcp_retries2` may stay unanswered, whether probes carry an octet or none; nor is the path in doubt

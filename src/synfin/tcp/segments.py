@@ -124,6 +124,9 @@ def make_segment(
 ) -> Segment:
     """A segment of a synchronised connection. It acknowledges all that arrived, so nothing else has to."""
     identity = tcb.identity
+    if payload_length == 0 and tcb.snd_wnd == 0 and seq == tcb.snd_nxt and is_window_probe(tcb):
+        # The peer has not taken the octet, most likely, and would not look at what lies behind it.
+        seq = tcb.snd_una
     window = select_window(tcb)
     options = _options(tcb, payload_length, now)
     _acknowledgment_leaves(tcb, now)
