@@ -9,9 +9,10 @@ import pytest
 
 from synfin.host.host import Host
 from synfin.tcp.connection import Connection
+from synfin.tcp.settings import PMTUDISC_DONT
 from synfin.tcp.snapshot import from_json, to_json
 from synfin.wire.ip import Packet
-from tests.host.machine import MS, OURS, SECRET, THEIRS, Machine, Peer
+from tests.host.machine import MS, OURS, SECRET, THEIRS, Machine, Peer, segment_of
 
 PAYLOAD = bytes(range(253)) * 3000
 
@@ -130,3 +131,32 @@ def test_an_address_that_is_not_ours() -> None:
         Host("other", SECRET).restore(taken, 0)
     assert raised.value.errno == EADDRNOTAVAIL
     assert THEIRS != OURS
+
+
+def test_what_waited_to_be_sent_is_sent_by_the_new_host_alone() -> None:
+    machine, connection = established()
+    machine.host.send(connection, b"hello", machine.now)
+    taken = machine.host.dump(connection, machine.now)
+    assert machine.poll() == []
+    machine.host.send(connection, b"too late", machine.now)
+    assert machine.poll() == []
+    other = Machine()
+    other.host.restore(taken, other.now)
+    (packet,) = other.poll()
+    assert segment_of(packet).payload_length == 5
+
+
+@pytest.mark.parametrize(("mtu", "mss"), [(1400, 1360), (1500, 1460)])
+def test_segments_fit_the_path_of_the_new_host(mtu: int, mss: int) -> None:
+    """Not that of the old one; and DF is as the user wanted it."""
+    machine, connection = established()
+    connection.peer_mss = 1460
+    connection.update_mss()
+    connection.settings.mtu_discover = PMTUDISC_DONT
+    machine.host.send(connection, bytes(4000), machine.now)
+    other = Machine(mtu=mtu)
+    other.host.restore(machine.host.dump(connection, machine.now), other.now)
+    packets = other.poll()
+    sizes = [segment_of(packet).segment_size or segment_of(packet).payload_length for packet in packets]
+    assert max(sizes) == mss
+    assert not any(packet.dont_fragment for packet in packets)

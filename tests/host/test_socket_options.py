@@ -362,6 +362,30 @@ def test_cork_and_nodelay() -> None:
     assert len(bench.machine.poll()) == 1
 
 
+def test_who_waits_hears_of_a_setting_that_changes_what_he_waits_for() -> None:
+    """As Linux: SO_SNDBUF and TCP_NOTSENT_LOWAT wake a writer, SO_RCVLOWAT a reader."""
+    bench = Bench()
+    Peer(bench.machine).answers_syn(segment_of(bench.connects()))
+    bench.machine.poll()
+    bench.host.take_changed()
+    for level, option in (
+        (SOL_SOCKET, numbers.SO_SNDBUF),
+        (IPPROTO_TCP, numbers.TCP_NOTSENT_LOWAT),
+        (SOL_SOCKET, numbers.SO_RCVLOWAT),
+    ):
+        bench.set(level, option, 10_000)
+        assert bench.host.take_changed() == [bench.socket.connection]
+
+
+def test_the_account_of_memory_knows_at_once_what_a_socket_wrote() -> None:
+    bench = Bench()
+    bench.set(SOL_SOCKET, numbers.SO_SNDBUF, 100_000)
+    Peer(bench.machine).answers_syn(segment_of(bench.connects()))
+    bench.machine.poll()
+    calls_sent(bench, bytes(40_000))
+    assert bench.host.transport.memory.held >= 40_000
+
+
 def test_quickack_before_there_is_a_connection() -> None:
     bench = Bench()
     assert bench.get(IPPROTO_TCP, numbers.TCP_QUICKACK) == 1

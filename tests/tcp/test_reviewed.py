@@ -23,6 +23,7 @@ from tests.tcp.world import (
     SECOND,
     SERVER_ADDRESS,
     World,
+    bare_ack,
     by_client,
     by_server,
     data,
@@ -163,3 +164,112 @@ def test_connecting_from_the_port_of_a_request_is_refused() -> None:
     with pytest.raises(OSError, match="Cannot assign"):
         host.connect("10.0.0.2", 4000, 0, ("10.0.0.1", 80))
     assert host.poll_transmit(interface, 0) is None
+
+
+def probing() -> TcpParameters:
+    """Of a host whose window probes carry data and which limits no answers, as FreeBSD's; its windows are small."""
+    parameters = TcpParameters()
+    parameters.tcp_probe_data = 1
+    parameters.tcp_invalid_ratelimit = 0
+    parameters.tcp_rmem = (2304, 2304, 2304)
+    return parameters
+
+
+@pytest.mark.row("B4")
+@pytest.mark.parametrize("reading", [False, True])
+def test_window_probes_that_cross_end_in_silence(reading: bool) -> None:
+    """Neither end takes the other's octet, or both take it: they do not answer each other's answers for ever."""
+    w = World(probing(), probing())
+    w.connect()
+    w.client.write(bytes(5000))
+    w.server.write(bytes(5000))
+    w.run(until=SECOND)
+    assert w.client.tcb.snd_wnd == w.server.tcb.snd_wnd == 0
+    if reading:
+        # The window updates are lost, and the octets of the next probes are taken.
+        w.client.read_limit = w.server.read_limit = 1000
+        w.client.reading = w.server.reading = True
+        w.lose(bare_ack, count=2)
+        w.run_for(1)
+        w.heal()
+    before = len(w.messages)
+    w.run_for(20 * SECOND)
+    assert len(w.messages) - before < 60
+    w.client.reading = w.server.reading = True
+    w.run_for(300 * SECOND)
+    assert len(w.client.received) == len(w.server.received) == 5000
+    assert w.quiet()
+
+
+@pytest.mark.row("B4")
+def test_acknowledgments_count_while_the_octet_of_a_probe_is_in_flight() -> None:
+    """A peer whose window is shut looks at nothing behind it (RFC 9293 §3.10.7.4, table 6)."""
+    closed = TcpParameters()
+    closed.tcp_rmem = (2304, 2304, 2304)
+    sender = probing()
+    sender.tcp_rmem = TcpParameters().tcp_rmem
+    w = World(sender, closed)
+    w.connect()
+    w.client.write(bytes(5000))
+    w.run(until=20 * SECOND)
+    assert w.client.tcb.snd_nxt == w.client.tcb.snd_una + 1
+    assert w.server.tcb.rcv_wnd == 0
+    w.client.reading = True
+    w.server.write(bytes(3000))
+    w.run_for(SECOND)
+    assert w.server.tcb.counts.total_retrans == 0
+    assert w.server.tcb.snd_una == w.server.tcb.snd_nxt
+
+
+def test_a_reset_counts_while_the_octet_of_a_probe_is_in_flight() -> None:
+    w = World(probing(), probing())
+    w.connect()
+    w.client.write(bytes(5000))
+    w.run(until=20 * SECOND)
+    assert w.client.tcb.snd_nxt == w.client.tcb.snd_una + 1
+    w.client.outbox = b""
+    w.client.abort()
+    w.run_for(SECOND)
+    assert w.server.state == "CLOSED"
+
+
+@pytest.mark.requirement("MUST-37")
+def test_a_few_lost_answers_to_window_probes_end_nothing() -> None:
+    """As many as `tcp_retries2` may stay unanswered, whether probes carry an octet or none; nor is the path in doubt
+    while the peer answers."""
+    w = World(probing(), probing())
+    w.connect()
+    w.client.write(bytes(5000))
+    w.run(until=600 * SECOND)
+    assert w.client.tcb.retransmissions > 5
+    assert not w.client.tcb.path_in_doubt
+    w.lose(by_server(everything), count=5)
+    w.run_for(1000 * SECOND)
+    assert w.client.state == "ESTABLISHED"
+    w.lose(by_server(everything), count=1 << 30)
+    w.run_for(16 * 120 * SECOND)
+    assert w.client.state == "CLOSED"
+
+
+def test_an_ack_that_a_new_connection_drops_leaves_the_request() -> None:
+    """A connection in SYN-RECEIVED would have no timer, and could be accepted."""
+    parameters = TcpParameters()
+    parameters.tcp_timestamps_required = 1
+    listener = Listener(b"", 80, 5, parameters, InitialSequenceNumbers(bytes(16)))
+    flow = Identity(SERVER_ADDRESS, 80, CLIENT_ADDRESS, 2222).flow
+    options = Options(mss=1460, ts_val=7, ts_ecr=0)
+    reply, _ = listener.segment_arrives(flow, Segment(2222, 80, 777, 0, SYN, 1000, options), 1460, 0)
+    assert reply is not None
+    # Without timestamps; or with a SYN that lies before the window.
+    bare = Segment(2222, 80, 778, reply.seq + 1 & MASK, ACK, 1000)
+    odd = Segment(2222, 80, 770, reply.seq + 1 & MASK, SYN | ACK, 1000, payload=(bytes(20),))
+    odd.options = Options(ts_val=8, ts_ecr=reply.options.ts_val)
+    for useless in (bare, odd):
+        _, connection = listener.segment_arrives(flow, useless, 1460, MS)
+        assert connection is None
+        assert not listener.accept_queue
+        assert flow in listener.requests
+    good = Segment(2222, 80, 778, reply.seq + 1 & MASK, ACK, 1000, odd.options)
+    _, connection = listener.segment_arrives(flow, good, 1460, 2 * MS)
+    assert connection is not None
+    assert connection.state == states.ESTABLISHED

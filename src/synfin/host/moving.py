@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH
 
 from synfin.host.transport import Transport
-from synfin.tcp import snapshot
+from synfin.tcp import path, snapshot
 from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
 from synfin.tcp.snapshot import Snapshot
@@ -18,6 +18,9 @@ def dump(transport: Transport, connection: Connection, now: int) -> Snapshot:
     """
     taken = snapshot.dump(connection, now)
     transport.discharge(connection)
+    if connection.scheduled:
+        connection.scheduled = False
+        transport.interfaces[connection.via].sending.remove(connection)
     return taken
 
 
@@ -36,6 +39,9 @@ def restore(transport: Transport, value: Snapshot, now: int) -> Connection:
     connection.via = transport.interface_towards(identity.remote_address)
     if connection.via < 0:
         raise os_error(ENETUNREACH)
+    interface = transport.interfaces[connection.via]
+    path.path_changed(connection, transport.path_mss(interface, identity.remote_address, now))
+    transport.discover_path_mtu(connection, transport.path_mtus.mtu_discover(connection.settings.mtu_discover), now)
     transport.enter(connection, 0)
     transport.settle(connection, now)
     transport.schedule(connection)

@@ -84,6 +84,8 @@ def set_option(host: Host, sock: Socket, name: int, octets: bytes, now: int) -> 
         settings.user_timeout = _within(value, 0, value)
     elif name == numbers.TCP_NOTSENT_LOWAT:
         settings.notsent_lowat = value & 0xFFFFFFFF
+        if connection is not None:
+            changing.set_notsent_lowat(connection, settings.notsent_lowat, now)
     elif name == numbers.TCP_TIMESTAMP:
         raise os_error(EPERM)
     else:

@@ -65,12 +65,11 @@ def send(host: Host, sock: Socket, data: Data, flags: int, now: int) -> int:
         raise os_error(sock.take_error() or EPIPE)
     try:
         if flags & MSG_OOB:
-            taken = connection.send_urgent(data, now)
+            taken = host.send_urgent(connection, data, now)
         else:
-            taken = connection.send(data, now, bool(flags & MSG_MORE))
+            taken = host.send(connection, data, now, bool(flags & MSG_MORE))
     except BlockingIOError:
         raise os_error(EAGAIN) from None
-    host.transport.schedule(connection)
     return taken
 
 

@@ -210,8 +210,8 @@ class Transport(Accounts):
     # --- sending
 
     def schedule(self, connection: Connection) -> None:
-        """The connection may have something to send: its interface will ask."""
-        if not connection.scheduled:
+        """The connection may have something to send: its interface will ask. What has left the host sends nothing."""
+        if not connection.scheduled and connection.charged >= 0:
             connection.scheduled = True
             self.interfaces[connection.via].sending.append(connection)
 

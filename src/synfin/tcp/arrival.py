@@ -15,7 +15,7 @@ from synfin.tcp.arriving import Arrival, established, note_duplicate, start_fin_
 from synfin.tcp.clock import TS_RECENT_LIFE
 from synfin.tcp.ending import end
 from synfin.tcp.parameters import MILLISECOND
-from synfin.tcp.segments import make_reset, make_segment
+from synfin.tcp.segments import is_window_probe, make_reset, make_segment
 from synfin.tcp.tcb import Tcb
 from synfin.tcp.text import check_fin, check_urg, process_text
 from synfin.wire.sequence import before, unwrap
@@ -101,6 +101,12 @@ def _check_sequence_number(tcb: Tcb, arrival: Arrival, now: int) -> bool:
             and tcb.state in _AFTER_PEERS_FIN
             and not tcb.parameters.tcp_rst_exact
         ):
+            return True
+        if segment.length == 0 and arrival.seq == tcb.rcv_nxt - 1 and not segment.flags & RST and is_window_probe(tcb):
+            # Window probes have crossed, and the peer does not know that we took its octet. Its ACK counts, or the two
+            # of us would answer each other's acknowledgments for ever.
+            tcb.ack_now = True
+            tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
             return True
         tcb.verdict = reasons.OUTSIDE_WINDOW
         if segment.length and not segment.flags & (SYN | RST) and arrival.end <= tcb.rcv_nxt:

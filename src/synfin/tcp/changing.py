@@ -8,7 +8,7 @@ units of `Settings`; whether they are allowed is for the caller to judge.
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, states, timers
+from synfin.tcp import keepalive, readiness, states, timers
 from synfin.tcp.congestion import congestion_control
 from synfin.tcp.tcb import Tcb
 
@@ -76,6 +76,7 @@ def set_snd_buf(tcb: Tcb, octets: int, now: int) -> None:
     """Sets the send buffer, which then no longer follows the congestion window (SO_SNDBUF)."""
     tcb.settings.snd_buf = octets
     tcb.snd_buf = octets
+    tcb.wake |= readiness.POLLOUT
 
 
 def set_rcv_lowat(tcb: Tcb, octets: int, now: int) -> None:
@@ -90,6 +91,13 @@ def set_rcv_lowat(tcb: Tcb, octets: int, now: int) -> None:
         tcb.rcv_buf = max(tcb.rcv_buf, 2 * lowat)
         if tcb.settings.window_clamp:
             tcb.settings.window_clamp = max(tcb.settings.window_clamp, lowat)
+    tcb.wake |= readiness.POLLIN
+
+
+def set_notsent_lowat(tcb: Tcb, octets: int, now: int) -> None:
+    """Sets how many octets may wait unsent (TCP_NOTSENT_LOWAT). A writer who waits has another look."""
+    tcb.settings.notsent_lowat = octets
+    tcb.wake |= readiness.POLLOUT
 
 
 def set_congestion_control(tcb: Tcb, name: str, now: int) -> None:

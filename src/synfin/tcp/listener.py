@@ -336,11 +336,17 @@ class Listener:
                 return closed.segment_arrives(segment), None
             return None, None
         connection = request.connection(self.parameters, self.settings, self.tracer, now)
-        if self.requests.pop(request.flow, None) is None:
+        known = self.requests.pop(request.flow, None)
+        if known is None:
             self._trace_request(request.flow, reasons.SYN_COOKIE, now)
         reply = connection.segment_arrives(segment, now, codepoint)
         self.verdict = connection.verdict
         self.why = connection.why
+        if connection.state == states.SYN_RECEIVED:
+            # Its ACK was not taken: the request waits for another, lest a connection wait that has no timer.
+            if known is not None:
+                self.requests[request.flow] = known
+            return reply, None
         if connection.state == states.CLOSED:
             return reply, None
         self.accept_queue.append(connection)

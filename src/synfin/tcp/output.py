@@ -6,7 +6,7 @@ from synfin import reasons
 from synfin.tcp import keepalive, mtu_probing, states, timers
 from synfin.tcp.burst import burst_octets
 from synfin.tcp.parameters import MILLISECOND
-from synfin.tcp.segments import make_reset, make_segment, make_syn
+from synfin.tcp.segments import is_window_probe, make_reset, make_segment, make_syn
 from synfin.tcp.sent import SentRange
 from synfin.tcp.tcb import Tcb
 from synfin.wire.ip import NOT_ECT
@@ -56,7 +56,8 @@ def _reset(tcb: Tcb, now: int) -> Segment:
     tcb.reset_pending = False
     tcb.why = reasons.RESET_ABORT
     # RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>; with an ACK, so that a peer that follows RFC 5961 can judge it.
-    return make_reset(tcb, tcb.snd_nxt, now, acknowledge=True)
+    # Nobody takes a RST from behind a window of nothing, where the octet of a probe is.
+    return make_reset(tcb, tcb.snd_una if is_window_probe(tcb) else tcb.snd_nxt, now, acknowledge=True)
 
 
 def _syn(tcb: Tcb, now: int) -> Segment | None:

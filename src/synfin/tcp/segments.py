@@ -126,6 +126,9 @@ def make_segment(
 ) -> Segment:
     """A segment of a synchronised connection. It acknowledges all that arrived, so nothing else has to."""
     identity = tcb.identity
+    if payload_length == 0 and tcb.snd_wnd == 0 and seq == tcb.snd_nxt and is_window_probe(tcb):
+        # The peer has not taken the octet, most likely, and would not look at what lies behind it.
+        seq = tcb.snd_una
     window = select_window(tcb)
     options = _options(tcb, payload_length, now)
     _acknowledgment_leaves(tcb, now)
@@ -154,6 +157,12 @@ def make_segment(
         up,
         payload_length,
     )
+
+
+def is_window_probe(tcb: Tcb) -> bool:
+    """Whether all that is in flight is the octet of a window probe (``tcp_probe_data``)."""
+    sent = tcb.snd_nxt - tcb.snd_una
+    return tcb.snd_wnd == 0 and sent == 1 and tcb.parameters.tcp_probe_data != 0 and tcb.snd_una > tcb.iss
 
 
 def make_reset(tcb: Tcb, seq: int, now: int, acknowledge: bool) -> Segment:

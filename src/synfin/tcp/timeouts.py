@@ -10,6 +10,7 @@ from synfin.tcp.ending import end
 from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND, SECOND
 from synfin.tcp.round_trip import INITIAL_RTO, time_for_retransmissions
+from synfin.tcp.segments import is_window_probe
 from synfin.tcp.tcb import Tcb
 
 #: Linux's meaning of tcp_orphan_retries = 0.
@@ -41,7 +42,8 @@ def deadline_reached(tcb: Tcb, now: int) -> None:
 def _retransmission(tcb: Tcb, now: int) -> None:
     if len(tcb.sent) == 0:
         return
-    _doubt_path(tcb, now)
+    if not is_window_probe(tcb) or tcb.probes >= tcb.parameters.tcp_retries1:
+        _doubt_path(tcb, now)
     if _gives_up(tcb, now):
         reason = reasons.USER_TIMEOUT_OVER if tcb.settings.user_timeout else reasons.GAVE_UP
         end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reason)
@@ -57,8 +59,9 @@ def _retransmission(tcb: Tcb, now: int) -> None:
         linear = tcb.parameters.tcp_syn_linear_timeouts if tcb.state == states.SYN_SENT else 0
         if tcb.retransmissions > linear:
             tcb.round_trip.back_off()
-    elif tcb.snd_wnd == 0 and tcb.parameters.tcp_probe_data and tcb.snd_nxt - tcb.snd_una == 1:
-        # A window probe with an octet of data, which no congestion kept back.
+    elif is_window_probe(tcb):
+        # No congestion kept it back.
+        tcb.probes += 1
         tcb.sent.mark_all_lost()
         tcb.why_lost = reasons.WINDOW_PROBE
         tcb.round_trip.back_off()
@@ -127,6 +130,9 @@ def _gives_up(tcb: Tcb, now: int) -> bool:
         # probe. As Linux does, it may be silent for twice the longest RTO.
         if user_timeout and waited >= user_timeout:
             return True
+        if is_window_probe(tcb):
+            # As with probes that carry no data: what counts is how many were not answered (MUST-37).
+            return tcb.probes >= parameters.tcp_retries2
         patience = 2 * parameters.tcp_rto_max_ms * MILLISECOND
         return now - tcb.last_received > patience and waited > patience
     if user_timeout:
