@@ -61,6 +61,7 @@ _POLL: Final = {name: value for name, value in vars(readiness).items() if name.s
 CONSTANTS: Final[Mapping[str, int]] = MappingProxyType(
     {
         **{name: value for name, value in vars(socket_option_numbers).items() if name.isupper()},
+        **{name: number for number, name in errno.errorcode.items()},
         **TCP_INFO_NAMES,
         **_POLL,
         **{"E" + name: value for name, value in _POLL.items()},

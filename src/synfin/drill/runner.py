@@ -7,6 +7,8 @@ before was over: from its own time for a packet that left, and from the schedule
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 from synfin.drill import compare, inbound
@@ -35,6 +37,7 @@ from synfin.drill.script import (
     When,
 )
 from synfin.drill.syscalls import Attempt, Calls
+from synfin.host.profiles import PROFILES
 from synfin.wire.tcp import ACK, SYN
 
 #: How long an event without a time, or a call that waits, may take: virtual nanoseconds.
@@ -145,6 +148,9 @@ class Run:
             raise Skipped(f"packets of '{action.words.split()[0]}' are not supported")
         if isinstance(action, IcmpPacket):
             raise Skipped("an ICMP message that the host is to send is not supported")
+        blocks = isinstance(action, Call) and event.when.blocking
+        if blocks and self.waiting is not None:
+            self._await_turn(event)
         start, end = self._times(event.when, False)
         self.arrived = None
         if isinstance(action, TcpPacket):
@@ -152,7 +158,6 @@ class Run:
                 raise Skipped("MD5 signatures are not supported")
             self._expect(action, start, end)
             return
-        blocks = isinstance(action, Call) and event.when.blocking
         self._wait_until(start, start if blocks else end)
         if isinstance(action, Call):
             self._call(event, action, end if blocks else None)
@@ -326,9 +331,6 @@ class Run:
     def _call(self, event: Event, call: Call, end: int | None) -> None:
         machine = self.machine
         blocks = event.when.blocking
-        if self.waiting is not None and blocks:
-            # One may wait; the next waits for it.
-            self._await_call()
         until = None
         if blocks and end is not None:
             tolerance = self._tolerance(end)
@@ -354,10 +356,11 @@ class Run:
         time than the script says."""
         machine = self.machine
         event, self.event = self.event, waiting.event
-        if not self.calls.tried(waiting.attempt, waiting.call):
+        ended = self.calls.tried(waiting.attempt, waiting.call)
+        machine.settle()
+        if not ended:
             self.event = event
             return False
-        machine.settle()
         if waiting.until is not None and not waiting.until[0] <= machine.now <= waiting.until[1]:
             first, last = waiting.until
             wanted = f"between {_at(first)} and {_at(last)}"
@@ -374,6 +377,16 @@ class Run:
             if not self._ends(waiting):
                 self.waiting = waiting
 
+    def _await_turn(self, event: Event) -> None:
+        """One call may wait; the next that would waits for it. Right behind it, its time counts from the return."""
+        assert self.waiting is not None
+        first = self.waiting.event
+        self._await_call()
+        self.event = event
+        behind = self.script.events.index(event) - self.script.events.index(first) == 1
+        if behind:
+            self.base = self.machine.now
+
     def _await_call(self) -> None:
         """Lets time pass until the call that waits is over."""
         while self.waiting is not None:
@@ -389,9 +402,14 @@ def _at(time: int | None) -> str:
 
 
 def dialect_profile(script: Script) -> str:
-    """The profile for the dialect of a script: ``freebsd`` if it lies in a folder that names FreeBSD, uses FreeBSD's
-    commands, or writes sequence numbers in FreeBSD's way; else ``linux-suite``."""
-    if "freebsd" in script.name.lower():
+    """The profile for a script: that of its folder ``profiles/NAME``; ``freebsd`` for FreeBSD's dialect; else
+    ``linux-suite``. The dialect is FreeBSD's in a folder whose name has FreeBSD in it, and where a script uses
+    FreeBSD's commands and parameters, or writes sequence numbers in its way (``...(0)``, ``1:1(0)!``, md5 valid)."""
+    folders = Path(script.name).parts[:-1]
+    for above, folder in pairwise(folders):
+        if above == "profiles" and folder in PROFILES:
+            return folder
+    if any("freebsd" in folder.lower() for folder in folders):
         return "freebsd"
     commands = [command.text for command in (script.prologue, script.epilogue) if command is not None]
     commands += [event.action.text for event in script.events if isinstance(event.action, Command)]
