@@ -26,7 +26,6 @@ from synfin.drill.script import (
     OtherPacket,
     Script,
     Sequence,
-    Structure,
     TcpOption,
     TcpPacket,
     Text,

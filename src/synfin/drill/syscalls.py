@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from synfin.drill.arguments import is_anything, number
+from synfin.drill.bench import Bench
 from synfin.drill.constants import errno_name
 from synfin.drill.machine import Machine
 from synfin.drill.notation import script_text
@@ -84,11 +85,12 @@ class Calls:
 
     __slots__ = ("descriptors", "handlers", "machine")
 
-    def __init__(self, machine: Machine, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, machine: Bench, handlers: Mapping[str, Handler]) -> None:
         self.machine = machine
         self.handlers = handlers
         self.descriptors: dict[int, Descriptor] = {}
-        machine.woken = self._woken
+        if isinstance(machine, Machine):
+            machine.woken = self._woken
 
     def _woken(self, sock: Socket) -> None:
         """Something happened on a socket: an edge for who watches it."""
@@ -102,7 +104,8 @@ class Calls:
 
     @property
     def host(self) -> Host:
-        """The host under test."""
+        """The host under test, where it is synfin's."""
+        assert isinstance(self.machine, Machine)
         return self.machine.host
 
     def number(self, expression: Expression) -> int:
