@@ -21,8 +21,8 @@ START: Final = 10_000 * SECOND
 class Bench(ABC):
     """Where a host is under test, whatever host it is: its connections, and its packets, which are caught.
 
-    `now` is the time in nanoseconds; `START` is when the script began. `numbers` is the connection under test, None before there is one. What leaves must be whole: octets that cannot be
-    read again are `broken`.
+    `now` is the time in nanoseconds; `START` is when the script began. `numbers` is the connection under test, None
+    before there is one. What leaves must be whole: octets that cannot be read again are `broken`.
     """
 
     __slots__ = (

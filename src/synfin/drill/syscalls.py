@@ -7,6 +7,8 @@ A call that would wait is tried again whenever something happened, until it has 
 from __future__ import annotations
 
 import errno
+import select
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -47,12 +49,22 @@ class Epoll:
         self.watched: dict[int, Polled] = {}
 
 
+class KernelFile:
+    """An open file of the kernel's. `data` is what an epoll tells of each descriptor that it watches."""
+
+    __slots__ = ("data", "file")
+
+    def __init__(self, file: socket.socket | select.epoll) -> None:
+        self.file = file
+        self.data: dict[int, Expression | None] = {}
+
+
 class Descriptor:
     """What a descriptor of the script stands for."""
 
     __slots__ = ("nonblocking", "thing")
 
-    def __init__(self, thing: Socket | Epoll, nonblocking: bool = False) -> None:
+    def __init__(self, thing: Socket | Epoll | KernelFile, nonblocking: bool = False) -> None:
         self.thing = thing
         self.nonblocking = nonblocking
 
