@@ -38,6 +38,7 @@ _STATES: Final[Mapping[str, str]] = MappingProxyType(
 )
 _COUNTED: Final = re.compile(r"(?:\[|test)\s+\"?\$\((.*)\)\"?\s+(?:-eq|=|==)\s+\"?(\d+)\"?\s*\]?")
 _ROUTE_NUMBERS: Final = frozenset({"mtu", "advmss", "initcwnd"})
+_PREFIXES: Final = frozenset({"source", "sudo", "sh", "bash", "python", "python3"})
 _QUEUES: Final = frozenset({"pfifo", "pfifo_fast", "bfifo", "fq", "fq_codel", "noqueue", "mq"})
 
 
@@ -157,7 +158,7 @@ class Commands:
             raise Skipped(f"the command `{text}` is not known")
         words = _words(text)
         name = PurePosixPath(words[0]).name if words else ""
-        if name in (".", "source", "sudo", "sh", "bash", "python", "python3") and len(words) > 1:
+        if len(words) > 1 and (words[0] == "." or name in _PREFIXES):
             words = words[1:]
             name = PurePosixPath(words[0]).name
         handler = _COMMANDS.get(name)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from synfin.drill.outcome import Skipped
 from synfin.host import socket_option_numbers
 from synfin.host.sockets import AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_TCP, SOCK_STREAM
 from synfin.tcp import info, readiness
@@ -61,7 +62,7 @@ _POLL: Final = {name: value for name, value in vars(readiness).items() if name.s
 CONSTANTS: Final[Mapping[str, int]] = MappingProxyType(
     {
         **{name: value for name, value in vars(socket_option_numbers).items() if name.isupper()},
-        **{name: number for number, name in errno.errorcode.items()},
+        **{name: value for name, value in vars(errno).items() if name.startswith("E")},
         **TCP_INFO_NAMES,
         **_POLL,
         **{"E" + name: value for name, value in _POLL.items()},
@@ -175,3 +176,10 @@ FIONBIO: Final = 0x5421
 def errno_name(number: int) -> str:
     """``EAGAIN`` for its number."""
     return errno.errorcode.get(number, str(number))
+
+
+def errno_number(name: str) -> int:
+    """The number of ``EAGAIN``. Raises Skipped for a name that is not known."""
+    if name not in CONSTANTS:
+        raise Skipped(f"the name {name} is not known")
+    return CONSTANTS[name]

@@ -14,6 +14,7 @@ from synfin.host.host import Host
 from synfin.host.interface import Interface
 from synfin.host.profiles import parameters
 from synfin.host.sockets import Socket
+from synfin.link.segmentation import cut
 from synfin.show.trace import Trace
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.tcb import Identity
@@ -88,7 +89,9 @@ class Machine(Bench):
         host = self.host
         while (packet := host.poll_transmit(self.interface, self.now)) is not None:
             if isinstance(packet.payload, Segment):
-                self.left(octets(packet))
+                # The link takes no superpackets.
+                for part in cut(packet):
+                    self.left(octets(part))
         for entry in host.take_changed():
             found = socket_of(host, entry)
             if found is not None:

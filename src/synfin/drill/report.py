@@ -59,7 +59,8 @@ def summed(tallies: Mapping[str, Tally], strict: bool, language: Language = "en"
         total.lenient += tally.lenient
         total.skipped += tally.skipped
     if len(tallies) != 1:
-        lines.append(f"{gettext('all')}: {_numbers(total, strict, language)}")
+        everything = gettext("all")
+        lines.append(f"{everything}: {_numbers(total, strict, language)}")
     return "\n".join(lines)
 
 
