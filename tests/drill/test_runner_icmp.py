@@ -79,6 +79,8 @@ def test_messages_that_are_passed_over(message: str) -> None:
     [
         ("< [1:1001(1000)] icmp unreachable frag_needed mtu 600", "ipv4"),
         ("< icmp packet_too_big mtu 1280 [1:1461(1460)]", "ipv6"),
+        # RFC 7915 §4.2: as a translator tells of it.
+        ("< icmp unreachable frag_needed mtu 1260 [1:1461(1460)]", "ipv6"),
     ],
 )
 def test_the_mtu_of_the_path(script: str, ip: str) -> None:
@@ -103,7 +105,7 @@ def test_the_mtu_of_the_path(script: str, ip: str) -> None:
     [
         ("unreachable no_route", "ipv4"),
         ("packet_too_big mtu 1280", "ipv4"),
-        ("unreachable frag_needed mtu 1280", "ipv6"),
+        ("unreachable precedence_violation", "ipv6"),
         ("source_quench", "ipv6"),
         ("echo_request id 7", "ipv4"),
         ("unreachable nonsense", "ipv4"),

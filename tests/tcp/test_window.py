@@ -358,3 +358,19 @@ def test_a_fin_waits_for_room_and_is_probed_for() -> None:
     w.run_for(300 * SECOND)
     assert w.server.ended
     assert w.states() == ("FIN-WAIT-2", "CLOSE-WAIT")
+
+
+@pytest.mark.row("B4")
+def test_without_a_shift_a_window_that_is_full_already_is_not_told_again() -> None:
+    """A buffer of more than 65535 octets: what the field cannot tell is no reason for an acknowledgment."""
+    w = World(client=buffers(1 << 20), server=buffers(1 << 20))
+    for end in (w.client, w.server):
+        end.parameters.tcp_window_scaling = 0
+    w.connect()
+    w.server.reading = False
+    w.client.write(bytes(100))
+    w.run_for(SECOND)
+    since = len(w.messages)
+    assert len(w.server.receive(50)) == 50
+    w.run_for(SECOND)
+    assert w.messages[since:] == []

@@ -15,7 +15,16 @@ from synfin.drill.script import IcmpPacket, IpFields, TcpOption, TcpPacket
 from synfin.host.addresses import packed
 from synfin.wire import icmp
 from synfin.wire.icmp import IcmpMessage
-from synfin.wire.ip import ECT_0, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Packet, octets
+from synfin.wire.ip import (
+    ECT_0,
+    IPV4_HEADER_LENGTH,
+    IPV6_HEADER_LENGTH,
+    PROTOCOL_ICMP,
+    PROTOCOL_ICMPV6,
+    PROTOCOL_TCP,
+    Packet,
+    octets,
+)
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, SYN, Segment
 
@@ -87,6 +96,23 @@ _IPV6: Final[Mapping[str, tuple[int, Mapping[str, int]]]] = MappingProxyType(
 )
 
 
+#: IPv4's errors in IPv6, as a translator has them (RFC 7915 §4.2): one script tells of both.
+_TRANSLATED: Final[Mapping[int, tuple[int, int]]] = MappingProxyType(
+    {
+        **dict.fromkeys(_UNREACHABLE.values(), (icmp.V6_DESTINATION_UNREACHABLE, icmp.V6_NO_ROUTE)),
+        icmp.PROTOCOL_UNREACHABLE: (icmp.V6_PARAMETER_PROBLEM, icmp.V6_UNRECOGNIZED_NEXT_HEADER),
+        icmp.PORT_UNREACHABLE: (icmp.V6_DESTINATION_UNREACHABLE, icmp.V6_PORT_UNREACHABLE),
+        icmp.FRAGMENTATION_NEEDED: (icmp.V6_PACKET_TOO_BIG, 0),
+        icmp.NETWORK_PROHIBITED: (icmp.V6_DESTINATION_UNREACHABLE, icmp.V6_PROHIBITED),
+        icmp.HOST_PROHIBITED: (icmp.V6_DESTINATION_UNREACHABLE, icmp.V6_PROHIBITED),
+        icmp.COMMUNICATION_PROHIBITED: (icmp.V6_DESTINATION_UNREACHABLE, icmp.V6_PROHIBITED),
+        icmp.PRECEDENCE_CUTOFF: (icmp.V6_DESTINATION_UNREACHABLE, icmp.V6_PROHIBITED),
+    }
+)
+#: The header of IPv6 is so much longer (RFC 7915 §4.2 adds it to a reported MTU).
+_LONGER: Final = IPV6_HEADER_LENGTH - IPV4_HEADER_LENGTH
+
+
 def tcp_packet(script: TcpPacket, numbers: Numbers, settings: Settings) -> tuple[bytes, int]:
     """The octets of a segment, and the size of the segments that it stands for (0: of itself alone)."""
     sequence = script.sequence
@@ -128,6 +154,8 @@ def icmp_packet(script: IcmpPacket, numbers: Numbers) -> bytes:
     version_6 = len(numbers.local[0]) == 16
     kinds = _IPV6 if version_6 else _IPV4
     version = "IPv6" if version_6 else "IPv4"
+    if version_6 and script.kind == "unreachable" and script.code not in kinds["unreachable"][1]:
+        return _translated(script, numbers)
     if script.kind not in kinds:
         raise Skipped(f"ICMP '{script.kind}' is not one of {version}")
     if script.identifier is not None:
@@ -138,6 +166,17 @@ def icmp_packet(script: IcmpPacket, numbers: Numbers) -> bytes:
     message = IcmpMessage(kind, codes[script.code or ""], script.mtu or 0, _quote(script, numbers))
     protocol = PROTOCOL_ICMPV6 if version_6 else PROTOCOL_ICMP
     return octets(_packet(script.ip, numbers.remote[0], numbers.local[0], protocol, message))
+
+
+def _translated(script: IcmpPacket, numbers: Numbers) -> bytes:
+    """An error of IPv4 as one of IPv6. Raises Skipped where there is none."""
+    code = _UNREACHABLE.get(script.code or "")
+    if code is None or code == icmp.HOST_PRECEDENCE_VIOLATION:
+        raise Skipped(f"ICMP 'unreachable {script.code or ''}' is not one of IPv6")
+    kind, code = _TRANSLATED[code]
+    mtu = (script.mtu or 0) + _LONGER if kind == icmp.V6_PACKET_TOO_BIG else 0
+    message = IcmpMessage(kind, code, mtu, _quote(script, numbers))
+    return octets(_packet(script.ip, numbers.remote[0], numbers.local[0], PROTOCOL_ICMPV6, message))
 
 
 def _quote(script: IcmpPacket, numbers: Numbers) -> bytes:

@@ -330,6 +330,8 @@ class Run:
         waiting = _Waiting(event, call, attempt, until)
         if self._ends(waiting):
             return
+        # What it began leaves while it waits.
+        machine.settle()
         if blocks:
             self.waiting = waiting
             return
