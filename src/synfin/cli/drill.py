@@ -21,6 +21,19 @@ ProfileName = Literal["linux", "linux-suite", "freebsd", "rfc"]
 
 def drill(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Scripts, and folders of scripts (*.pkt).")],
+    against_kernel: Annotated[
+        bool, typer.Option("--against-kernel", help="Play them to the Linux kernel too, in real time; takes root.")
+    ] = False,
+    longest: Annotated[
+        float, typer.Option(min=0, help="Against the kernel: skip scripts that take more seconds.")
+    ] = 10.0,
+    record: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write a script of a connection in a capture (pcapng).")
+    ] = None,
+    connection: Annotated[int, typer.Option(help="Recording: which connection of the capture, from 1.")] = 1,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Recording: the end to tell of; else the one that opened.")
+    ] = None,
     profile: Annotated[
         ProfileName | None, typer.Option(help="The host to be; linux-suite, or freebsd for its dialect, if not given.")
     ] = None,
@@ -57,11 +70,19 @@ def drill(
     from synfin.drill.tally import tallies
     from synfin.show.words import language
 
+    if record is not None:
+        from synfin.cli import drill_ways
+
+        return drill_ways.record(record, paths, connection, host, profile)
     chosen = language(lang, os.environ)
     found = scripts(paths)
     if not found:
         raise UsageError("there is no script", "name a file, or a folder with *.pkt files")
     choices = Choices(profile, ip, compare, strict_end, isn, remote_isn_offset, not no_code, debug, chosen)
+    if against_kernel:
+        from synfin.cli import drill_ways
+
+        return drill_ways.against_kernel(found, choices, longest, jobs, verbose)
     results = []
     for result in _watched(run_all(found, choices, jobs), len(found), chosen):
         results.append(result)

@@ -24,7 +24,7 @@ from synfin.drill.outcome import Skipped
 from synfin.drill.script import Expression
 from synfin.drill.syscalls import FOR_EVER, Attempt, Calls, Descriptor, Epoll
 from synfin.host import calls
-from synfin.host.sockets import IPPROTO_TCP, SOCK_STREAM
+from synfin.host.sockets import IPPROTO_TCP, SOCK_STREAM, Socket
 from synfin.tcp.errors import os_error
 
 Arguments = tuple[Expression, ...]
@@ -115,7 +115,7 @@ def _close(run: Calls, given: Arguments) -> Attempt:
                 key: each for key, each in other.thing.watched.items() if each.sock is not found.thing
             }
     thing = found.thing
-    if isinstance(thing, Epoll):
+    if not isinstance(thing, Socket):
         return Attempt(lambda now: 0)
 
     def again(now: int) -> int:

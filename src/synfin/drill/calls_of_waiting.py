@@ -49,7 +49,7 @@ def _patience(milliseconds: int) -> int:
     return FOR_EVER if milliseconds < 0 else milliseconds * MILLISECOND
 
 
-def _member(item: Structure, name: str) -> Expression:
+def member(item: Structure, name: str) -> Expression:
     value = item.get(name)
     if value is None:
         raise Skipped(f"{script_text(item)} has no {name}")
@@ -59,9 +59,8 @@ def _member(item: Structure, name: str) -> Expression:
 def _poll(run: Calls, given: Arguments) -> Attempt:
     settings = run.machine.settings
     items = [structure(item, settings) for item in array(given[0], settings)]
-    events = [run.number(_member(item, "events")) for item in items]
-    names = [run.number(_member(item, "fd")) for item in items]
-    wanted = [item.get("revents") for item in items]
+    events = [run.number(member(item, "events")) for item in items]
+    names = [run.number(member(item, "fd")) for item in items]
     limit = _patience(run.number(given[2]))
     told: list[int] = []
 
@@ -73,11 +72,17 @@ def _poll(run: Calls, given: Arguments) -> Attempt:
         return count
 
     def check(result: int) -> None:
-        for item, expected, bits in zip(items, wanted, told, strict=True):
-            if expected is not None and not is_anything(expected) and run.number(expected) != bits:
-                raise Failed("poll told other events", script_text(item), f"revents={events_text(bits)}", "syscall")
+        same_told(run, items, told)
 
     return Attempt(again, True, limit, lambda now: 0, check)
+
+
+def same_told(run: Calls, items: list[Structure], told: list[int]) -> None:
+    """Compares the events that poll told with those that the script expects. Raises Failed."""
+    for item, bits in zip(items, told, strict=True):
+        expected = item.get("revents")
+        if expected is not None and not is_anything(expected) and run.number(expected) != bits:
+            raise Failed("poll told other events", script_text(item), f"revents={events_text(bits)}", "syscall")
 
 
 def _one(run: Calls, name: int, events: int) -> int:
@@ -88,6 +93,7 @@ def _one(run: Calls, name: int, events: int) -> int:
         return _POLLNVAL
     if isinstance(found.thing, Epoll):
         return CONSTANTS["POLLIN"] & events if _epoll_ready(run, found.thing) else 0
+    assert isinstance(found.thing, Socket)
     return _ready(run, found.thing, events)
 
 
@@ -128,7 +134,7 @@ def _control(run: Calls, given: Arguments) -> Attempt:
         elif operation in (EPOLL_CTL_ADD, EPOLL_CTL_MOD):
             item = structure(given[3], run.machine.settings)
             data = next((value for member, value in item.members if member != "events"), None)
-            epoll.watched[name] = Polled(sock, run.number(_member(item, "events")), data)
+            epoll.watched[name] = Polled(sock, run.number(member(item, "events")), data)
         else:
             raise os_error(errno.EINVAL)
         return 0
@@ -175,25 +181,26 @@ def _wait(run: Calls, given: Arguments) -> Attempt:
     def check(result: int) -> None:
         if is_anything(given[1]):
             return
-        expected = _events(run, given[1])
+        expected = events_of(run, given[1])
         for item, (polled, bits) in zip(expected, told, strict=False):
-            _same_event(run, item, polled, bits)
+            same_event(run, item, polled.data, bits)
 
     return Attempt(again, True, limit, lambda now: 0, check)
 
 
-def _events(run: Calls, expression: Expression) -> list[Structure]:
+def events_of(run: Calls, expression: Expression) -> list[Structure]:
     settings = run.machine.settings
     if isinstance(expression, Structure):
         return [expression]
     return [structure(item, settings) for item in array(expression, settings)]
 
 
-def _same_event(run: Calls, item: Structure, polled: Polled, bits: int) -> None:
+def same_event(run: Calls, item: Structure, data: Expression | None, bits: int) -> None:
+    """Compares an event that epoll_wait told. Raises Failed."""
     for member, value in item.members:
         if is_anything(value):
             continue
-        actual = bits if member == "events" else run.number(polled.data) if polled.data is not None else 0
+        actual = bits if member == "events" else run.number(data) if data is not None else 0
         if run.number(value) != actual:
             shown = events_text(bits) if member == "events" else str(actual)
             raise Failed("epoll_wait told other events", script_text(item), f"{member}={shown}", "syscall")

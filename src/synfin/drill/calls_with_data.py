@@ -25,14 +25,14 @@ LARGEST: Final = 1 << 28
 _ZEROCOPY: Final = 0x4000000
 
 
-def _size(run: Calls, expression: Expression) -> int:
+def size_of(run: Calls, expression: Expression) -> int:
     size = run.number(expression)
     if not 0 <= size <= LARGEST:
         raise Skipped(f"{size} octets in one call; {LARGEST} are the most")
     return size
 
 
-def _flags(run: Calls, given: Arguments, place: int) -> int:
+def flags_of(run: Calls, given: Arguments, place: int) -> int:
     flags = run.number(given[place]) if len(given) > place and not is_anything(given[place]) else 0
     if flags & MSG_FASTOPEN:
         raise Skipped("Fast Open is not supported")
@@ -41,7 +41,7 @@ def _flags(run: Calls, given: Arguments, place: int) -> int:
     return flags
 
 
-def _octets(run: Calls, expression: Expression, size: int) -> bytes:
+def octets_of(run: Calls, expression: Expression, size: int) -> bytes:
     """What a buffer to be sent holds: a string, or zeros."""
     if isinstance(expression, Text):
         return expression.value.encode("latin-1", "replace").ljust(size, b"\0")[:size]
@@ -89,25 +89,25 @@ def _patience(duration: int) -> int:
 
 
 def _write(run: Calls, given: Arguments) -> Attempt:
-    return _sending(run, given, _octets(run, given[1], _size(run, given[2])), 0)
+    return _sending(run, given, octets_of(run, given[1], size_of(run, given[2])), 0)
 
 
 def _send(run: Calls, given: Arguments) -> Attempt:
-    return _sending(run, given, _octets(run, given[1], _size(run, given[2])), _flags(run, given, 3))
+    return _sending(run, given, octets_of(run, given[1], size_of(run, given[2])), flags_of(run, given, 3))
 
 
-def _buffers(run: Calls, expression: Expression) -> list[tuple[Expression, int]]:
+def buffers_of(run: Calls, expression: Expression) -> list[tuple[Expression, int]]:
     """The (buffer, length) of an array of iovecs: ``{..., 1000}`` or ``{iov_base=..., iov_len=1000}``."""
     found = []
     for item in array(expression, run.machine.settings):
         members = structure(item, run.machine.settings).members
         if len(members) != 2:
             raise Skipped(f"{script_text(item)} is no iovec")
-        found.append((members[0][1], _size(run, members[1][1])))
+        found.append((members[0][1], size_of(run, members[1][1])))
     return found
 
 
-def _header(run: Calls, expression: Expression) -> list[tuple[Expression, int]]:
+def header_of(run: Calls, expression: Expression) -> list[tuple[Expression, int]]:
     """The buffers of a msghdr."""
     header = structure(expression, run.machine.settings)
     control = header.get("msg_control")
@@ -116,16 +116,16 @@ def _header(run: Calls, expression: Expression) -> list[tuple[Expression, int]]:
     buffers = header.get("msg_iov")
     if buffers is None:
         raise Skipped(f"{script_text(expression)} has no msg_iov")
-    return _buffers(run, buffers)
+    return buffers_of(run, buffers)
 
 
 def _sendmsg(run: Calls, given: Arguments) -> Attempt:
-    pieces = [_octets(run, base, size) for base, size in _header(run, given[1])]
-    return _sending(run, given, b"".join(pieces), _flags(run, given, 2), pieces)
+    pieces = [octets_of(run, base, size) for base, size in header_of(run, given[1])]
+    return _sending(run, given, b"".join(pieces), flags_of(run, given, 2), pieces)
 
 
 def _writev(run: Calls, given: Arguments) -> Attempt:
-    pieces = [_octets(run, base, size) for base, size in _buffers(run, given[1])]
+    pieces = [octets_of(run, base, size) for base, size in buffers_of(run, given[1])]
     return _sending(run, given, b"".join(pieces), 0, pieces)
 
 
@@ -194,22 +194,22 @@ def _receiving(run: Calls, given: Arguments, size: int, flags: int, buffers: lis
 
 
 def _read(run: Calls, given: Arguments) -> Attempt:
-    size = _size(run, given[2])
+    size = size_of(run, given[2])
     return _receiving(run, given, size, 0, [(given[1], size)])
 
 
 def _recv(run: Calls, given: Arguments) -> Attempt:
-    size = _size(run, given[2])
-    return _receiving(run, given, size, _flags(run, given, 3), [(given[1], size)])
+    size = size_of(run, given[2])
+    return _receiving(run, given, size, flags_of(run, given, 3), [(given[1], size)])
 
 
 def _recvmsg(run: Calls, given: Arguments) -> Attempt:
-    buffers = _header(run, given[1])
-    return _receiving(run, given, sum(size for _, size in buffers), _flags(run, given, 2), buffers)
+    buffers = header_of(run, given[1])
+    return _receiving(run, given, sum(size for _, size in buffers), flags_of(run, given, 2), buffers)
 
 
 def _readv(run: Calls, given: Arguments) -> Attempt:
-    buffers = _buffers(run, given[1])
+    buffers = buffers_of(run, given[1])
     return _receiving(run, given, sum(size for _, size in buffers), 0, buffers)
 
 

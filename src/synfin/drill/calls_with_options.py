@@ -24,14 +24,14 @@ _INT: Final = 4
 _MOST: Final = (1 << 32) - 1
 
 
-def _value(run: Calls, expression: Expression, level: int, name: int) -> bytes:
+def value_octets(run: Calls, expression: Expression, level: int, name: int) -> bytes:
     """What is set, as the octets that C would pass."""
     if isinstance(expression, Array) and len(expression.items) == 1:
         expression = expression.items[0]
     if isinstance(expression, Text):
         return expression.value.encode("latin-1", "replace")
     if isinstance(expression, Structure):
-        layout = _layout(level, name)
+        layout = layout_of(level, name)
         values = [run.number(value) for _, value in expression.members]
         if layout is None or len(values) != 2:
             raise Skipped(f"{script_text(expression)} is not supported")
@@ -42,7 +42,7 @@ def _value(run: Calls, expression: Expression, level: int, name: int) -> bytes:
     return value.to_bytes(_INT, BYTE_ORDER, signed=value < 0)
 
 
-def _layout(level: int, name: int) -> Struct | None:
+def layout_of(level: int, name: int) -> Struct | None:
     """That of an option which is a structure."""
     if level == numbers.SOL_SOCKET and name == numbers.SO_LINGER:
         return _two_ints
@@ -54,7 +54,7 @@ def _layout(level: int, name: int) -> Struct | None:
 def _setsockopt(run: Calls, given: Arguments) -> Attempt:
     sock, _ = run.socket(given[0])
     level, name = run.number(given[1]), run.number(given[2])
-    octets = _value(run, given[3], level, name)
+    octets = value_octets(run, given[3], level, name)
     length = len(octets) if len(given) < 5 or is_anything(given[4]) else run.number(given[4])
     if 0 <= length < len(octets):
         octets = octets[:length]
@@ -69,7 +69,7 @@ def _setsockopt(run: Calls, given: Arguments) -> Attempt:
 def _getsockopt(run: Calls, given: Arguments) -> Attempt:
     sock, _ = run.socket(given[0])
     level, name = run.number(given[1]), run.number(given[2])
-    layout = _layout(level, name)
+    layout = layout_of(level, name)
     length = layout.size if layout is not None else _INT
     if len(given) > 4 and not is_anything(given[4]):
         length = max(run.number(given[4]), 0)
@@ -80,12 +80,12 @@ def _getsockopt(run: Calls, given: Arguments) -> Attempt:
         return 0
 
     def check(result: int) -> None:
-        _same(run, given[3], found[-1], layout)
+        same_value(run, given[3], found[-1], layout)
 
     return Attempt(again, check=check)
 
 
-def _same(run: Calls, expected: Expression, octets: bytes, layout: Struct | None) -> None:
+def same_value(run: Calls, expected: Expression, octets: bytes, layout: Struct | None) -> None:
     if is_anything(expected):
         return
     if isinstance(expected, Array) and len(expected.items) == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from types import CodeType
 
 from synfin.drill.constants import TCP_INFO_NAMES
@@ -21,10 +22,10 @@ class Snippets:
     """All snippets of a script, in one namespace. They are Python of the script's author, run as it stands, with all
     that Python may do; `allowed` says whether that is wanted."""
 
-    __slots__ = ("_allowed", "_machine", "_namespace")
+    __slots__ = ("_allowed", "_info", "_namespace")
 
-    def __init__(self, machine: Machine, allowed: bool) -> None:
-        self._machine = machine
+    def __init__(self, info: Callable[[], TcpInfo], allowed: bool) -> None:
+        self._info = info
         self._allowed = allowed
         self._namespace: dict[str, object] = {"__name__": "script", **TCP_INFO_NAMES}
 
@@ -45,32 +46,32 @@ class Snippets:
         except (Exception, SystemExit) as error:
             raise Failed(f"the snippet raised {type(error).__name__}: {error}", text.strip(), "", "code") from None
 
-    def _info(self) -> TcpInfo:
-        """TCP_INFO of the connection under test, as its socket tells it."""
-        machine = self._machine
-        info = TcpInfo()
-        numbers = machine.numbers
-        if numbers is None:
-            for listener in machine.host.transport.all_listeners():
-                return listener_info(listener)
-            info.set("tcpi_state", _CLOSE)
-            return info
-        connection = machine.host.transport.connections.get(numbers.flow)
-        if connection is None:
-            for sock in machine.host.transport.sockets.values():
-                held = sock.connection
-                if held is not None and held.identity.flow == numbers.flow:
-                    connection = held
-        if connection is not None and connection.state != states.TIME_WAIT:
-            return tcp_info(connection, machine.now)
-        waiting = numbers.flow in machine.host.transport.time_waits
-        info.set("tcpi_state", _TIME_WAIT if waiting else _CLOSE)
-        return info
-
     def _values(self, text: str) -> str:
         """The values that a snippet speaks of."""
         spoken = [name for name in (*NAMES, *_PARTS) if name in text]
         return ", ".join(f"{name} = {self._namespace[name]}" for name in spoken)
+
+
+def info_under_test(machine: Machine) -> TcpInfo:
+    """TCP_INFO of the connection under test, as its socket tells it."""
+    info = TcpInfo()
+    numbers = machine.numbers
+    if numbers is None:
+        for listener in machine.host.transport.all_listeners():
+            return listener_info(listener)
+        info.set("tcpi_state", _CLOSE)
+        return info
+    connection = machine.host.transport.connections.get(numbers.flow)
+    if connection is None:
+        for sock in machine.host.transport.sockets.values():
+            held = sock.connection
+            if held is not None and held.identity.flow == numbers.flow:
+                connection = held
+    if connection is not None and connection.state != states.TIME_WAIT:
+        return tcp_info(connection, machine.now)
+    waiting = numbers.flow in machine.host.transport.time_waits
+    info.set("tcpi_state", _TIME_WAIT if waiting else _CLOSE)
+    return info
 
 
 def _execute(compiled: CodeType, namespace: dict[str, object]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -15,10 +16,9 @@ from typing import Final
 from synfin.drill import sysctls
 from synfin.drill.counted import grep
 from synfin.drill.machine import Machine
-from synfin.drill.options import IPV6
+from synfin.drill.options import IPV6, Settings
 from synfin.drill.outcome import Failed, Skipped
 from synfin.tcp import states
-from synfin.tcp.connection import Connection
 
 #: What states are called by sockstat and ss.
 _STATES: Final[Mapping[str, str]] = MappingProxyType(
@@ -42,13 +42,95 @@ _PREFIXES: Final = frozenset({"source", "sudo", "sh", "bash", "python", "python3
 _QUEUES: Final = frozenset({"pfifo", "pfifo_fast", "bfifo", "fq", "fq_codel", "noqueue", "mq"})
 
 
-class Commands:
-    """The commands of one run. Counters are compared with those at the last ``nstat``, as that command does it."""
+class Control(ABC):
+    """What commands ask of a host. All may raise Skipped for what the host has not."""
 
-    __slots__ = ("_counted", "_machine", "_saved")
+    __slots__ = ()
+
+    @abstractmethod
+    def set(self, name: str, value: str) -> Mapping[str, str]:
+        """Sets a parameter; returns the values before of all that were changed."""
+
+    @abstractmethod
+    def restore(self, values: Mapping[str, str]) -> None:
+        """Sets what `set` had changed."""
+
+    @abstractmethod
+    def take_profile(self, name: str) -> None:
+        """Sets the values of a profile."""
+
+    @abstractmethod
+    def change_route(self, network: str, source: str, values: Mapping[str, int]) -> None:
+        """Changes a route; 0 stands for what is not said. Raises ValueError."""
+
+    @abstractmethod
+    def counters(self) -> dict[str, int]:
+        """All counters by nstat's names."""
+
+    @abstractmethod
+    def connections(self) -> list[tuple[str, str, str]]:
+        """Local and remote address, and the state, of all there are."""
+
+    @abstractmethod
+    def drop(self, ports: tuple[str, str] | None) -> None:
+        """Resets the connections between two ports, the local one first; all for None."""
+
+
+class HostControl(Control):
+    """That of synfin's host."""
+
+    __slots__ = ("_machine",)
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
+
+    def set(self, name: str, value: str) -> Mapping[str, str]:
+        return sysctls.assign(self._machine.host.parameters, name, value)
+
+    def restore(self, values: Mapping[str, str]) -> None:
+        for name, value in values.items():
+            self._machine.host.parameters.set(name, value)
+
+    def take_profile(self, name: str) -> None:
+        sysctls.take_profile(self._machine.host.parameters, name)
+
+    def change_route(self, network: str, source: str, values: Mapping[str, int]) -> None:
+        machine = self._machine
+        mtu, advmss, initcwnd = (values[name] for name in ("mtu", "advmss", "initcwnd"))
+        host, now = machine.host, machine.now
+        try:
+            host.change_route(network, now, source=source, mtu=mtu, advmss=advmss, initcwnd=initcwnd)
+        except KeyError:
+            host.add_route(network, machine.interface, source=source, mtu=mtu, advmss=advmss, initcwnd=initcwnd)
+
+    def counters(self) -> dict[str, int]:
+        return dict(self._machine.host.counters.items())
+
+    def connections(self) -> list[tuple[str, str, str]]:
+        return [(str(row.local), str(row.remote), row.state) for row in self._machine.host.connections()]
+
+    def drop(self, ports: tuple[str, str] | None) -> None:
+        host = self._machine.host
+        for connection in list(host.transport.connections.values()):
+            identity = connection.identity
+            if ports is not None and (str(identity.local_port), str(identity.remote_port)) != ports:
+                continue
+            if connection.state not in (states.CLOSED, states.TIME_WAIT):
+                host.abort(connection, self._machine.now)
+
+
+class Commands:
+    """The commands of one run. Counters are compared with those at the last ``nstat``, as that command does it.
+
+    `settle` is called behind each, for what the host sends because of it.
+    """
+
+    __slots__ = ("_control", "_counted", "_saved", "_settings", "_settle")
+
+    def __init__(self, control: Control, settings: Settings, settle: Callable[[], None]) -> None:
+        self._control = control
+        self._settings = settings
+        self._settle = settle
         self._saved: dict[str, str] = {}
         self._counted: dict[str, int] = {}
 
@@ -85,7 +167,7 @@ class Commands:
         if handler is None:
             raise Skipped(f"the command `{_shortened(text)}` is not known")
         handler(self, words[1:])
-        self._machine.settle()
+        self._settle()
 
     # --- parameters
 
@@ -107,17 +189,16 @@ class Commands:
             self._set(name, value)
 
     def _set(self, name: str, value: str) -> None:
-        before = sysctls.assign(self._machine.host.parameters, name, value)
+        before = self._control.set(name, value)
         for changed, old in before.items():
             self._saved.setdefault(changed, old)
 
     def _restore(self, words: list[str]) -> None:
-        for name, value in self._saved.items():
-            self._machine.host.parameters.set(name, value)
+        self._control.restore(self._saved)
         self._saved.clear()
 
     def _defaults(self, words: list[str]) -> None:
-        sysctls.take_profile(self._machine.host.parameters, "linux-suite")
+        self._control.take_profile("linux-suite")
 
     # --- the network
 
@@ -132,7 +213,6 @@ class Commands:
         self._change_route(words[2], words[3:])
 
     def _change_route(self, network: str, words: list[str]) -> None:
-        machine = self._machine
         values = dict.fromkeys(_ROUTE_NUMBERS, 0)
         source = ""
         rest = iter(words)
@@ -146,15 +226,10 @@ class Commands:
                 source = value
             elif word not in ("via", "dev", "proto", "scope", "metric"):
                 raise Skipped(f"ip route change with {word} is not known")
-        whole = "::/0" if machine.settings.ip == IPV6 else "0.0.0.0/0"
+        whole = "::/0" if self._settings.ip == IPV6 else "0.0.0.0/0"
         target = whole if network == "default" else network
-        mtu, advmss, initcwnd = (values[name] for name in ("mtu", "advmss", "initcwnd"))
-        host, now = machine.host, machine.now
         try:
-            try:
-                host.change_route(target, now, source=source, mtu=mtu, advmss=advmss, initcwnd=initcwnd)
-            except KeyError:
-                host.add_route(target, machine.interface, source=source, mtu=mtu, advmss=advmss, initcwnd=initcwnd)
+            self._control.change_route(target, source, values)
         except ValueError as error:
             raise Skipped(f"ip route change: {error}") from None
 
@@ -172,7 +247,7 @@ class Commands:
 
     def _nstat(self, words: list[str]) -> None:
         if "-s" not in words and "--noupdate" not in words:
-            self._counted = dict(self._machine.host.counters.items())
+            self._counted = self._control.counters()
 
     def _nothing(self, words: list[str]) -> None:
         """It says something, or succeeds."""
@@ -196,7 +271,7 @@ class Commands:
 
     def _counters(self, arguments: list[str]) -> list[str]:
         before = {} if "-a" in arguments else self._counted
-        after = dict(self._machine.host.counters.items())
+        after = self._control.counters()
         lines = [f"{name:<32}{value - before.get(name, 0):<16}0.0" for name, value in after.items()]
         lines = [line for line in lines if "-z" in arguments or line.split()[1] != "0"]
         self._nstat(arguments)
@@ -204,31 +279,24 @@ class Commands:
 
     def _states(self) -> list[str]:
         lines = []
-        for row in self._machine.host.connections():
-            state = next((name for name, ours in _STATES.items() if ours == row.state), row.state)
-            lines.append(f"root     script     1     3  tcp4   {row.local}     {row.remote}     {state}")
+        for local, remote, ours in self._control.connections():
+            state = next((name for name, other in _STATES.items() if other == ours), ours)
+            lines.append(f"root     script     1     3  tcp4   {local}     {remote}     {state}")
         return lines
 
     def _shown(self, text: str) -> str:
         if "nstat" in text:
-            return ", ".join(f"{name} {value}" for name, value in self._machine.host.counters.items())
-        return ", ".join(row.state for row in self._machine.host.connections())
+            return ", ".join(f"{name} {value}" for name, value in self._control.counters().items())
+        return ", ".join(state for _, _, state in self._control.connections())
 
     def _tcpdrop(self, words: list[str]) -> None:
         """Resets connections: those of the addresses and ports given, or with ``-a`` all."""
-        host = self._machine.host
-        chosen: list[Connection] = list(host.transport.connections.values())
-        if "-a" not in words and len(words) == 4:
-            chosen = [
-                connection
-                for connection in chosen
-                if (str(connection.identity.local_port), str(connection.identity.remote_port)) == (words[1], words[3])
-            ]
-        elif "-a" not in words:
+        if "-a" in words:
+            self._control.drop(None)
+        elif len(words) == 4:
+            self._control.drop((words[1], words[3]))
+        else:
             raise Skipped(f"the command `tcpdrop {' '.join(words)}` is not known")
-        for connection in chosen:
-            if connection.state not in (states.CLOSED, states.TIME_WAIT):
-                host.abort(connection, self._machine.now)
 
 
 _COMMANDS: Final[Mapping[str, Callable[[Commands, list[str]], None]]] = MappingProxyType(

@@ -12,12 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from synfin.drill import compare, inbound
-from synfin.drill.calls_of_sockets import HANDLERS
-from synfin.drill.code import Snippets
-from synfin.drill.commands import Commands
+from synfin.drill.bench import START
 from synfin.drill.definitions import with_definitions
-from synfin.drill.ladder import ladder
-from synfin.drill.machine import SECOND, START, Machine
 from synfin.drill.notation import script_text, seconds
 from synfin.drill.numbers import Numbers
 from synfin.drill.options import LENIENT, Choices, settings
@@ -36,12 +32,11 @@ from synfin.drill.script import (
     TcpPacket,
     When,
 )
-from synfin.drill.syscalls import Attempt, Calls
+from synfin.drill.stand import MakeStand, stand
+from synfin.drill.syscalls import Attempt
 from synfin.host.profiles import PROFILES
 from synfin.wire.tcp import ACK, SYN
 
-#: How long an event without a time, or a call that waits, may take: virtual nanoseconds.
-LONGEST_WAIT: Final = 3600 * SECOND
 _NOTHING: Final = Sequence(None, None, 0)
 _FREEBSD: Final = re.compile(r"\bnet\.inet\.|\bsockstat\b|\btcpdrop\b|\bkldload\b")
 
@@ -62,15 +57,14 @@ class _Waiting:
 class Run:
     """One script, once. `base` is what relative times count from."""
 
-    def __init__(self, script: Script, choices: Choices) -> None:
+    def __init__(self, script: Script, choices: Choices, make_stand: MakeStand = stand) -> None:
         self.script = script = with_definitions(script, {})
         self.choices = choices
         self.settings = settings(script, choices)
         self.lenient = choices.compare == LENIENT
-        self.machine = Machine(choices.profile or dialect_profile(script), self.settings, choices)
-        self.calls = Calls(self.machine, HANDLERS)
-        self.snippets = Snippets(self.machine, choices.code)
-        self.commands = Commands(self.machine)
+        self.stand = make_stand(choices.profile or dialect_profile(script), self.settings, choices)
+        self.machine = self.stand.machine
+        self.calls = self.stand.calls
         self.base = START
         #: When the event before was scheduled, if it was a packet that arrives.
         self.arrived: int | None = None
@@ -87,9 +81,7 @@ class Run:
         except Skipped as skipped:
             return self._result(SKIPPED, skipped.reason)
         except Failed as failed:
-            return self._result(
-                FAILED, failed.reason, failed.expected, failed.actual, ladder(self.machine, self.choices.language)
-            )
+            return self._result(FAILED, failed.reason, failed.expected, failed.actual, self.stand.ladder())
         except RecursionError:
             return self._result(FAILED, "internal error: RecursionError")
         except Exception as error:
@@ -98,7 +90,7 @@ class Run:
             return self._result(
                 FAILED,
                 f"internal error: {type(error).__name__}: {error}",
-                shown=ladder(self.machine, self.choices.language),
+                shown=self.stand.ladder(),
             )
         return Result(self.script.name, PASSED, warnings=tuple(self.warnings))
 
@@ -110,7 +102,8 @@ class Run:
 
     def _run(self) -> None:
         if self.script.prologue is not None:
-            self.commands.run(self.script.prologue.text)
+            self.stand.commands.run(self.script.prologue.text)
+        self.machine.begin()
         for event in self.script.events:
             self.event = event
             try:
@@ -135,7 +128,7 @@ class Run:
                 )
         if self.script.epilogue is not None:
             self.event = None
-            self.commands.run(self.script.epilogue.text)
+            self.stand.commands.run(self.script.epilogue.text)
 
     # --- events
 
@@ -162,10 +155,10 @@ class Run:
         if isinstance(action, Call):
             self._call(event, action, end if blocks else None)
         elif isinstance(action, Command):
-            self.commands.run(action.text)
+            self.stand.commands.run(action.text)
             self.machine.settle()
         elif isinstance(action, Code):
-            self.snippets.run(action, event.place.line)
+            self.stand.snippets.run(action, event.place.line)
         self._retry()
         self.base = self.machine.now
 
@@ -202,11 +195,9 @@ class Run:
         waiting = self.waiting
         deadline = waiting.attempt.deadline if waiting is not None else None
         stop = limit if deadline is None else min(limit, max(deadline, machine.now))
-        if machine.host.next_deadline() < stop:
-            machine.step(stop)
+        if machine.advance(stop):
             self._retry()
             return True
-        machine.run_to(stop)
         if deadline is not None and machine.now >= deadline:
             self._retry()
             return True
@@ -244,8 +235,7 @@ class Run:
         if found is None and not opens and machine.numbers is not None and machine.numbers.labels is None:
             found = machine.numbers
         if found is None:
-            listens = any(each.local_port == labels[0] for each in machine.host.transport.all_listeners())
-            found = machine.connection(labels[0] if listens else machine.listening_port, labels[1])
+            found = machine.connection(labels[0] if machine.listens(labels[0]) else machine.listening_port, labels[1])
         found.labels = labels
         machine.test(found)
         return found
@@ -255,7 +245,7 @@ class Run:
     def _expect(self, wanted: TcpPacket, start: int | None, end: int | None) -> None:
         machine = self.machine
         if start is None or end is None:
-            earliest, latest = 0, machine.now + LONGEST_WAIT
+            earliest, latest = 0, machine.now + self.stand.longest_wait
         else:
             earliest, latest = start - self._tolerance(start), end + self._tolerance(end)
         found, numbers = self._next_sent(wanted, latest)
@@ -346,7 +336,7 @@ class Run:
             self.waiting = waiting
             return
         # Nothing in the script says that it waits, but it may all the same: for a timer.
-        limit = machine.now + LONGEST_WAIT
+        limit = machine.now + self.stand.longest_wait
         while not self._ends(waiting):
             deadline = attempt.deadline
             stop = limit if deadline is None else min(limit, deadline)
@@ -393,7 +383,7 @@ class Run:
         """Lets time pass until the call that waits is over."""
         while self.waiting is not None:
             waiting = self.waiting
-            limit = waiting.until[1] + 1 if waiting.until is not None else self.machine.now + LONGEST_WAIT
+            limit = waiting.until[1] + 1 if waiting.until is not None else self.machine.now + self.stand.longest_wait
             if not self._advance(limit) and self.waiting is not None:
                 self.event = waiting.event
                 raise Failed(f"{waiting.call.name} did not return", waiting.event.text, "it waits", "syscall")

@@ -7,11 +7,14 @@ A call that would wait is tried again whenever something happened, until it has 
 from __future__ import annotations
 
 import errno
+import select
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from synfin.drill.arguments import is_anything, number
+from synfin.drill.bench import Bench
 from synfin.drill.constants import errno_name, errno_number
 from synfin.drill.machine import Machine
 from synfin.drill.notation import script_text
@@ -46,12 +49,22 @@ class Epoll:
         self.watched: dict[int, Polled] = {}
 
 
+class KernelFile:
+    """An open file of the kernel's. `data` is what an epoll tells of each descriptor that it watches."""
+
+    __slots__ = ("data", "file")
+
+    def __init__(self, file: socket.socket | select.epoll) -> None:
+        self.file = file
+        self.data: dict[int, Expression | None] = {}
+
+
 class Descriptor:
     """What a descriptor of the script stands for."""
 
     __slots__ = ("nonblocking", "thing")
 
-    def __init__(self, thing: Socket | Epoll, nonblocking: bool = False) -> None:
+    def __init__(self, thing: Socket | Epoll | KernelFile, nonblocking: bool = False) -> None:
         self.thing = thing
         self.nonblocking = nonblocking
 
@@ -84,11 +97,12 @@ class Calls:
 
     __slots__ = ("descriptors", "handlers", "machine")
 
-    def __init__(self, machine: Machine, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, machine: Bench, handlers: Mapping[str, Handler]) -> None:
         self.machine = machine
         self.handlers = handlers
         self.descriptors: dict[int, Descriptor] = {}
-        machine.woken = self._woken
+        if isinstance(machine, Machine):
+            machine.woken = self._woken
 
     def _woken(self, sock: Socket) -> None:
         """Something happened on a socket: an edge for who watches it."""
@@ -102,7 +116,8 @@ class Calls:
 
     @property
     def host(self) -> Host:
-        """The host under test."""
+        """The host under test, where it is synfin's."""
+        assert isinstance(self.machine, Machine)
         return self.machine.host
 
     def number(self, expression: Expression) -> int:

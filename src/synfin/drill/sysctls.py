@@ -11,7 +11,7 @@ from synfin.host.parameters import PARAMETERS, Parameters, text
 from synfin.host.profiles import PROFILES
 
 #: Names that the host does not have, with the values at which a kernel behaves as the host does.
-_NATURE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+NATURE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "net.ipv4.tcp_no_metrics_save": frozenset({"1"}),
         "net.ipv4.tcp_fastopen": frozenset({"0"}),
@@ -40,7 +40,7 @@ _NATURE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     }
 )
 #: Names that mean something only where there is a device, a qdisc, pacing, or more than one connection to learn from.
-_IDLE: Final = frozenset(
+IDLE: Final = frozenset(
     {
         "net.ipv4.tcp_tso_win_divisor",
         "net.ipv4.tcp_min_tso_segs",
@@ -129,17 +129,24 @@ _OF_FREEBSD: Final[Mapping[str, Conversion]] = MappingProxyType(
 _FREEBSD: Final = "net.inet.tcp."
 
 
+def dotted(name: str) -> str:
+    """The name of a parameter as sysctl writes it, also for one of /proc/sys."""
+    return name.strip().removeprefix("/proc/sys/").replace("/", ".")
+
+
+def plain(value: str) -> str:
+    """A value without quotes and superfluous blanks."""
+    return " ".join(value.strip().strip("\"'").replace(",", " ").split())
+
+
 def assign(parameters: Parameters, name: str, value: str) -> dict[str, str]:
     """Sets a parameter by the name that sysctl or /proc/sys has for it; returns what it, or those behind it, were.
 
     Raises Skipped for a name that is not known, and for a value that the host cannot have.
     """
-    name = name.strip()
-    if name.startswith("/proc/sys/"):
-        name = name.removeprefix("/proc/sys/").replace("/", ".")
-    name = name.replace("/", ".")
-    value = " ".join(value.strip().strip("\"'").replace(",", " ").split())
-    if value in _NATURE.get(name, ()) or name in _IDLE:
+    name = dotted(name)
+    value = plain(value)
+    if value in NATURE.get(name, ()) or name in IDLE:
         return {}
     values: Mapping[str, str] = {name: value}
     convert = _OF_FREEBSD.get(name.removeprefix(_FREEBSD)) if name.startswith(_FREEBSD) else None
