@@ -161,15 +161,13 @@ def _lasted(tcb: Tcb, retries: int, now: int) -> bool:
 
 def _persist(tcb: Tcb, now: int) -> None:
     user_timeout = tcb.settings.user_timeout * MILLISECOND
-    interval = probe_interval(tcb, 1)
     if tcb.probing_since < 0:
         tcb.probing_since = now
     elif user_timeout and now - tcb.probing_since >= user_timeout:
         # As Linux does, also where the peer answers: nothing of the user's data gets through.
         end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reasons.USER_TIMEOUT_OVER)
         return
-    if user_timeout:
-        interval = min(interval, max(tcb.probing_since + user_timeout - now, MILLISECOND))
+    interval = probe_interval(tcb, now, 1)
     # RFC 9293 §3.8.6.1 (MUST-37): probing goes on for as long as the peer answers, which sets `probes` to 0.
     retries = tcb.parameters.tcp_retries2
     if tcb.orphaned:
