@@ -77,6 +77,7 @@ class Numbers:
         pending = self._pending
         if pending is None or not segment.flags & ACK or not 0 < wrap(segment.ack - pending) < HALF:
             return
+        # The answer is to the SYN whose number is nearer.
         if self.remote_isn is None or wrap(segment.ack - pending) < wrap(segment.ack - self.remote_isn):
             self.remote_isn = pending
 
