@@ -284,6 +284,15 @@ def probe_interval(tcb: Tcb, more: int = 0) -> int:
     return min(tcb.round_trip.rto << min(tcb.probe_backoff + more, 20), most)
 
 
+def next_probe(tcb: Tcb, now: int, more: int = 0) -> int:
+    """When the next probe is due; the user's time-out does not wait for it."""
+    interval = probe_interval(tcb, more)
+    if tcb.settings.user_timeout and tcb.probing_since >= 0:
+        over = tcb.probing_since + tcb.settings.user_timeout * MILLISECOND
+        interval = min(interval, max(over - now, MILLISECOND))
+    return now + interval
+
+
 def _probe(tcb: Tcb, now: int) -> Segment:
     """An octet that the peer has already, so that it answers with its window, as Linux does; or a new one."""
     tcb.why = reasons.WINDOW_PROBE
