@@ -5,7 +5,7 @@ from __future__ import annotations
 from synfin import reasons
 from synfin.tcp import ecn, mtu_probing, readiness, timers
 from synfin.tcp.clock import timestamp
-from synfin.tcp.output import next_probe
+from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND, SECOND
 from synfin.tcp.sent import Acknowledged
 from synfin.tcp.tcb import Tcb
@@ -59,9 +59,9 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
         if window > 0 and len(tcb.sent) == 0:
             tcb.probe_backoff = 0
             tcb.stop_timer(timers.PERSIST, now)
-        elif window == 0 and len(tcb.sent) == 0 and tcb.timers.running(timers.PERSIST):
-            # As Linux: the time to the next probe begins with the answer to the one before.
-            tcb.start_timer(timers.PERSIST, next_probe(tcb, now), now)
+        elif tcb.timers.running(timers.PERSIST):
+            # As Linux does it, the wait for the next probe counts from the answer to the last.
+            tcb.start_timer(timers.PERSIST, now + probe_interval(tcb, now), now)
         elif closed and window > 0 and tcb.parameters.tcp_probe_data and tcb.snd_nxt - ack == 1:
             # The octet of a window probe found no room; now there is some.
             tcb.sent.mark_all_lost()

@@ -274,23 +274,18 @@ def _arm_persist(tcb: Tcb, now: int) -> None:
         waiting = tcb.send_buffer.end - tcb.snd_nxt > 0 or (tcb.fin_queued and not tcb.fin_sent)
         if waiting:
             tcb.probing_since = -1
-            tcb.start_timer(timers.PERSIST, now + probe_interval(tcb), now)
+            tcb.start_timer(timers.PERSIST, now + probe_interval(tcb, now), now)
 
 
-def probe_interval(tcb: Tcb, more: int = 0) -> int:
-    """RFC 9293 §3.8.6.1 (SHLD-29, SHLD-30): the first probe after one RTO, then twice as long each time. `more`: after
-    so many more probes."""
+def probe_interval(tcb: Tcb, now: int, more: int = 0) -> int:
+    """RFC 9293 §3.8.6.1 (SHLD-29, SHLD-30): the first probe after one RTO, then twice as long each time, up to the end
+    of TCP_USER_TIMEOUT. `more`: after so many more probes."""
     most = tcb.parameters.tcp_rto_max_ms * MILLISECOND
-    return min(tcb.round_trip.rto << min(tcb.probe_backoff + more, 20), most)
-
-
-def next_probe(tcb: Tcb, now: int, more: int = 0) -> int:
-    """When the next probe is due; the user's time-out does not wait for it."""
-    interval = probe_interval(tcb, more)
-    if tcb.settings.user_timeout and tcb.probing_since >= 0:
-        over = tcb.probing_since + tcb.settings.user_timeout * MILLISECOND
-        interval = min(interval, max(over - now, MILLISECOND))
-    return now + interval
+    interval = min(tcb.round_trip.rto << min(tcb.probe_backoff + more, 20), most)
+    user_timeout = tcb.settings.user_timeout * MILLISECOND
+    if user_timeout and tcb.probing_since >= 0:
+        interval = min(interval, max(tcb.probing_since + user_timeout - now, MILLISECOND))
+    return interval
 
 
 def _probe(tcb: Tcb, now: int) -> Segment:

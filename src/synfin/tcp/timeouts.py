@@ -7,7 +7,7 @@ from errno import ETIMEDOUT
 from synfin import reasons
 from synfin.tcp import keepalive, mtu_probing, readiness, states, timers
 from synfin.tcp.ending import end
-from synfin.tcp.output import next_probe
+from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND, SECOND
 from synfin.tcp.round_trip import INITIAL_RTO, time_for_retransmissions
 from synfin.tcp.tcb import Tcb
@@ -161,6 +161,7 @@ def _persist(tcb: Tcb, now: int) -> None:
         # As Linux does, also where the peer answers: nothing of the user's data gets through.
         end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reasons.USER_TIMEOUT_OVER)
         return
+    interval = probe_interval(tcb, now, 1)
     # RFC 9293 §3.8.6.1 (MUST-37): probing goes on for as long as the peer answers, which sets `probes` to 0.
     retries = tcb.parameters.tcp_retries2
     if tcb.orphaned:
@@ -169,9 +170,8 @@ def _persist(tcb: Tcb, now: int) -> None:
     if tcb.probes >= retries or (tcb.orphaned and tcb.probe_backoff >= retries):
         end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reasons.GAVE_UP)
         return
-    due = next_probe(tcb, now, 1)
     tcb.probes += 1
     tcb.probe_backoff += 1
     tcb.probe_now = True
     tcb.probe_urgent = tcb.snd_una < tcb.snd_up and tcb.snd_una + tcb.snd_wnd <= tcb.snd_nxt
-    tcb.start_timer(timers.PERSIST, due, now)
+    tcb.start_timer(timers.PERSIST, now + interval, now)
