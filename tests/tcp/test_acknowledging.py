@@ -104,6 +104,15 @@ def test_an_acknowledgment_that_fills_a_gap_goes_out_at_once() -> None:
     assert [m.time - acks[0].time for m in acks] == [0, 15 * MS]
 
 
+def test_a_window_of_one_exchange_grants_one_quick_acknowledgment() -> None:
+    # As many as half the window holds; two only if that is none (Linux, tcp_incr_quickack).
+    for window, granted in ((2920, 1), (2919, 2), (5840, 2)):
+        a = Acknowledging(TcpParameters())
+        a.established(1460, window)
+        a.data_received(1460, 1460, window, 200 * MS, 0)
+        assert a.quick == granted, window
+
+
 def test_heuristics_by_hand() -> None:
     a = Acknowledging(TcpParameters())
     a.established(1460, 64240)

@@ -85,7 +85,9 @@ def _in_order(tcb: Tcb, arrival: Arrival, pieces: tuple[Piece, ...], length: int
     tcb.verdict = reasons.IN_ORDER_DATA
     acknowledging = tcb.acknowledging
     size = min(segment.segment_size, segment.payload_length) or segment.payload_length
-    acknowledging.data_received(size, tcb.advertised_mss, tcb.rcv_wnd, tcb.round_trip.rto, now)
+    # The window that was offered last, before what has arrived since.
+    offered = tcb.rcv_wnd + tcb.rcv_nxt - tcb.last_ack_sent
+    acknowledging.data_received(size, tcb.advertised_mss, offered, tcb.round_trip.rto, now)
     ends = segment.flags & FIN != 0 and arrival.end - 1 == tcb.rcv_nxt
     if len(tcb.reassembly) and not ends:
         block = tcb.reassembly.take(tcb.rcv_nxt)
