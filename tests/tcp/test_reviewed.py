@@ -273,3 +273,20 @@ def test_an_ack_that_a_new_connection_drops_leaves_the_request() -> None:
     _, connection = listener.segment_arrives(flow, good, 1460, 2 * MS)
     assert connection is not None
     assert connection.state == states.ESTABLISHED
+
+
+@pytest.mark.row("B4")
+def test_what_is_sent_again_and_acknowledges_new_data_brings_its_window() -> None:
+    """As Linux has it. A peer whose own data were lost repeats them with the acknowledgment and the window of now; with
+    the window of before we would send more than it takes."""
+    c = established()
+    c.send(bytes(5000), 0)
+    while c.poll_transmit(0, 1500) is not None:
+        pass
+    first = segment(c, payload=b"lost")
+    c.segment_arrives(segment(c, 4, payload=b"later"), MS)
+    repeated = Segment(first.source_port, first.destination_port, first.seq, c.snd_nxt & MASK, ACK, 100)
+    repeated.payload, repeated.payload_length = first.payload, first.payload_length
+    c.segment_arrives(repeated, 2 * MS)
+    assert c.snd_una == c.snd_nxt
+    assert c.snd_wnd == 100
