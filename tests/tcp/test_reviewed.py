@@ -290,3 +290,27 @@ def test_what_is_sent_again_and_acknowledges_new_data_brings_its_window() -> Non
     c.segment_arrives(repeated, 2 * MS)
     assert c.snd_una == c.snd_nxt
     assert c.snd_wnd == 100
+
+
+@pytest.mark.parametrize(("answers", "silent", "doubted"), [(12, 0, False), (3, 5, True)])
+def test_a_peer_that_answers_with_no_window_is_no_black_hole(answers: int, silent: int, doubted: bool) -> None:
+    """It shrank its window; it is there, and so is the path, however large the segments. Silence is something else."""
+    parameters = TcpParameters()
+    parameters.tcp_mtu_probing = 1
+    c = established(parameters=parameters)
+    c.send(bytes(3000), 0)
+    while c.poll_transmit(0, 1500) is not None:
+        pass
+    mss, now = c.mss, MS
+    shut = segment(c)
+    shut.wnd = 0
+    for number in range(answers + silent):
+        if number < answers:
+            c.segment_arrives(shut, now)
+        now = c.next_deadline()
+        c.deadline_reached(now)
+        while c.poll_transmit(now, 1500) is not None:
+            pass
+    assert c.state == states.ESTABLISHED
+    assert c.path_in_doubt == doubted
+    assert (c.mss < mss) == doubted
