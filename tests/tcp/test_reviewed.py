@@ -273,3 +273,44 @@ def test_an_ack_that_a_new_connection_drops_leaves_the_request() -> None:
     _, connection = listener.segment_arrives(flow, good, 1460, 2 * MS)
     assert connection is not None
     assert connection.state == states.ESTABLISHED
+
+
+@pytest.mark.row("B4")
+def test_what_is_sent_again_and_acknowledges_new_data_brings_its_window() -> None:
+    """As Linux has it. A peer whose own data were lost repeats them with the acknowledgment and the window of now; with
+    the window of before we would send more than it takes."""
+    c = established()
+    c.send(bytes(5000), 0)
+    while c.poll_transmit(0, 1500) is not None:
+        pass
+    first = segment(c, payload=b"lost")
+    c.segment_arrives(segment(c, 4, payload=b"later"), MS)
+    repeated = Segment(first.source_port, first.destination_port, first.seq, c.snd_nxt & MASK, ACK, 100)
+    repeated.payload, repeated.payload_length = first.payload, first.payload_length
+    c.segment_arrives(repeated, 2 * MS)
+    assert c.snd_una == c.snd_nxt
+    assert c.snd_wnd == 100
+
+
+@pytest.mark.parametrize(("answers", "silent", "doubted"), [(12, 0, False), (3, 5, True)])
+def test_a_peer_that_answers_with_no_window_is_no_black_hole(answers: int, silent: int, doubted: bool) -> None:
+    """It shrank its window; it is there, and so is the path, however large the segments. Silence is something else."""
+    parameters = TcpParameters()
+    parameters.tcp_mtu_probing = 1
+    c = established(parameters=parameters)
+    c.send(bytes(3000), 0)
+    while c.poll_transmit(0, 1500) is not None:
+        pass
+    mss, now = c.mss, MS
+    shut = segment(c)
+    shut.wnd = 0
+    for number in range(answers + silent):
+        if number < answers:
+            c.segment_arrives(shut, now)
+        now = c.next_deadline()
+        c.deadline_reached(now)
+        while c.poll_transmit(now, 1500) is not None:
+            pass
+    assert c.state == states.ESTABLISHED
+    assert c.path_in_doubt == doubted
+    assert (c.mss < mss) == doubted

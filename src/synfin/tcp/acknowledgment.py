@@ -45,8 +45,9 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
 
 
 def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> None:
-    # RFC 9293 §3.10.7.4, fifth, ESTABLISHED: old segments do not update the window.
-    if tcb.snd_wl1 < seq or (tcb.snd_wl1 == seq and tcb.snd_wl2 <= ack):
+    # RFC 9293 §3.10.7.4, fifth, ESTABLISHED: old segments do not update the window. As Linux adds, what acknowledges
+    # new data is not old, though its text may be sent again: else the old window would begin at the new SND.UNA.
+    if tcb.snd_wl1 < seq or (tcb.snd_wl1 == seq and tcb.snd_wl2 <= ack) or tcb.snd_una < ack:
         window = segment.wnd << tcb.snd_wscale
         closed = tcb.snd_wnd == 0
         tcb.snd_wl1 = seq

@@ -42,7 +42,10 @@ def deadline_reached(tcb: Tcb, now: int) -> None:
 def _retransmission(tcb: Tcb, now: int) -> None:
     if len(tcb.sent) == 0:
         return
-    if not is_window_probe(tcb) or tcb.probes >= tcb.parameters.tcp_retries1:
+    # A peer that answers with a window of nothing says nothing against the path.
+    starved = tcb.snd_wnd == 0 and tcb.snd_una > tcb.iss
+    answered = starved and tcb.probes < tcb.parameters.tcp_retries1
+    if not answered:
         _doubt_path(tcb, now)
     if _gives_up(tcb, now):
         reason = reasons.USER_TIMEOUT_OVER if tcb.settings.user_timeout else reasons.GAVE_UP
@@ -51,6 +54,8 @@ def _retransmission(tcb: Tcb, now: int) -> None:
     tcb.retransmissions += 1
     tcb.round_trip.slack = True
     tcb.counts.timed_out(now)
+    if starved:
+        tcb.probes += 1
     if tcb.first_retransmission < 0:
         tcb.first_retransmission = now
     if tcb.snd_una == tcb.iss:
@@ -61,13 +66,13 @@ def _retransmission(tcb: Tcb, now: int) -> None:
             tcb.round_trip.back_off()
     elif is_window_probe(tcb):
         # No congestion kept it back.
-        tcb.probes += 1
         tcb.sent.mark_all_lost()
         tcb.why_lost = reasons.WINDOW_PROBE
         tcb.round_trip.back_off()
     else:
         # RFC 6298 §5.4, §5.5
-        smaller = mtu_probing.timed_out(tcb, _lasted(tcb, tcb.parameters.tcp_retries1, now), now)
+        long_since = not answered and _lasted(tcb, tcb.parameters.tcp_retries1, now)
+        smaller = mtu_probing.timed_out(tcb, long_since, now)
         tcb.recovery.timed_out(tcb, now)
         if smaller:
             tcb.why_lost = reasons.BLACK_HOLE
