@@ -1,4 +1,4 @@
-"""The scripts of `scripts/`, by hand: what the stack does, over IPv4, IPv6 and mapped addresses, whatever the numbers."""
+"""The scripts of `scripts/`, by hand: what the stack does, over IPv4, IPv6 and mapped addresses, with any numbers."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ WAYS = MappingProxyType(
 
 #: The mission's rows about the protocol.
 ROWS = frozenset(
-    f"{letter}{number}"
-    for letter, last in (("A", 16), ("B", 9), ("C", 13), ("D", 5))
-    for number in range(1, last + 1)
+    f"{letter}{number}" for letter, last in (("A", 16), ("B", 9), ("C", 13), ("D", 5)) for number in range(1, last + 1)
 )
 _ROW = re.compile(r"^// row ([A-D]\d+)$", re.MULTILINE)
 
