@@ -10,7 +10,7 @@ from synfin.drill.options import Choices
 from synfin.drill.parser import parse
 from synfin.drill.runner import Run
 from synfin.host.parameters import text
-from tests.drill.running import ACCEPTED, fails, passes, skips
+from tests.drill.running import ACCEPTED, fails, machine_of, passes, skips
 
 SOCKET = "\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n"
 
@@ -20,7 +20,7 @@ def value(name: str, command: str, profile: str | None = None) -> str:
     run = Run(parse(f"`{command}`{SOCKET}"), Choices(profile=profile, debug=True))
     result = run.result()
     assert result.status == "passed", result
-    return text(run.machine.host.parameters.get(name))
+    return text(machine_of(run).host.parameters.get(name))
 
 
 @pytest.mark.parametrize(

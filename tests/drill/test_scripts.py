@@ -33,9 +33,7 @@ WAYS = MappingProxyType(
 
 #: The mission's rows about the protocol.
 ROWS = frozenset(
-    f"{letter}{number}"
-    for letter, last in (("A", 16), ("B", 9), ("C", 13), ("D", 5))
-    for number in range(1, last + 1)
+    f"{letter}{number}" for letter, last in (("A", 16), ("B", 9), ("C", 13), ("D", 5)) for number in range(1, last + 1)
 )
 _ROW = re.compile(r"^// row ([A-D]\d+)$", re.MULTILINE)
 

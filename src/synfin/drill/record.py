@@ -115,7 +115,7 @@ def record_packets(
     name: str = "recorded",
     sysctls: Mapping[str, str] = MappingProxyType({}),
 ) -> Script:
-    """The script of a connection from its packets and their times in nanoseconds. `flow` names it as what arrives at
+    """The script of a connection from its packets and their times in nanoseconds.
     the end whose side is told does: that end's address is the second. The calls are guessed: what was sent was written before, what arrived was read at
     once, and a FIN was asked for just before it left.
 
