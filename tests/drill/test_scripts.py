@@ -1,4 +1,4 @@
-"""The scripts of `scripts/`, by hand: what the stack does, over IPv4, IPv6 and mapped addresses, whatever the numbers."""
+"""The scripts of `scripts/`, by hand: what the stack does, over IPv4, IPv6 and mapped addresses, with any numbers."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Acknowledging:
         self.last_received = now
 
     def grant_quick(self, rcv_wnd: int) -> None:
-        """Acknowledges the next segments at once: as many as half the window holds, at most 16; two if it holds none."""
+        """Acknowledges the next segments at once: as many as half the window holds, at most 16, or two."""
         if not self.parameters.tcp_quick_acks:
             return
         self.quick = max(self.quick, min(rcv_wnd // (2 * self.rcv_mss) or 2, MAX_QUICK_ACKS))
