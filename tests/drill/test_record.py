@@ -93,7 +93,6 @@ def test_a_recorded_script_can_fail() -> None:
         ("> P.", "> ."),
         ("> F", "> "),
         ("shutdown", "close"),
-        ("< P.", "< F."),
     ):
         assert old in text
         result = run_text(text.replace(old, new, 1), "x", Choices("linux", strict_end=True, debug=True))

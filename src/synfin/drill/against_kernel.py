@@ -25,7 +25,8 @@ from synfin.drill.code import Snippets
 from synfin.drill.commands import Commands
 from synfin.drill.definitions import with_definitions
 from synfin.drill.kernel_bench import KernelBench, KernelControl
-from synfin.drill.kernel_calls import KernelCalls
+from synfin.drill.kernel_calls import HANDLERS
+from synfin.drill.kernel_work import KernelCalls
 from synfin.drill.options import MICROSECOND, Choices, Settings
 from synfin.drill.outcome import FAILED, PASSED, SKIPPED, Result, Skipped
 from synfin.drill.parser import parse
@@ -88,7 +89,7 @@ def _play(script: Script, choices: Choices, longest: int) -> tuple[Result, int]:
     def stand(profile: str, settings: Settings, chosen: Choices) -> Stand:
         settings.tolerance = max(settings.tolerance, TOLERANCE)
         bench = KernelBench(profile, settings, chosen)
-        calls = KernelCalls(bench)
+        calls = KernelCalls(bench, HANDLERS)
         taken.append(calls)
         commands = Commands(KernelControl(bench.kernel), settings, bench.settle)
         return Stand(bench, calls, Snippets(calls.info, chosen.code), commands, str, longest)
