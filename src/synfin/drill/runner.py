@@ -37,7 +37,7 @@ from synfin.drill.script import (
 from synfin.drill.syscalls import Attempt, Calls
 from synfin.wire.tcp import ACK, SYN
 
-#: How long a script may last, and how long an event without a time, or a call that waits, may take: virtual nanoseconds.
+#: How long a script may last, and an event without a time or a call that waits: virtual nanoseconds.
 LONGEST_TIME: Final = 10_000_000 * SECOND
 LONGEST_WAIT: Final = 3600 * SECOND
 _NOTHING: Final = Sequence(None, None, 0)
