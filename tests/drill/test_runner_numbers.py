@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from synfin.drill.numbers import Numbers
@@ -13,7 +15,7 @@ from tests.drill.running import ACCEPTED, WITH_OPTIONS, fails, passes, skips
 
 EVERY_WAY = pytest.mark.parametrize("ip", ["ipv4", "ipv6", "mapped"])
 #: Ours near the end of the circle of numbers, theirs half a circle away.
-SHIFTED = {"isn": 4294967290, "remote_isn_offset": 1 << 31}
+SHIFTED: dict[str, Any] = {"isn": 4294967290, "remote_isn_offset": 1 << 31}
 
 EXCHANGE = (
     WITH_OPTIONS
@@ -38,7 +40,7 @@ CONNECTED = """
 @EVERY_WAY
 @pytest.mark.parametrize("shift", [{}, SHIFTED], ids=["", "shifted"])
 @pytest.mark.parametrize("script", [ACCEPTED, EXCHANGE, CONNECTED])
-def test_every_way_the_verdict_is_the_same(ip: str, shift: dict[str, int], script: str) -> None:
+def test_every_way_the_verdict_is_the_same(ip: str, shift: dict[str, Any], script: str) -> None:
     passes(script, ip=ip, **shift)
     fails(script.replace("ack 1 <", "ack 2 <").replace("0:0(0) ack 1", "0:0(0) ack 3"), ip=ip, **shift)
 
@@ -107,6 +109,75 @@ def test_numbers_are_learned_anew_with_a_new_connection() -> None:
     )
     for shift in ({}, SHIFTED):
         passes(script, **shift)
+
+
+def test_a_syn_to_a_connection_that_is_over_begins_anew() -> None:
+    """Also where nobody listens any more, and the answer is a reset."""
+    script = ACCEPTED + "+0 < R 1:1(0) win 0\n+0 close(3) = 0\n+.1 < S 5000:5000(0) win 100\n+0 > R. 0:0(0) ack {}!"
+    passes(script.format(5001), isn=0)
+    relative = script.replace("{}!", "1").replace("> R. 0:0(0)", "> R. ...(0)")
+    passes(relative, profile="linux-suite", **SHIFTED)
+
+
+def test_a_syn_to_a_time_wait_begins_anew_once_it_is_answered() -> None:
+    script = (
+        ACCEPTED
+        + """+0 close(4) = 0
++0 > F. 1:1(0) ack 1
++.1 < F. 1:1(0) ack 2 win 32792
++0 > . 2:2(0) ack 2
++1 < S {0}:{0}(0) win 100 <mss 1000>
+"""
+    )
+    answered = (
+        script.format(5000)
+        + """+0 > S. 0:0(0) ack 1 <mss 1460>
++.1 < . 1:1(0) ack 1 win 100
++0 accept(3, ..., ...) = 5
++0 < P. 1:11(10) ack 1 win 100
++0 > . 1:1(0) ack 11
+"""
+    )
+    for shift in ({}, SHIFTED):
+        passes(answered, **shift)
+        # An old one is not: what is acknowledged counts from the old numbers.
+        passes(script.format(0) + "+0 > . 2:2(0) ack 2", **shift)
+
+
+def test_a_second_connection_names_its_own_syn() -> None:
+    connecting = """+0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 bind(3, ..., ...) = 0
++0 fcntl(3, F_SETFL, O_NONBLOCK) = 0
++0 connect(3, ..., ...) = -1 EINPROGRESS
++0 > S {0}:{0}(0) <mss 1460,sackOK,TS val 100 ecr 0,nop,wscale 8>
++.1 < S. 0:0(0) ack 1 win 32792 <mss 1460,sackOK,TS val 700 ecr 100,nop,wscale 7>
++0 > . 1:1(0) ack 1 <nop,nop,TS val 200 ecr 700>
+"""
+    aborting = "+0 < R. 1:1(0) ack 1 win 0\n+0 close(3) = 0\n"
+    passes("--tcp_ts_tick_usecs=1000\n" + connecting.format(5) + aborting + connecting.format(6))
+    fails(connecting.format(5) + "+2 > S 6:6(0)", "no packet left")
+
+
+def test_numbers_that_nobody_knows_count_from_nothing() -> None:
+    for shift in ({}, SHIFTED):
+        passes("0 < P 1:11(10) win 9\n+0 > R. 0:0(0)! ack 11", profile="linux-suite", **shift)
+    assert live("0 < P 1:11(10) win 9\n+0 > R. 0:0(0)! ack 11", **SHIFTED)[0].seq == (1 << 31) + 1
+
+
+def test_timestamps_are_those_of_the_latest_connection() -> None:
+    numbers = Numbers((bytes(4), 1), (bytes(4), 2), 0)
+    numbers.leaves(Segment(1, 2, 1000, 0, SYN, 0))
+    numbers.timestamp_leaves(100, 1000)
+    numbers.timestamp_leaves(200, 1150)
+    numbers.leaves(Segment(1, 2, 2000, 0, SYN, 0))
+    numbers.timestamp_leaves(100, 5000)
+    assert numbers.live_ecr(200, False) == 5100
+
+
+def test_absolute_numbers_that_arrive() -> None:
+    script = ACCEPTED.replace("< S 0:0(0)", "< S 123:123(0)")
+    for shift in ({}, SHIFTED):
+        passes(script + "+0 < P. 124:134(10)! ack 1 win 100\n+0 > . 1:1(0) ack 11", profile="linux-suite", **shift)
 
 
 def test_absolute_numbers() -> None:

@@ -108,6 +108,11 @@ def test_all_but_the_last_that_are_joined_are_of_one_length() -> None:
     )
     passes(parts + "+0 > P. 1:501(500) ack 1\n+0 > P. 501:1501(1000) ack 1")
     fails(parts + "+0 > P. 1:1501(1500) ack 1", "length")
+    smaller = parts.replace("write(4, ..., 500) = 500", "write(4, ..., 600) = 600").replace(
+        "1000) = 1000", "500) = 500"
+    )
+    more = smaller + "+0 write(4, ..., 400) = 400\n"
+    fails(more + "+0 > P. 1:1501(1500) ack 1", "length: expected 1500, got 1100")
     same = parts.replace("1000) = 1000", "500) = 500")
     passes(same + "+0 > P. 1:1001(1000) ack 1")
 

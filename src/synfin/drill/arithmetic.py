@@ -10,13 +10,17 @@ from synfin.drill.script import Either, Expression, Number, Operation
 
 _BINDS: Final[Mapping[str, int]] = MappingProxyType({"<<": 4, ">>": 4, "&": 3, "^": 2, "|": 1})
 _MOST_SHIFT: Final = 63
+#: How many operators other than ``|`` may stand side by side: each makes a value of values.
+_MOST_OPERATORS: Final = 4
 _Operator = TypeVar("_Operator", bound=str)
 
 
 def joined(
     parts: Sequence[Expression | _Operator], operated: Callable[[_Operator, tuple[Expression, ...]], Expression]
 ) -> Expression:
-    """``A | B << 1``, given as values and operators by turns, as one value."""
+    """``A | B << 1``, given as values and operators by turns, as one value. Raises ValueError if there are too many."""
+    if sum(isinstance(part, str) and part != "|" for part in parts) > _MOST_OPERATORS:
+        raise ValueError(f"{_MOST_OPERATORS} operators other than '|' could stand")
     values: list[Expression] = []
     operators: list[_Operator] = []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from synfin.drill.arithmetic import operate
 from synfin.drill.packets import read_option
 from synfin.drill.parser import parse_expression
 from synfin.drill.script import (
@@ -46,29 +47,31 @@ class _Defining:
         self.name = name
         self.definitions = definitions
         self.values: dict[str, Expression] = {}
+        self.place = Place(1, 1)
 
     def script(self, script: Script) -> Script:
         return replace(script, events=tuple(self._event(event) for event in script.events))
 
     def _event(self, event: Event) -> Event:
         action = event.action
+        self.place = event.place
         if isinstance(action, Call):
             arguments = tuple(map(self._value, action.arguments))
             result = None if action.result is None else self._value(action.result)
             return replace(event, action=replace(action, arguments=arguments, result=result))
         if isinstance(action, TcpPacket) and any(option.word in self.definitions for option in action.options or ()):
-            options = tuple(self._option(option, event.place) for option in action.options or ())
+            options = tuple(self._option(option) for option in action.options or ())
             return replace(event, action=replace(action, options=options))
         return event
 
-    def _option(self, option: TcpOption, place: Place) -> TcpOption:
-        if option.word not in self.definitions:
+    def _option(self, option: TcpOption) -> TcpOption:
+        if option.word is None or option.word not in self.definitions:
             return option
         value, _ = self.definitions[option.word]
         try:
             return read_option(f"{option.name} {value}")
         except ValueError as wrong:
-            raise ScriptError(self.name, place, f"{option.word}={value!r}", str(wrong)) from None
+            raise ScriptError(self.name, self.place, f"{option.word}={value!r}", str(wrong)) from None
 
     def _value(self, value: Expression) -> Expression:
         if isinstance(value, Word):
@@ -76,7 +79,7 @@ class _Defining:
         if isinstance(value, Either):
             return Either(tuple(map(self._value, value.parts)))
         if isinstance(value, Operation):
-            return Operation(value.operator, tuple(map(self._value, value.operands)))
+            return self._operation(value)
         if isinstance(value, Function):
             return Function(value.name, tuple(map(self._value, value.arguments)))
         if isinstance(value, Array):
@@ -84,6 +87,12 @@ class _Defining:
         if isinstance(value, Structure):
             return Structure(tuple((name, self._value(each)) for name, each in value.members))
         return value
+
+    def _operation(self, value: Operation) -> Expression:
+        try:
+            return operate(value.operator, tuple(map(self._value, value.operands)))
+        except ValueError as wrong:
+            raise ScriptError(self.name, self.place, f"an operand of {value.operator!r}", str(wrong)) from None
 
     def _word(self, word: Word) -> Expression:
         defined = self.definitions.get(word.name)

@@ -8,6 +8,7 @@ from typing import Final
 from synfin.drill.numbers import Numbers, reverse_flow
 from synfin.drill.options import IPV6, Choices, Settings
 from synfin.drill.outbound import Outbound, Sent, sent
+from synfin.drill.outcome import Failed
 from synfin.events import Tracer
 from synfin.host.addresses import packed
 from synfin.host.calls import socket_of
@@ -29,8 +30,8 @@ SECOND: Final = 1_000_000_000
 #: What the host's clock shows when a script starts, in nanoseconds.
 START: Final = 10_000 * SECOND
 _SECRET: Final = b"the host of a drill has no secrets"
-#: A host that is asked again and again without any time passing is in a loop.
-_MOST_STEPS: Final = 100_000
+#: A host whose timers expire so often without any time passing is in a loop.
+_MOST_STEPS: Final = 10_000
 
 
 class _OneNumber(InitialSequenceNumbers):
@@ -55,6 +56,7 @@ class Machine:
 
     __slots__ = (
         "_by_flow",
+        "_steps",
         "broken",
         "choices",
         "host",
@@ -94,6 +96,7 @@ class Machine:
         #: Every connection that was under test.
         self.tested: list[Numbers] = []
         self._by_flow: dict[bytes, Numbers] = {}
+        self._steps = 0
         self.broken = ""
         self.woken: Callable[[Socket], None] = _nobody
 
@@ -209,7 +212,11 @@ class Machine:
         return True
 
     def _next(self, limit: int) -> None:
-        self.now = max(self.now, min(self.host.next_deadline(), limit))
+        time = max(self.now, min(self.host.next_deadline(), limit))
+        self._steps = self._steps + 1 if time == self.now else 0
+        if self._steps > _MOST_STEPS:
+            raise Failed("the host's timers expire for ever")
+        self.now = time
         self.host.deadline_reached(self.now)
         self.settle()
 

@@ -28,9 +28,8 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "MTU": "'mtu'",
         "ID": "'id'",
         "LESSTHAN": "options in '<…>'",
-        "VALID": "'md5 valid'",
         "TCP_OPTION": "a TCP option",
-        "BRACKET": "brackets with fields of the IP header",
+        "BRACKET": "fields of the IP header in brackets",
         "WORD": "a name",
         "NUMBER": "a number",
         "CHARACTER": "a character",
@@ -49,7 +48,6 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "RBRACE": "'}'",
         "MORETHAN": "'>'",
         "OPERATOR": "an operator such as '|'",
-        "VBAR": "'|'",
         "TILDE": "'~'",
         "AMPERSAND": "'&'",
         "CODE": "code in %{…}%",
@@ -60,7 +58,7 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
 _VALUE: Final = frozenset({"ELLIPSIS", "NUMBER", "STRING", "WORD", "LSQB", "LBRACE"})
 _OUTCOME: Final = frozenset({"ELLIPSIS", "NUMBER", "WORD", "LSQB"})
 _AFTER_EVENT: Final = frozenset({"TIME", "BACKTICK", "$END"})
-_FOUND: Final = re.compile(r"[A-Za-z_][\w-]*|[-+]?[\w.]+|\S")
+_FOUND: Final = re.compile(r"[A-Za-z_][\w-]*|[-+]*[\w.]+|\S")
 _LONGEST: Final = 40
 
 
@@ -86,12 +84,25 @@ def mistake(error: UnexpectedInput, text: str, name: str) -> ScriptError:
     found = _FOUND.match(text, position)
     if found is None:
         return ScriptError(name, place_in(text, len(text.rstrip())), "the end", _could_stand(expected))
-    return ScriptError(name, place_in(text, position), shortened(found[0]), _could_stand(expected))
+    wanted = _could_stand(expected)
+    what = shortened(found[0])
+    if expected & {"BRACKET", "NOTE"} and what in ("'['", "'('"):
+        what = f"{what} without its end"
+    elif expected == {"MORETHAN"} and what == "':'":
+        wanted = "flags such as S or P. could stand, before sequence numbers"
+    elif "OPTION" in expected and not text[:position].strip():
+        wanted = _one_of(_told({"OPTION", "TIME"}))
+    return ScriptError(name, place_in(text, position), what, wanted)
 
 
 def _could_stand(expected: set[str]) -> str:
     if "CODE" in expected and "DIRECTION" in expected:
         return "a packet with '<' or '>', a call, code in %{…}% or a command in backticks could stand"
+    if "FLAGS" in expected:
+        # A number could stand too, in the rare case that ports are given.
+        expected = expected - {"NUMBER"}
+    # Of this nobody who has made a mistake has thought.
+    expected = expected - {"ENCAPSULATED", "VALID"}
     if expected >= _VALUE:
         # All that may be a value is too much to tell.
         closing = expected & {"RPAR", "RSQB", "RBRACE"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from synfin.drill.packets import AE
+from synfin.drill.packets import AE, asks_for_valid_md5
 from synfin.drill.script import (
     Action,
     Anything,
@@ -26,7 +26,6 @@ from synfin.drill.script import (
     OtherPacket,
     Script,
     Sequence,
-    Structure,
     TcpOption,
     TcpPacket,
     Text,
@@ -151,7 +150,7 @@ def _tcp(packet: TcpPacket) -> str:
         words.append("<...>")
     elif packet.options is not None:
         words.append(f"<{','.join(map(option_text, packet.options))}>")
-    if packet.md5_valid and not any(option.name == "md5" and option.octets is None for option in packet.options or ()):
+    if packet.md5_valid and not asks_for_valid_md5(packet.options):
         words.append("md5 valid")
     return " ".join(words)
 

@@ -75,10 +75,11 @@ class Numbers:
             self.ecr_values.clear()
             self.first_timestamp = None
         pending = self._pending
-        if pending is not None and segment.flags & ACK and 0 < wrap(segment.ack - pending) < HALF:
-            if self.remote_isn is None or wrap(segment.ack - pending) < wrap(segment.ack - self.remote_isn):
-                self.remote_isn = pending
-            self._pending = None
+        if pending is None or not segment.flags & ACK or not 0 < wrap(segment.ack - pending) < HALF:
+            return
+        # The answer is to the SYN whose number is nearer.
+        if self.remote_isn is None or wrap(segment.ack - pending) < wrap(segment.ack - self.remote_isn):
+            self.remote_isn = pending
 
     # --- sequence numbers
 

@@ -31,20 +31,24 @@ _HEXADECIMAL: Final = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Options of other suites: Multipath TCP's, experimental ones, TCP-AO's and some that were tried.
 _ELSEWHERE: Final = re.compile(
-    r"(?:mptcp|mp_?(?:capable|join|prio|fail|fastclose|reset|rst)|dss|add_?addr|rm_?addr|remove_addr|accecn|exp-|tarr\b"
+    r"(?:mp_\w|mp(?:tcp|capable|join|prio|fail|fastclose|fclose|reset|rst)|dss|add_?addr|rm_?addr|remove_addr|accecn|exp-|tarr\b"
     r"|(?:tcp-?)?ao\b|uto\b|nr-?sack|echo|cc(?:new|echo)?\b|qs\b|unknown\b|kind\b|0x)",
     re.IGNORECASE,
 )
 
 
 def read_flags(text: str) -> tuple[int, int | None]:
-    """The bits of the wire, and the number of the ACE field if one is given (RFC 9768 §2)."""
+    """The bits of the wire, and the number of the ACE field if one is given (RFC 9768 §2). Raises ValueError."""
     bits = 0
     ace: int | None = None
     for character in text:
         if character in _FLAGS:
+            if ace is not None and character in "EWA":
+                raise ValueError("one digit could stand for E, W and A together")
             bits |= _FLAGS[character]
-        elif character.isdigit():
+        elif character in "1234567":
+            if ace is not None or bits & (AE | CWR | ECE):
+                raise ValueError("one digit could stand for E, W and A together")
             ace = int(character)
             bits |= (AE if ace & 4 else 0) | (CWR if ace & 2 else 0) | (ECE if ace & 1 else 0)
     return bits, ace
@@ -87,7 +91,7 @@ def read_ip_fields(text: str) -> IpFields:
         if word in _ECN:
             ecn = _ECN[word]
         elif most is None:
-            raise ValueError(f"{', '.join(_ECN)}, or {', '.join(_IP_NUMBERS)} with a number, could stand")
+            raise ValueError(f"one of {', '.join(_ECN)}, or of {', '.join(_IP_NUMBERS)} with a number, could stand")
         elif place + 1 == len(words):
             raise ValueError(f"a number could stand behind '{word}'")
         else:
@@ -140,7 +144,7 @@ ICMP_KINDS: Final = (
 def read_icmp(kind: str) -> None:
     """Raises ValueError unless `kind` is a type of ICMP. Its codes are many, and have more than one name."""
     if kind not in ICMP_KINDS:
-        raise ValueError(f"{', '.join(ICMP_KINDS[:6])} could stand")
+        raise ValueError(f"one of {', '.join(ICMP_KINDS[:6])} could stand")
 
 
 def _number(word: str, most: int) -> int:
@@ -163,19 +167,24 @@ def read_option(text: str) -> TcpOption:
         return read(name, words)
     if _ELSEWHERE.match(name):
         return TcpOption(name, unsupported=" ".join((name, *words)))
-    raise ValueError(f"{', '.join(_OPTIONS)} could stand")
+    raise ValueError(f"one of {', '.join(_OPTIONS)} could stand")
+
+
+def asks_for_valid_md5(options: tuple[TcpOption, ...] | None) -> bool:
+    """Whether ``md5 valid`` is among them."""
+    return any(each.name == "md5" and each.octets is None and each.word is None for each in options or ())
 
 
 def _bare(name: str, words: list[str]) -> TcpOption:
     if words:
-        raise ValueError(f"{name} stands alone")
+        raise ValueError(f"{name} alone could stand")
     return TcpOption(name)
 
 
 def _one(most: int) -> Callable[[str, list[str]], TcpOption]:
     def read(name: str, words: list[str]) -> TcpOption:
         if len(words) != 1:
-            raise ValueError(f"{name} takes a number")
+            raise ValueError(f"{name} with a number could stand")
         return _counted(name, words, most)
 
     return read
@@ -190,7 +199,7 @@ def _counted(name: str, words: list[str], most: int, absolute: bool = False) -> 
 
 def _timestamps(name: str, words: list[str]) -> TcpOption:
     if len(words) != 4 or (words[0], words[2]) != ("val", "ecr"):
-        raise ValueError(f"{name} takes val N ecr N")
+        raise ValueError(f"{name} val N ecr N could stand")
     value, echo = words[1], words[3]
     return _counted(name, [value, echo.removesuffix("!")], _MOST, echo.endswith("!"))
 
@@ -199,7 +208,7 @@ def _accurate_ecn(name: str, words: list[str]) -> TcpOption:
     # RFC 9768 §3.2.3: two orders, and counters may be left out from behind.
     names = tuple(words[::2])
     if len(words) % 2 or not any(order[: len(names)] == names for order in _COUNTERS):
-        raise ValueError(f"{name} takes e0b N ceb N e1b N, or e1b N ceb N e0b N, or the first ones of them")
+        raise ValueError(f"{name} e0b N ceb N e1b N, {name} e1b N ceb N e0b N or a beginning of them could stand")
     return _counted(" ".join((name, *names)), words[1::2], (1 << 24) - 1)
 
 
@@ -208,10 +217,10 @@ def _sack(name: str, words: list[str]) -> TcpOption:
     for word in words:
         left, colon, right = word.partition(":")
         if not colon:
-            raise ValueError("sack takes blocks such as 1:1001")
+            raise ValueError("sack with blocks such as 1:1001 could stand")
         edges += (_edge(left), _edge(right))
     if not edges:
-        raise ValueError("sack takes blocks such as 1:1001")
+        raise ValueError("sack with blocks such as 1:1001 could stand")
     return TcpOption(name, tuple(edges))
 
 
@@ -231,7 +240,7 @@ def _octets(name: str, words: list[str]) -> TcpOption:
     # -D NAME=value says later what it is; but what begins like digits is a slip.
     if len(words) == 1 and _NAME.fullmatch(words[0]) and not set(words[0]) <= set("0123456789abcdefABCDEF"):
         return TcpOption(name, word=words[0])
-    raise ValueError(f"{name} takes hexadecimal digits, two for each octet")
+    raise ValueError(f"{name} with hexadecimal digits, two for each octet, could stand")
 
 
 _COUNTERS: Final = (("e0b", "ceb", "e1b"), ("e1b", "ceb", "e0b"))

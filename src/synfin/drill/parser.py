@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from lark import Lark
 from lark.exceptions import UnexpectedInput
 
-from synfin.drill.building import Builder, Part, Timed, Wrong
+from synfin.drill.building import Builder, Part, Timed
 from synfin.drill.mistakes import mistake
 from synfin.drill.script import Command, Event, Expression, Option, Place, Script, ScriptError
 from synfin.drill.source import without_comments
+from synfin.drill.values import TokenError
+
+_NEWLINE: Final = re.compile(r"(?<!\r)\r++\n")
 
 
 @cache
@@ -37,15 +41,15 @@ def parse_file(path: Path) -> Script:
 
 def parse(text: str, name: str = "script") -> Script:
     """The script that `text` is; `name` stands in errors. Raises ScriptError."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = _NEWLINE.sub("\n", text.removeprefix("\ufeff"))
     plain = without_comments(text, name)
     parts = cast(list[Part], _parsed(plain, name, "start"))
-    starts = [part.token.start_pos or 0 for part in parts]
+    bounds = [*(part.token.start_pos or 0 for part in parts), len(plain)]
     options: list[Option] = []
     events: list[Event] = []
     prologue: Command | None = None
     epilogue: Command | None = None
-    for part, start, stop in zip(parts, starts, [*starts[1:], len(plain)], strict=True):
+    for part, (start, stop) in zip(parts, pairwise(bounds), strict=True):
         place = Place(part.token.line or 1, part.token.column or 1)
         value = part.value
         if epilogue is not None:
@@ -55,7 +59,8 @@ def parse(text: str, name: str = "script") -> Script:
             events.append(Event(value.when, value.action, place, text[start : start + extent]))
         elif isinstance(value, Option):
             if events or prologue is not None:
-                raise ScriptError(name, place, f"'--{value.name}'", "a time could stand: options come first of all")
+                sign = "-" if value.name == "D" else "--"
+                raise ScriptError(name, place, f"'{sign}{value.name}'", "a time could stand: options come first of all")
             options.append(Option(value.name, value.value, place))
         elif events:
             epilogue = value
@@ -76,7 +81,7 @@ def _parsed(plain: str, name: str, start: str) -> object:
         return _grammar().parse(plain, start=start)
     except UnexpectedInput as error:
         raise mistake(error, plain, name) from None
-    except Wrong as wrong:
+    except TokenError as wrong:
         place = Place(wrong.token.line or 1, wrong.token.column or 1)
         raise ScriptError(name, place, wrong.found, wrong.wanted) from None
 

@@ -6,9 +6,6 @@ before was over: from its own time for a packet that left, and from the schedule
 
 from __future__ import annotations
 
-import re
-from itertools import pairwise
-from pathlib import Path
 from typing import Final
 
 from synfin.drill import compare, inbound
@@ -16,6 +13,7 @@ from synfin.drill.calls_of_sockets import HANDLERS
 from synfin.drill.code import Snippets
 from synfin.drill.commands import Commands
 from synfin.drill.definitions import with_definitions
+from synfin.drill.dialect import dialect_profile
 from synfin.drill.ladder import ladder
 from synfin.drill.machine import SECOND, START, Machine
 from synfin.drill.notation import script_text, seconds
@@ -37,13 +35,12 @@ from synfin.drill.script import (
     When,
 )
 from synfin.drill.syscalls import Attempt, Calls
-from synfin.host.profiles import PROFILES
 from synfin.wire.tcp import ACK, SYN
 
-#: How long an event without a time, or a call that waits, may take: virtual nanoseconds.
+#: How long a script may last, and an event without a time or a call that waits: virtual nanoseconds.
+LONGEST_TIME: Final = 10_000_000 * SECOND
 LONGEST_WAIT: Final = 3600 * SECOND
 _NOTHING: Final = Sequence(None, None, 0)
-_FREEBSD: Final = re.compile(r"\bnet\.inet\.|\bsockstat\b|\btcpdrop\b|\bkldload\b")
 
 
 class _Waiting:
@@ -177,7 +174,10 @@ class Run:
         if when.relative:
             base = self.arrived if arrives and self.arrived is not None else self.base
         start = base + when.start
-        return start, start if when.until is None else base + when.until
+        end = start if when.until is None else base + when.until
+        if max(start, end) > START + LONGEST_TIME:
+            raise Skipped(f"a time beyond {LONGEST_TIME // SECOND} s")
+        return start, end
 
     def _tolerance(self, time: int) -> int:
         """How much earlier or later than `time` something may happen: by a share of the gap to what was before."""
@@ -401,26 +401,6 @@ class Run:
 
 def _at(time: int | None) -> str:
     return "any time" if time is None else seconds(time - START)
-
-
-def dialect_profile(script: Script) -> str:
-    """The profile for a script: that of its folder ``profiles/NAME``; ``freebsd`` for FreeBSD's dialect; else
-    ``linux-suite``. The dialect is FreeBSD's in a folder whose name has FreeBSD in it, and where a script uses
-    FreeBSD's commands and parameters, or writes sequence numbers in its way (``...(0)``, ``1:1(0)!``, md5 valid)."""
-    folders = Path(script.name).parts[:-1]
-    for above, folder in pairwise(folders):
-        if above == "profiles" and folder in PROFILES:
-            return folder
-    if any("freebsd" in folder.lower() for folder in folders):
-        return "freebsd"
-    commands = [command.text for command in (script.prologue, script.epilogue) if command is not None]
-    commands += [event.action.text for event in script.events if isinstance(event.action, Command)]
-    if any(_FREEBSD.search(command) for command in commands):
-        return "freebsd"
-    packets = [event.action for event in script.events if isinstance(event.action, TcpPacket)]
-    if any(packet.md5_valid or packet.sequence.absolute or packet.sequence.start is None for packet in packets):
-        return "freebsd"
-    return "linux-suite"
 
 
 def run(script: Script, choices: Choices | None = None) -> Result:

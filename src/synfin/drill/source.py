@@ -1,4 +1,4 @@
-"""A script's text before it is parsed: comments become blanks of the same extent, so that every place stays the same."""
+"""A script's text before it is parsed: comments become blanks, so that every place stays the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from synfin.drill.script import Place, ScriptError
 
 #: How deep parentheses, brackets and braces may nest: what values refer to values is visited by recursion.
-DEEPEST: Final = 64
+DEEPEST: Final = 32
 
 # Groups are what ends a string, a command, code, a comment: empty where the text ended first.
 _PIECE: Final = re.compile(
@@ -31,7 +31,7 @@ _NO_NEWLINE: Final = re.compile(r"[^\n]")
 
 
 def without_comments(text: str, name: str) -> str:
-    """`text` with blanks for comments. Raises ScriptError for what begins and does not end, and for nesting too deep."""
+    """`text` with blanks for comments. Raises ScriptError for what does not end, and for nesting too deep."""
     depth = 0
 
     def replaced(match: re.Match[str]) -> str:
