@@ -7,10 +7,10 @@ from pathlib import Path
 
 from synfin.drill.against_kernel import Comparison, compare_all
 from synfin.drill.bench import SECOND
+from synfin.drill.dialect import dialect_profile
 from synfin.drill.kernel_bench import OF_LINUX
 from synfin.drill.options import Choices
 from synfin.drill.parser import parse
-from synfin.drill.runner import dialect_profile
 from tests.drill.kernel_differences import DIFFERENCES
 
 FOLDER = Path(__file__).parent / "scripts"
