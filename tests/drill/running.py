@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from synfin.drill.machine import Machine
 from synfin.drill.options import Choices
 from synfin.drill.outcome import FAILED, PASSED, SKIPPED, Result
 from synfin.drill.report import told
+from synfin.drill.runner import Run
 from synfin.drill.suite import run_text
 
 #: A listener, and a connection to it as descriptor 4; the round trip takes 100 ms. Without options but the MSS.
@@ -31,6 +33,12 @@ WITH_OPTIONS = """
 +.1 < . 1:1(0) ack 1 win 257 <nop,nop,TS val 200 ecr 500>
 +0 accept(3, ..., ...) = 4
 """
+
+
+def machine_of(run: Run) -> Machine:
+    """synfin's host under test."""
+    assert isinstance(run.machine, Machine)
+    return run.machine
 
 
 def play(text: str, name: str = "script.pkt", **choices: Any) -> Result:

@@ -6,19 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from synfin.drill.machine import Machine
 from synfin.drill.options import Choices
 from synfin.drill.parser import parse
 from synfin.drill.runner import Run
 from synfin.host.parameters import text
-from tests.drill.running import ACCEPTED, fails, passes, skips
-
-
-def _machine(run: Run) -> Machine:
-    """The host under test, which is ours."""
-    assert isinstance(run.machine, Machine)
-    return run.machine
-
+from tests.drill.running import ACCEPTED, fails, machine_of, passes, skips
 
 SOCKET = "\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n"
 
@@ -28,7 +20,7 @@ def value(name: str, command: str, profile: str | None = None) -> str:
     run = Run(parse(f"`{command}`{SOCKET}"), Choices(profile=profile, debug=True))
     result = run.result()
     assert result.status == "passed", result
-    return text(_machine(run).host.parameters.get(name))
+    return text(machine_of(run).host.parameters.get(name))
 
 
 @pytest.mark.parametrize(

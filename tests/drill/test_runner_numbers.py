@@ -6,20 +6,12 @@ from typing import Any
 
 import pytest
 
-from synfin.drill.machine import Machine
 from synfin.drill.numbers import Numbers
 from synfin.drill.options import Choices
 from synfin.drill.parser import parse
 from synfin.drill.runner import Run
 from synfin.wire.tcp import ACK, SYN, Segment
-from tests.drill.running import ACCEPTED, WITH_OPTIONS, fails, passes, skips
-
-
-def _machine(run: Run) -> Machine:
-    """The host under test, which is ours."""
-    assert isinstance(run.machine, Machine)
-    return run.machine
-
+from tests.drill.running import ACCEPTED, WITH_OPTIONS, fails, machine_of, passes, skips
 
 EVERY_WAY = pytest.mark.parametrize("ip", ["ipv4", "ipv6", "mapped"])
 #: Ours near the end of the circle of numbers, theirs half a circle away.
@@ -59,7 +51,7 @@ def live(script: str, **choices: int | str) -> list[Segment]:
     assert run.result().status == "passed"
     return [
         event.packet.payload
-        for event in _machine(run).trace
+        for event in machine_of(run).trace
         if hasattr(event, "packet") and isinstance(event.packet.payload, Segment)
     ]
 
@@ -314,6 +306,6 @@ def test_the_size_of_the_segments_that_a_large_packet_stands_for() -> None:
 def test_what_arrives_carries_what_the_script_says() -> None:
     run = Run(parse(ACCEPTED + "+0 < [ce, ttl 9] P. 1:11(10) ack 1 win 77 urg 3 <nop,nop>"), Choices(debug=True))
     assert run.result().status == "passed"
-    packets = [event.packet for event in _machine(run).trace if hasattr(event, "packet")]
+    packets = [event.packet for event in machine_of(run).trace if hasattr(event, "packet")]
     (last,) = (packet for packet in packets if packet.payload.payload_length == 10)
     assert (last.ttl, last.ecn, last.payload.wnd, last.payload.up) == (9, 3, 77, 3)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from synfin.drill.dialect import dialect_profile
 from synfin.drill.options import Choices
 from synfin.drill.outcome import FAILED, PASSED, SKIPPED, Result
 from synfin.drill.parser import parse
 from synfin.drill.report import summed, told
-from synfin.drill.runner import dialect_profile
 from synfin.drill.suite import as_json, run_all, run_file, run_text, scripts
 from synfin.drill.tally import tallies
 from tests.drill.running import ACCEPTED, fails, passes, play, skips

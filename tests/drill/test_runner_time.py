@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.drill.running import ACCEPTED, fails, passes
+from tests.drill.running import ACCEPTED, fails, passes, skips
 
 WRITTEN = ACCEPTED + "+0 write(4, ..., 1000) = 1000\n+0 > P. 1:1001(1000) ack 1\n"
 # The retransmission comes 300 ms after the data: the RTO of a round trip of 100 ms (RFC 6298 §2.2: 100 + 4 · 50).
@@ -80,3 +80,8 @@ def test_any_time_waits_long() -> None:
     dead = ACCEPTED + "+0 write(4, ..., 1) = 1\n+0 > P. 1:2(1) ack 1\n"
     passes(dead + "* > P. 1:2(1) ack 1\n" * 5)
     fails(ACCEPTED + "* > P. 1:2(1) ack 1", "no packet left")
+
+
+def test_a_time_that_never_comes_is_skipped() -> None:
+    skips(ACCEPTED + "+1000000000000 write(4, ..., 1) = 1", "a time beyond")
+    passes(ACCEPTED + "+9000000 write(4, ..., 1) = 1")

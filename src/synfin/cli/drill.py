@@ -63,6 +63,7 @@ def drill(
         import lark as _  # noqa: F401
     except ImportError:
         raise UsageError("scripts cannot be read without lark", "pip install 'synfin[drill]'") from None
+    from synfin.cli import drill_ways
     from synfin.drill.options import STRICT, Choices
     from synfin.drill.outcome import FAILED
     from synfin.drill.report import summed
@@ -71,17 +72,15 @@ def drill(
     from synfin.show.words import language
 
     if record is not None:
-        from synfin.cli import drill_ways
-
         return drill_ways.record(record, paths, connection, host, profile)
+    if against_kernel:
+        drill_ways.require_kernel()
     chosen = language(lang, os.environ)
     found = scripts(paths)
     if not found:
         raise UsageError("there is no script", "name a file, or a folder with *.pkt files")
     choices = Choices(profile, ip, compare, strict_end, isn, remote_isn_offset, not no_code, debug, chosen)
     if against_kernel:
-        from synfin.cli import drill_ways
-
         return drill_ways.against_kernel(found, choices, longest, jobs, verbose)
     results = []
     for result in _watched(run_all(found, choices, jobs), len(found), chosen):

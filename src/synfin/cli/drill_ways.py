@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from synfin.drill.options import Choices
 
 
+def require_kernel() -> None:
+    """Complains where no kernel can be put to the test."""
+    if os.geteuid() != 0:
+        raise UsageError("the kernel can be put to the test by root only", "run it with sudo")
+    if not Path("/dev/net/tun").exists():
+        raise UsageError("this system has no /dev/net/tun", "load the module tun")
+
+
 def against_kernel(paths: list[Path], choices: Choices, longest: float, jobs: int, verbose: bool) -> int:
     """Plays scripts to the kernel and to synfin; 1 if kernel or synfin does not do what one says."""
     from synfin.drill.against_kernel import compare_all
@@ -19,10 +27,6 @@ def against_kernel(paths: list[Path], choices: Choices, longest: float, jobs: in
     from synfin.drill.kernel_report import summed_comparisons, told_comparison
     from synfin.drill.outcome import FAILED
 
-    if os.geteuid() != 0:
-        raise UsageError("the kernel can be put to the test by root only", "run it with sudo")
-    if not Path("/dev/net/tun").exists():
-        raise UsageError("this system has no /dev/net/tun", "load the module tun")
     comparisons = []
     differ = False
     for each in compare_all([(path, choices) for path in paths], round(longest * SECOND), jobs):

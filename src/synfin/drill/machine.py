@@ -8,6 +8,7 @@ from typing import Final
 from synfin.drill.bench import Bench
 from synfin.drill.numbers import Numbers
 from synfin.drill.options import IPV6, Choices, Settings
+from synfin.drill.outcome import Failed
 from synfin.events import Tracer
 from synfin.host.calls import socket_of
 from synfin.host.host import Host
@@ -24,8 +25,8 @@ from synfin.wire.sequence import MASK
 from synfin.wire.tcp import Segment
 
 _SECRET: Final = b"the host of a drill has no secrets"
-#: A host that is asked again and again without any time passing is in a loop.
-_MOST_STEPS: Final = 100_000
+#: A host whose timers expire so often without any time passing is in a loop.
+_MOST_STEPS: Final = 10_000
 #: The largest superpacket that the host may hand over, in octets.
 _ROOM: Final = 65535
 
@@ -49,7 +50,7 @@ class Machine(Bench):
     `woken` is called with each socket on which something happened.
     """
 
-    __slots__ = ("host", "interface", "trace", "woken")
+    __slots__ = ("_steps", "host", "interface", "trace", "woken")
 
     def __init__(self, profile: str, settings: Settings, choices: Choices) -> None:
         super().__init__(profile, settings, choices)
@@ -62,6 +63,7 @@ class Machine(Bench):
         self.host.add_route("::/0" if settings.ip == IPV6 else "0.0.0.0/0", self.interface)
         if choices.isn is not None:
             self.host.transport.numbers = _OneNumber(_SECRET, choices.isn)
+        self._steps = 0
         self.woken: Callable[[Socket], None] = _nobody
 
     def begin(self) -> None:
@@ -133,7 +135,11 @@ class Machine(Bench):
         return True
 
     def _next(self, limit: int) -> None:
-        self.now = max(self.now, min(self.host.next_deadline(), limit))
+        time = max(self.now, min(self.host.next_deadline(), limit))
+        self._steps = self._steps + 1 if time == self.now else 0
+        if self._steps > _MOST_STEPS:
+            raise Failed("the host's timers expire for ever")
+        self.now = time
         self.host.deadline_reached(self.now)
         self.settle()
 

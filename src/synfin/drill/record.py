@@ -115,11 +115,11 @@ def record_packets(
     name: str = "recorded",
     sysctls: Mapping[str, str] = MappingProxyType({}),
 ) -> Script:
-    """The script of a connection from its packets and their times in nanoseconds. `flow` names it as what arrives at
-    the end whose side is told does: that end's address is the second. The calls are guessed: what was sent was written
-    before, what arrived was read at once, and a FIN was asked for just before it left.
+    """The script of a connection from its packets and their times in nanoseconds.
 
-    Raises ValueError if the beginning of the connection is not there.
+    `flow` names it as the end does whose side is told: remote address, local address, and the ports alike. The calls
+    are guessed: what was sent was written just before, what arrived was read at once, and a FIN was asked for just
+    before it left. Raises ValueError if the beginning of the connection is not there.
     """
     found: list[Happening] = []
     for time, packet in packets:

@@ -6,14 +6,12 @@ before was over: from its own time for a packet that left, and from the schedule
 
 from __future__ import annotations
 
-import re
-from itertools import pairwise
-from pathlib import Path
 from typing import Final
 
 from synfin.drill import compare, inbound
-from synfin.drill.bench import START
+from synfin.drill.bench import SECOND, START
 from synfin.drill.definitions import with_definitions
+from synfin.drill.dialect import dialect_profile
 from synfin.drill.notation import script_text, seconds
 from synfin.drill.numbers import Numbers
 from synfin.drill.options import LENIENT, Choices, settings
@@ -34,11 +32,11 @@ from synfin.drill.script import (
 )
 from synfin.drill.stand import MakeStand, stand
 from synfin.drill.syscalls import Attempt
-from synfin.host.profiles import PROFILES
 from synfin.wire.tcp import ACK, SYN
 
+#: How long a script may last: nanoseconds.
+LONGEST_TIME: Final = 10_000_000 * SECOND
 _NOTHING: Final = Sequence(None, None, 0)
-_FREEBSD: Final = re.compile(r"\bnet\.inet\.|\bsockstat\b|\btcpdrop\b|\bkldload\b")
 
 
 class _Waiting:
@@ -170,7 +168,10 @@ class Run:
         if when.relative:
             base = self.arrived if arrives and self.arrived is not None else self.base
         start = base + when.start
-        return start, start if when.until is None else base + when.until
+        end = start if when.until is None else base + when.until
+        if max(start, end) > START + LONGEST_TIME:
+            raise Skipped(f"a time beyond {LONGEST_TIME // SECOND} s")
+        return start, end
 
     def _tolerance(self, time: int) -> int:
         """How much earlier or later than `time` something may happen: by a share of the gap to what was before."""
@@ -391,26 +392,6 @@ class Run:
 
 def _at(time: int | None) -> str:
     return "any time" if time is None else seconds(time - START)
-
-
-def dialect_profile(script: Script) -> str:
-    """The profile for a script: that of its folder ``profiles/NAME``; ``freebsd`` for FreeBSD's dialect; else
-    ``linux-suite``. The dialect is FreeBSD's in a folder whose name has FreeBSD in it, and where a script uses
-    FreeBSD's commands and parameters, or writes sequence numbers in its way (``...(0)``, ``1:1(0)!``, md5 valid)."""
-    folders = Path(script.name).parts[:-1]
-    for above, folder in pairwise(folders):
-        if above == "profiles" and folder in PROFILES:
-            return folder
-    if any("freebsd" in folder.lower() for folder in folders):
-        return "freebsd"
-    commands = [command.text for command in (script.prologue, script.epilogue) if command is not None]
-    commands += [event.action.text for event in script.events if isinstance(event.action, Command)]
-    if any(_FREEBSD.search(command) for command in commands):
-        return "freebsd"
-    packets = [event.action for event in script.events if isinstance(event.action, TcpPacket)]
-    if any(packet.md5_valid or packet.sequence.absolute or packet.sequence.start is None for packet in packets):
-        return "freebsd"
-    return "linux-suite"
 
 
 def run(script: Script, choices: Choices | None = None) -> Result:

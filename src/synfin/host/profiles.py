@@ -102,9 +102,7 @@ FREEBSD: Final = Profile(
     },
     (
         Deviation("MUST-23", "connect fails after 75 s"),
-        Deviation(
-            "MUST-39", "once a segment is free, all that is sent tells how much is; updates of their own do not"
-        ),
+        Deviation("MUST-39", "once a segment is free, all that is sent tells how much is; updates of their own do not"),
         *_OF_LINUX[1:],
     ),
 )
