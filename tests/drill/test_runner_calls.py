@@ -77,6 +77,12 @@ def test_what_a_call_stores_is_compared(call: str, right: str, wrong: str) -> No
     ("line", "reason"),
     [
         ("splice(4, 5, 6) = 0", "the call splice"),
+        ("setsockopt(4, SOL_SOCKET, SO_LINGER, {onoff=1, linger=4294967296}, 8) = 0", "does not fit"),
+        (
+            'bind(3, {sa_family = AF_INET, sin_port = htons(70000), sin_addr = inet_addr("192.168.0.1")}, ...) = 0',
+            "bind: ",
+        ),
+        ('bind(3, {sa_family = AF_INET, sin_port = htons(7), sin_addr = inet_addr("nowhere")}, ...) = 0', "bind: "),
         ("socket(..., SOCK_DGRAM, IPPROTO_UDP) = 5", "only sockets of TCP"),
         ("socket(..., SOCK_STREAM, IPPROTO_MPTCP) = 5", "only sockets of TCP"),
         ("setsockopt(4, IPPROTO_TCP, TCP_FASTOPEN, [1], 4) = 0", "TCP_FASTOPEN"),

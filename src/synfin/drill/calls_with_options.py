@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from struct import Struct
+from struct import error as struct_error
 from types import MappingProxyType
 from typing import Final
 
@@ -35,7 +36,10 @@ def value_octets(run: Calls, expression: Expression, level: int, name: int) -> b
         values = [run.number(value) for _, value in expression.members]
         if layout is None or len(values) != 2:
             raise Skipped(f"{script_text(expression)} is not supported")
-        return layout.pack(*values)
+        try:
+            return layout.pack(*values)
+        except struct_error:
+            raise Skipped(f"{script_text(expression)} does not fit") from None
     value = run.number(expression)
     if not -(1 << 31) <= value <= _MOST:
         raise Skipped(f"{value} does not fit an int")

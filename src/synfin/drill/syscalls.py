@@ -157,6 +157,9 @@ class Calls:
         now = self.machine.now
         try:
             result = attempt.again(now)
+        except (ValueError, OverflowError) as error:
+            # No such address, or no port.
+            raise Skipped(f"{call.name}: {error}") from None
         except BlockingIOError as error:
             deadline = attempt.deadline
             if attempt.waits and (deadline is None or now < deadline):
