@@ -7,7 +7,7 @@ import pytest
 from synfin.tcp.connection import Connection
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, PSH, RST, URG, Options, Segment
-from tests.conformance.under import every_profile, machine, opened, world
+from tests.conformance.under import deviates, every_profile, machine, opened, world
 from tests.host.machine import OURS, SECOND, Peer, segment_of
 from tests.tcp.test_acceptance import segment
 from tests.tcp.world import MS, by_client, data
@@ -234,12 +234,16 @@ def test_the_receiver_avoids_silly_windows(profile: str) -> None:
     server = w.server.tcb
     edge = server.rcv_adv
     steps = []
-    for _ in range(3000):
+    server.settings.nodelay = True
+    for number in range(3000):
         w.server.receive(7)
+        if number % 100 == 0:
+            # What is sent anyhow says nothing of small steps either.
+            w.server.send(b"x")
         w.flush()
         if server.rcv_adv != edge:
             steps.append(server.rcv_adv - edge)
             edge = server.rcv_adv
     assert steps
     # A window that is scaled was rounded up.
-    assert min(steps) >= 1460 - (1 << server.rcv_wscale)
+    assert (min(steps) >= 1460 - (1 << server.rcv_wscale)) != deviates(profile, "MUST-39")

@@ -132,7 +132,7 @@ def test_the_namespace_goes_with_its_host() -> None:
     here = Path("/proc/self/ns/net").readlink()
     descriptors = descriptors_open()
     with KernelHost() as host:
-        assert host._inside(Path("/proc/thread-self/ns/net").readlink) != here
+        assert host.inside(Path("/proc/thread-self/ns/net").readlink) != here
         host.new_socket(socket.AF_INET)
     assert Path("/proc/self/ns/net").readlink() == here
     assert descriptors_open() == descriptors

@@ -256,6 +256,7 @@ def test_several_buffers_are_one_write() -> None:
 
 def test_only_the_end_of_several_buffers_is_pushed() -> None:
     served = Served()
+    served.host.parameters.tcp.tcp_push_bursts = 0
     # The peer told no MSS (RFC 9293 §3.7.1).
     buffers = [bytes(536)] * 3
     assert transfer.sendmsg(served.host, served.socket, buffers, 0, served.machine.now) == 3 * 536

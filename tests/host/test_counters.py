@@ -185,8 +185,14 @@ def test_delayed_acknowledgments_are_counted() -> None:
     for _ in range(40):
         peer.says(PSH | ACK, b"data")
         m.goes_on(m.now + 30 * MS)
+    # One that is due within a quarter of its delay goes out with the next data, and is none.
+    assert m.host.counters["TcpExtDelayedACKs"] == 0
+    peer.says(PSH | ACK, b"data")
     m.goes_on(m.now + SECOND)
-    assert m.host.counters["TcpExtDelayedACKs"] > 0
+    assert m.host.counters["TcpExtDelayedACKs"] == 1
+    peer.says(FIN | ACK)
+    m.goes_on(m.now + SECOND)
+    assert m.host.counters["TcpExtDelayedACKs"] == 2
 
 
 def test_time_wait_is_counted() -> None:

@@ -106,7 +106,6 @@ def test_open_from_a_foreign_address(local: tuple[str, int]) -> None:
     assert raised.value.errno == EADDRNOTAVAIL
 
 
-@pytest.mark.requirement("MUST-43")
 def test_open_from_a_given_end() -> None:
     m = Machine()
     connection = m.host.connect(THEIRS, 80, m.now, (OURS, 1234))

@@ -1,8 +1,8 @@
 """Where the Linux kernel (tests/data/kernel_matrix.jsonl) does something else than synfin under its `linux` profile.
 
 Each kind of difference says in which cells it applies, and makes of what was observed of synfin exactly what was
-observed of the kernel. No more than one of `EXPLAINING` applies to a cell; what only changes when the answer goes out
-comes on top. The functions named are those of net/ipv4/tcp_input.c and tcp_minisocks.c in Linux 6.18.
+observed of the kernel. No more than one applies to a cell. The functions named are those of net/ipv4/tcp_input.c and
+tcp_minisocks.c in Linux 6.18.
 """
 
 from __future__ import annotations
@@ -160,15 +160,9 @@ def _without_text(ours: Observation, cell: Cell) -> Observation:
     return Observation((ACKNOWLEDGMENT,), (), SYN_RECEIVED, hears)
 
 
-def _closes_for_user(cell: Cell) -> bool:
-    """Takes the FIN of a peer whose user may still send."""
-    taken = cell.place == LEFT_EDGE or (cell.place == ACROSS_LEFT_EDGE and cell.data)
-    if not taken or not _has(cell, FIN | ACK, SYN | FIN | RST | ACK):
-        return False
-    if cell.situation == ESTABLISHED:
-        return cell.ack not in (ANCIENT, NEVER_SENT)
-    opening = cell.situation in (SYN_RECEIVED, SYN_RECEIVED_ACTIVE)
-    return opening and (cell.ack == NEW or _acknowledges_nothing(cell))
+def _brings_fin(cell: Cell) -> bool:
+    """A FIN that is next."""
+    return cell.flags & FIN != 0 and (cell.place == LEFT_EDGE or (cell.place == ACROSS_LEFT_EDGE and cell.data))
 
 
 # --- the handshake
@@ -189,9 +183,12 @@ def _opens_all_the_same(ours: Observation, cell: Cell) -> Observation:
             taken = cells.DATA // 2
         end = taken + (cell.flags & FIN if cell.place in (LEFT_EDGE, ACROSS_LEFT_EDGE) else 0)
         reply = (f"{ACKNOWLEDGMENT}+{end}" if end else ACKNOWLEDGMENT,)
-    closes = _closes_for_user(cell)
+    closes = _brings_fin(cell)
     hears = ", ".join(["connected"] + [f"{taken} octets"] * (taken > 0) + ["EOF"] * closes)
-    return Observation(reply, (), CLOSE_WAIT if closes else ESTABLISHED, hears)
+    if closes:
+        # The ACK waits for the FIN of our user.
+        return Observation((), reply, CLOSE_WAIT, hears)
+    return Observation(reply, (), ESTABLISHED, hears)
 
 
 def _request_with_wrong_ack(cell: Cell) -> bool:
@@ -209,7 +206,7 @@ def _reset_of_request(ours: Observation, cell: Cell) -> Observation:
     return ours._replace(replies=(reset,))
 
 
-EXPLAINING: Final = (
+DIFFERENCES: Final = (
     Difference(
         "reset-beside-window",
         "RFC 9293 §3.10.7.4 second, 1; RFC 5961 §3.2",
@@ -330,25 +327,9 @@ EXPLAINING: Final = (
     ),
 )
 
-#: On top of what explains the rest.
-WHEN: Final = (
-    Difference(
-        "acknowledgment-of-fin",
-        "RFC 9293 §3.10.7.4 eighth, §3.8.6.3",
-        "Delays the ACK of the FIN that leads to CLOSE-WAIT by 40 ms.",
-        "Acknowledges every FIN at once.",
-        "Both are allowed. At once, the peer reaches FIN-WAIT-2 without waiting for our user, which is why a close "
-        "takes four messages. The kernel (tcp_fin) hopes that its own FIN can bear the ACK.",
-        _closes_for_user,
-        lambda ours, cell: ours._replace(replies=(), later=ours.replies),
-    ),
-)
-
-DIFFERENCES: Final = EXPLAINING + WHEN
-
 
 def applying(cell: Cell) -> list[Difference]:
-    """The differences that apply to `cell`, in the order in which they act; mostly none."""
+    """The differences that apply to `cell`: one, or mostly none."""
     return [difference for difference in DIFFERENCES if difference.applies(cell)]
 
 

@@ -17,7 +17,7 @@ EPIPE: Final = "EPIPE"
 class Reply(NamedTuple):
     """A segment that answers, its numbers in the RFC's words; `acknowledges` is empty without the ACK flag.
 
-    `may_wait`: it may be delayed (RFC 9293 §3.8.6.3).
+    `may_wait`: it may be delayed (RFC 9293 §3.8.6.3). Of what was seen: it was.
     """
 
     flags: str

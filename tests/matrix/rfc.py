@@ -305,6 +305,7 @@ _TEXT_AND_FIN: Final = (
         lambda s: s.has(FIN) and s.end_of_text == s.rcv_nxt,
         take_fin,
         stop=False,
+        choice="§3.8.6.3 lets the ACK be delayed: so in ESTABLISHED. Elsewhere the FIN ends the exchange: at once.",
     ),
     Rule(
         "§3.10.7.4 eighth, FIN-WAIT-2",

@@ -15,7 +15,7 @@ import pytest
 from synfin.drill.kernel import KernelHost
 from tests.matrix import cells
 from tests.matrix.cells import SITUATIONS, Cell
-from tests.matrix.differences import DIFFERENCES, EXPLAINING, Difference, applying, kernel_does
+from tests.matrix.differences import DIFFERENCES, Difference, applying, kernel_does
 from tests.matrix.kernel import KernelMatrix
 from tests.matrix.observed import Observation
 from tests.matrix.ours import observe
@@ -86,7 +86,7 @@ def test_every_difference_is_one_wherever_it_applies(difference: Difference, rec
 
 
 def test_no_cell_has_two_explanations() -> None:
-    counts = Counter(sum(difference.applies(cell) for difference in EXPLAINING) for cell in all_cells())
+    counts = Counter(sum(difference.applies(cell) for difference in DIFFERENCES) for cell in all_cells())
     assert set(counts) == {0, 1}
 
 

@@ -97,6 +97,25 @@ def test_with_timestamps_from_the_past(situation: str, kind: str) -> None:
     check(GROUPS[situation, kind, 6], EARLIER)
 
 
+@pytest.mark.parametrize("delays", [1, 0])
+@pytest.mark.parametrize("situation", WITH_WINDOW)
+def test_when_a_fin_is_acknowledged(situation: str, delays: int) -> None:
+    """`differs` lets an ACK wait or not where the RFC leaves the choice; here `tcp_delay_fin_ack` makes it."""
+    found = 0
+    for cell in (*GROUPS[situation, "FIN+ACK", 4], *GROUPS[situation, "FIN+ACK", 6]):
+        wanted = done(cell)
+        if not wanted.fin_taken or wanted.reply is None:
+            continue
+        found += 1
+        reply = World(situation, cell.version, delay_fin_ack=delays).meets(cell).outcome.reply
+        assert reply is not None
+        waits = delays == 1 and wanted.state == cells.CLOSE_WAIT
+        assert reply.may_wait == waits, cell.name
+        assert wanted.reply.may_wait == (wanted.state == cells.CLOSE_WAIT), cell.name
+    after_the_fin = situation in (cells.CLOSE_WAIT, cells.CLOSING, cells.LAST_ACK, cells.TIME_WAIT)
+    assert (found > 0) == (not after_the_fin)
+
+
 # --- the matrix itself
 
 

@@ -203,7 +203,8 @@ def hold_fin(walk: Walk) -> None:
 def take_fin(walk: Walk) -> None:
     walk.fin_taken = True
     walk.rcv_nxt += 1
-    walk.reply = ACK_REPLY
+    # Where our user may still close, our FIN may bear the ACK.
+    walk.reply = (walk.reply or DELAYED_ACK_REPLY) if walk.state == ESTABLISHED else ACK_REPLY
     if walk.state in RECEIVING:
         walk.heard.add(END_OF_FILE)
     walk.restarted = walk.began_in == TIME_WAIT

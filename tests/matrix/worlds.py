@@ -53,9 +53,10 @@ class Seen:
 class World:
     """A host in a situation, and the peer of its connection. Times in nanoseconds."""
 
-    def __init__(self, situation: str, version: int, timestamps: bool = False) -> None:
+    def __init__(self, situation: str, version: int, timestamps: bool = False, delay_fin_ack: int = 1) -> None:
         parameters = Parameters()
         parameters.tcp.tcp_invalid_ratelimit = 0
+        parameters.tcp.tcp_delay_fin_ack = delay_fin_ack
         self.events: list[Event] = []
         self.host = Host("matrix", SECRET, parameters, Tracer("matrix", self.events.append))
         self.eth = self.host.add_interface("eth0", [f"{OURS[4]}/24", f"{OURS[6]}/64"], 1500)

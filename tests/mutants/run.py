@@ -7,7 +7,7 @@ it: all of them must fail. With IDs (MUST-24, or the name of a mutant), only tho
 
 The data are the TOML files beside this one. A mutant has a name, the requirements that it breaks, the file, the exact
 old text, which occurs once in it, the new text, and the tests that must die: at least one of them is marked with each
-requirement.
+requirement. So every marker of a test is proved by a mutant (test_mutants.py).
 """
 
 from __future__ import annotations

@@ -46,6 +46,16 @@ def test_one_of_the_tests_is_marked_with_each_requirement() -> None:
             assert tests & set(marked.get(name, [])), f"{mutant.name}: none of its tests is marked with {name}"
 
 
+def test_every_marker_is_proved_by_a_mutant() -> None:
+    """Whoever marks a test with a requirement names a change of the source that breaks this requirement and of which
+    this test dies."""
+    proved = {
+        (name, test.partition("[")[0]) for mutant in MUTANTS for name in mutant.requirements for test in mutant.tests
+    }
+    marked = {(name, test) for name, tests in collect().items() for test in tests}
+    assert sorted(marked - proved) == []
+
+
 def test_what_is_met_has_a_mutant() -> None:
     broken = {name for mutant in MUTANTS for name in mutant.requirements}
     assert [name for name, judged in read_requirements().items() if judged.verdict == MET and name not in broken] == []

@@ -25,7 +25,6 @@ def test_every_octet_is_numbered_and_ack_is_the_next_expected() -> None:
 
 
 @pytest.mark.row("B2")
-@pytest.mark.requirement("SHLD-31")
 @pytest.mark.parametrize("nth", [1, 2, 3, 7])
 def test_out_of_order_segments_are_put_in_order(nth: int) -> None:
     w = World()

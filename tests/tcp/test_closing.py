@@ -9,13 +9,13 @@ from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.readiness import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP
 from synfin.tcp.timers import NEVER
 from synfin.wire.tcp import RST
-from tests.tcp.world import MS, SECOND, World, by_client, by_server, data, fin, rst
+from tests.tcp.world import MS, SECOND, World, acknowledging_fins, by_client, by_server, data, fin, rst
 
 
 @pytest.mark.row("C1", "C2", "C4", "C5", "E6")
 @pytest.mark.parametrize("active", ["client", "server"])
 def test_four_messages_either_end_may_be_the_active_closer(active: str) -> None:
-    w = World()
+    w = World(acknowledging_fins(), acknowledging_fins())
     w.connect()
     w.client.send(b"request")
     w.server.send(b"response!")
@@ -146,7 +146,7 @@ def test_after_close_late_data_meets_a_reset() -> None:
 
 @pytest.mark.row("C3", "C8")
 def test_an_orphan_does_not_stay_in_fin_wait_2() -> None:
-    w = World()
+    w = World(server=acknowledging_fins())
     w.connect()
     w.client.release()
     w.run_for(20 * MS)
@@ -193,6 +193,31 @@ def test_three_messages_when_the_ack_need_not_wait_for_the_application() -> None
         # Both FINs in one message more, and the three exits of FIN-WAIT-1: this is the straight one.
         "0.04 server FIN,ACK seq=y+1 ack=x+2 | FIN-WAIT-1 LAST-ACK | TIME-WAIT LAST-ACK",
         "0.05 client ACK seq=x+2 ack=y+2 | TIME-WAIT LAST-ACK | TIME-WAIT CLOSED",
+    ]
+
+
+@pytest.mark.row("C6")
+@pytest.mark.parametrize("wait", [0, 10, 39, 60])
+def test_three_messages_when_the_user_closes_while_the_ack_waits_four_later(wait: int) -> None:
+    """As Linux does it by default: after data the ACK of a FIN waits 40 ms for ours."""
+    w = World()
+    w.connect()
+    w.client.send(b"request")
+    w.run_for(SECOND)
+    assert w.server.receive() == b"request"
+    since = len(w.messages)
+    w.client.close()
+    w.run_for((10 + wait) * MS)
+    w.server.close()
+    w.run_for(SECOND)
+    four = wait > 40
+    at = 1.04 + wait / 1000
+    state = "FIN-WAIT-2" if four else "FIN-WAIT-1"
+    assert w.story(since) == [
+        "1.03 client FIN,ACK seq=x+8 ack=y+1 | FIN-WAIT-1 ESTABLISHED | FIN-WAIT-1 CLOSE-WAIT",
+        *["1.08 server ACK seq=y+1 ack=x+9 | FIN-WAIT-1 CLOSE-WAIT | FIN-WAIT-2 CLOSE-WAIT"] * four,
+        f"{at:g} server FIN,ACK seq=y+1 ack=x+9 | {state} LAST-ACK | TIME-WAIT LAST-ACK",
+        f"{at + 0.01:g} client ACK seq=x+9 ack=y+2 | TIME-WAIT LAST-ACK | TIME-WAIT CLOSED",
     ]
 
 
@@ -286,7 +311,7 @@ def test_release_delivers_all_that_was_written() -> None:
 @pytest.mark.row("C12")
 @pytest.mark.parametrize("state", ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT"])
 def test_abort_sends_a_reset_at_once_that_is_not_acknowledged(state: str) -> None:
-    w = World()
+    w = World(acknowledging_fins(), acknowledging_fins())
     w.connect()
     if state in ("FIN-WAIT-1", "FIN-WAIT-2"):
         w.client.close()

@@ -6,11 +6,11 @@ import pytest
 
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.timers import NEVER
-from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, by_server, data, everything, fin
+from tests.tcp.world import MS, SECOND, World, acknowledging_fins, bare_ack, by_client, by_server, data, everything, fin
 
 
 def connected(delay: int = 10 * MS) -> World:
-    w = World(delay=delay)
+    w = World(acknowledging_fins(), acknowledging_fins(), delay=delay)
     w.connect()
     return w
 

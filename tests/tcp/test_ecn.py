@@ -361,9 +361,10 @@ def test_the_first_segment_of_a_superpacket_carries_cwr() -> None:
     end.write(100 * MSS)
     end.arrive(ACK | ECE, ack=1001 + MSS)
     end.arrive(ACK, ack=1001 + 10 * MSS)
+    end.tcb.parameters.tcp_min_tso_segs = 44
     segment = end.tcb.poll_transmit(end.now, 65535)
     assert segment is not None
-    assert segment.flags == ACK | CWR
+    assert segment.flags == ACK | CWR | PSH
     assert segment.segment_size == MSS
     again = end.tcb.poll_transmit(end.now, 65535)
     assert again is None

@@ -17,7 +17,7 @@ from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, URG, Options, Segment
-from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, data, rst, syn_ack
+from tests.tcp.world import MS, SECOND, World, acknowledging_fins, bare_ack, by_client, data, rst, syn_ack
 
 HERE = bytes((192, 0, 2, 2))
 X = 1000
@@ -245,7 +245,7 @@ def test_what_syn_received_drops() -> None:
 @pytest.mark.row("A4", "A10")
 @pytest.mark.parametrize("flags", [ACK, ACK | PSH, ACK | FIN])
 def test_the_last_ack_may_bring_data_and_a_fin(flags: int) -> None:
-    listener = listening()
+    listener = listening(parameters=acknowledging_fins())
     reply = knock(listener)
     assert reply is not None
     assert answer(listener, reply, flags=flags, payload=b"hello") == (None, True)

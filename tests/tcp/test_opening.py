@@ -189,7 +189,6 @@ def test_simultaneous_open() -> None:
 
 
 @pytest.mark.row("A13")
-@pytest.mark.requirement("MUST-10")
 @pytest.mark.parametrize("lost", [1, 2])
 def test_simultaneous_open_when_syn_acks_are_lost(lost: int) -> None:
     w = World()

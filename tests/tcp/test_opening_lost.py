@@ -6,7 +6,20 @@ import pytest
 
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.round_trip import RTO_AFTER_LOST_SYN
-from tests.tcp.world import MS, SECOND, World, bare_ack, by_client, by_server, data, everything, rst, syn, syn_ack
+from tests.tcp.world import (
+    MS,
+    SECOND,
+    World,
+    acknowledging_fins,
+    bare_ack,
+    by_client,
+    by_server,
+    data,
+    everything,
+    rst,
+    syn,
+    syn_ack,
+)
 
 
 @pytest.mark.row("A8")
@@ -143,8 +156,8 @@ def test_each_end_gives_up_at_its_own_limit() -> None:
     assert w.now == 63 * SECOND
 
 
-def lost_third_message(writes: bytes = b"") -> World:
-    w = World()
+def lost_third_message(writes: bytes = b"", server: TcpParameters | None = None) -> World:
+    w = World(server=server)
     w.lose(by_client(bare_ack))
     w.server.listen()
     w.client.open()
@@ -216,7 +229,7 @@ def test_the_server_gives_up_and_a_client_that_only_reads_hangs() -> None:
 
 @pytest.mark.row("A10", "C8")
 def test_the_client_closes_after_the_third_message_was_lost() -> None:
-    w = lost_third_message()
+    w = lost_third_message(server=acknowledging_fins())
     w.client.close()
     w.run(500 * MS)
     # The FIN's ACK completes the handshake, and the FIN is taken with it.

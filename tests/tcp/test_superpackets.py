@@ -11,6 +11,8 @@ from tests.tcp.test_acceptance import established
 from tests.tcp.world import MS, SECOND, World, by_client, by_server, data
 
 MSS = 1460
+#: What `synfin.tcp.burst` makes of a short round trip.
+AS_LARGE_AS_IT_MAY_BE = 44
 
 
 def poll_all(c: object, now: int, room: int) -> list[Segment]:
@@ -26,6 +28,8 @@ def poll_all(c: object, now: int, room: int) -> list[Segment]:
 @pytest.mark.parametrize("room", [20 + 1460, 1500, 2939, 2940, 3000, 10_000, 65_000, 65_535])
 def test_a_superpacket_is_a_multiple_of_the_mss_but_for_the_last(room: int) -> None:
     c = established()
+    c.parameters.tcp_push_bursts = 0
+    c.parameters.tcp_min_tso_segs = AS_LARGE_AS_IT_MAY_BE
     c.send(bytes(14_000), 0)
     c.close(0)
     segments = poll_all(c, 0, room)
@@ -114,6 +118,7 @@ def test_an_ack_cuts_it_at_any_octet_and_the_rest_is_sent_again(cut: int, fin: i
 def test_a_transfer_both_ways(whole: bool) -> None:
     w = World(room=65_000)
     w.whole = whole
+    w.client.parameters.tcp_min_tso_segs = w.server.parameters.tcp_min_tso_segs = AS_LARGE_AS_IT_MAY_BE
     w.connect()
     octets = bytes(n % 253 for n in range(1_000_000))
     w.client.write(octets, then_close=True)
@@ -131,6 +136,7 @@ def test_a_transfer_both_ways(whole: bool) -> None:
 def test_a_received_superpacket_counts_as_its_segments_for_acknowledging() -> None:
     w = World(room=65_000)
     w.whole = True
+    w.client.parameters.tcp_min_tso_segs = w.server.parameters.tcp_min_tso_segs = AS_LARGE_AS_IT_MAY_BE
     w.connect()
     w.client.send(bytes(10 * 1448))
     w.run_for(SECOND)

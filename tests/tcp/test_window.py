@@ -71,7 +71,9 @@ def test_the_interval_between_answered_probes_doubles() -> None:
     times = [m.time for m in w.messages if m.sender == "client" and m.time > start]
     gaps = [b - a for a, b in itertools.pairwise(times)]
     rto = w.client.tcb.round_trip.rto
-    assert gaps == pytest.approx([rto * 2**n for n in range(1, len(gaps) + 1)], rel=0.01)
+    # Each counts from the answer to the one before, a round trip of 20 ms later. The second has none: it came within
+    # 500 ms of the first (tcp_invalid_ratelimit).
+    assert gaps == [rto * 2**n + (20 * MS if n != 2 else 0) for n in range(1, len(gaps) + 1)]
 
 
 @pytest.mark.row("B4")
@@ -132,7 +134,6 @@ def test_the_reader_opens_the_window_in_large_steps() -> None:
 
 
 @pytest.mark.row("B4")
-@pytest.mark.requirement("SHLD-14")
 @pytest.mark.parametrize("octets", [4096, 10_000, 70_000, 300_000])
 def test_the_right_edge_never_moves_left_by_more_than_the_rounding(octets: int) -> None:
     # RFC 9293 §3.8.6 (SHLD-14)
@@ -222,11 +223,9 @@ def test_half_of_the_largest_window_is_worth_sending() -> None:
     w.client.write(bytes(5000))
     w.server.reading = True
     w.run_for(10 * SECOND)
-    # The window is never a full segment: 1000 octets of it go at once.
+    # The window is never a full segment of the path; half of it is one as it is, and worth sending.
     assert len(w.server.received) == 5000
-    assert max(m.segment.payload_length for m in w.messages) == 1000
-    assert w.now > 0
-    assert len([m for m in w.messages if data(m)]) <= 6
+    assert {m.segment.payload_length for m in w.messages if data(m)} == {500}
 
 
 @pytest.mark.row("B4")
@@ -358,3 +357,19 @@ def test_a_fin_waits_for_room_and_is_probed_for() -> None:
     w.run_for(300 * SECOND)
     assert w.server.ended
     assert w.states() == ("FIN-WAIT-2", "CLOSE-WAIT")
+
+
+@pytest.mark.row("B4")
+def test_without_a_shift_a_window_that_is_full_already_is_not_told_again() -> None:
+    """A buffer of more than 65535 octets: what the field cannot tell is no reason for an acknowledgment."""
+    w = World(client=buffers(1 << 20), server=buffers(1 << 20))
+    for end in (w.client, w.server):
+        end.parameters.tcp_window_scaling = 0
+    w.connect()
+    w.server.reading = False
+    w.client.write(bytes(100))
+    w.run_for(SECOND)
+    since = len(w.messages)
+    assert len(w.server.receive(50)) == 50
+    w.run_for(SECOND)
+    assert w.messages[since:] == []

@@ -293,6 +293,13 @@ class End:
             self.connection.change_state(event, self.world.now, reasons.TWO_MSL_OVER)
 
 
+def acknowledging_fins() -> TcpParameters:
+    """Those of a host that acknowledges every FIN at once, as the texts show it; by default one waits for ours."""
+    parameters = TcpParameters()
+    parameters.tcp_delay_fin_ack = 0
+    return parameters
+
+
 class World:
     """The client, the server and the network: `delay` ns each way, in order unless a rule says otherwise."""
 

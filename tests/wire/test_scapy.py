@@ -74,7 +74,6 @@ def recomputed(packet: Any) -> bytes:
     return bytes(copy)
 
 
-@pytest.mark.requirement("MUST-3")
 @VERSIONS
 @pytest.mark.parametrize(("scapy_options", "options"), OPTION_SETS)
 @pytest.mark.parametrize("payload", [b"", b"odd", b"even", bytes(range(256)) * 5])

@@ -18,6 +18,7 @@ import typer.main
 from synfin import __version__
 from synfin.cli import tun
 from synfin.cli.demo import demo
+from synfin.cli.drill import drill
 from synfin.cli.errors import UsageError
 from synfin.cli.show import show
 from synfin.cli.sysctl import sysctl
@@ -38,6 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo)
+app.command()(drill)
 app.command()(show)
 app.command()(sysctl)
 app.add_typer(tun.commands)

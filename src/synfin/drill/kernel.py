@@ -21,7 +21,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
@@ -118,7 +118,8 @@ class Arrived:
 class KernelHost:
     """The kernel of this machine, alone in a network namespace with one TUN device. A context manager.
 
-    `sysctls` are written over `QUIET`; names are those under ``/proc/sys/net``. Raises PermissionError without the
+    `sysctls` are written over `QUIET`; names are those under ``/proc/sys/net``. `addresses` are its own, with the
+    length of their prefixes; it has a route to everywhere for each version. Raises PermissionError without the
     rights of root, FileNotFoundError where the system has no TUN. Not for several threads at once. The namespace
     goes when this is closed, with all its sockets.
     """
@@ -127,7 +128,12 @@ class KernelHost:
 
     link: Tun
 
-    def __init__(self, sysctls: Mapping[str, str] = MappingProxyType({}), mtu: int = MTU) -> None:
+    def __init__(
+        self,
+        sysctls: Mapping[str, str] = MappingProxyType({}),
+        mtu: int = MTU,
+        addresses: Sequence[str] = (f"{LOCAL_IPV4}/16", f"{LOCAL_IPV6}/64"),
+    ) -> None:
         if os.geteuid() != 0:
             raise PermissionError(errno.EPERM, "the kernel can be put to the test by root only")
         #: How many packets were none that can be read.
@@ -136,8 +142,8 @@ class KernelHost:
         # A namespace belongs to a thread.
         self._executor = ThreadPoolExecutor(1, "kernel-host")
         try:
-            self._inside(_unshare)
-            self._inside(lambda: self._set_up({**QUIET, **sysctls}, mtu))
+            self.inside(_unshare)
+            self.inside(lambda: self._set_up({**QUIET, **sysctls}, mtu, addresses))
         except BaseException:
             self._executor.shutdown()
             raise
@@ -158,10 +164,11 @@ class KernelHost:
         self.link.close()
         self._executor.shutdown()
 
-    def _inside(self, function: Callable[[], T]) -> T:
+    def inside(self, function: Callable[[], T]) -> T:
+        """What `function` returns when it is called inside the namespace."""
         return self._executor.submit(function).result()
 
-    def _set_up(self, sysctls: Mapping[str, str], mtu: int) -> None:
+    def _set_up(self, sysctls: Mapping[str, str], mtu: int, addresses: Sequence[str]) -> None:
         for name, value in SILENCE.items():
             _write(name, value)
         for name, value in sysctls.items():
@@ -170,8 +177,9 @@ class KernelHost:
                 _write(name, value)
         self.link = Tun.open("tun0", offload=False, mtu=mtu)
         try:
-            configure(self.link.name, [f"{LOCAL_IPV4}/16", f"{LOCAL_IPV6}/64"], mtu)
-            _route_everything(self.link.name)
+            configure(self.link.name, list(addresses), mtu)
+            for network in sorted({"::/0" if ":" in address else "0.0.0.0/0" for address in addresses}):
+                change_route(self.link.name, network, "add")
         except BaseException:
             self.link.close()
             raise
@@ -180,7 +188,7 @@ class KernelHost:
 
     def sysctl(self, name: str, value: str | None = None) -> str:
         """Reads a parameter, such as "ipv4/tcp_sack", after having set it to `value` if one is given."""
-        return self._inside(lambda: _sysctl(name, value))
+        return self.inside(lambda: _sysctl(name, value))
 
     def new_socket(self, family: int) -> socket.socket:
         """A TCP socket in the namespace, which never waits."""
@@ -191,7 +199,7 @@ class KernelHost:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             return made
 
-        made = self._inside(make)
+        made = self.inside(make)
         self._made.append(made)
         return made
 
@@ -210,13 +218,21 @@ class KernelHost:
         Unlike TCP_INFO this shows requests in SYN-RECEIVED and what is in TIME-WAIT. Both IPs are read, so that
         ports should be used for one of them only.
         """
-        return self._inside(_read_tables)
+        return self.inside(_read_tables)
+
+    def counters(self) -> dict[str, int]:
+        """The counters of the namespace under the names that nstat gives them, such as "TcpExtTCPTimeouts"."""
+        return self.inside(_read_counters)
 
     # --- this side
 
     def send(self, packet: Packet) -> None:
         """Hands one packet to the kernel, which has dealt with it when this returns."""
         self.link.send(packet)
+
+    def send_octets(self, packet: bytes) -> None:
+        """As `send`, for a packet that is octets already."""
+        os.write(self.link.fileno(), packet)
 
     def receive(self) -> Arrived | None:
         """The next packet that the kernel has sent; None if there is none now."""
@@ -259,18 +275,34 @@ def _unshare() -> None:
         raise OSError(error, f"no network namespace: {os.strerror(error)}")
 
 
-def _route_everything(name: str) -> None:
-    from pyroute2 import IPRoute
+def change_route(
+    name: str,
+    network: str,
+    command: str = "replace",
+    source: str = "",
+    metrics: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """Adds or replaces the route to `network` through the device `name`, in the namespace of this thread.
 
+    `metrics` are its mtu, advmss, initcwnd. Raises ValueError for what the kernel refuses.
+    """
+    from pyroute2 import IPRoute, NetlinkError
+
+    options: dict[str, object] = {"prefsrc": source} if source else {}
+    if metrics:
+        options["metrics"] = dict(metrics)
+    family = socket.AF_INET6 if ":" in network else socket.AF_INET
     with ThreadPoolExecutor(1) as executor:  # as in `configure`
 
-        def add() -> None:
+        def change() -> None:
             with IPRoute() as route:
                 index = route.link_lookup(ifname=name)[0]
-                route.route("add", dst="0.0.0.0/0", oif=index, family=socket.AF_INET)
-                route.route("add", dst="::/0", oif=index, family=socket.AF_INET6)
+                try:
+                    route.route(command, dst=network, oif=index, family=family, **options)
+                except NetlinkError as error:
+                    raise ValueError(str(error)) from None
 
-        executor.submit(add).result()
+        executor.submit(change).result()
 
 
 def _path(name: str) -> Path:
@@ -295,6 +327,17 @@ def _read_tables() -> dict[tuple[int, int], str]:
             fields = line.split()
             local, remote = (int(address.rpartition(":")[2], 16) for address in fields[1:3])
             found[local, remote] = STATES[int(fields[3], 16)]
+    return found
+
+
+def _read_counters() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for table in ("snmp", "netstat"):
+        lines = Path("/proc/thread-self/net", table).read_text(encoding="ascii").splitlines()
+        for names, values in zip(lines[::2], lines[1::2], strict=True):
+            prefix, _, rest = names.partition(":")
+            numbers = map(int, values.partition(":")[2].split())
+            found.update(zip((prefix + name for name in rest.split()), numbers, strict=True))
     return found
 
 

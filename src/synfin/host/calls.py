@@ -2,8 +2,9 @@
 
 Each returns its result or raises OSError; BlockingIOError, with errno EAGAIN, EINPROGRESS or EALREADY, says that there
 is something to wait for. Whether a socket is one that waits is known only to the layer above, which calls again when
-`poll` says so, and which keeps the time of SO_RCVTIMEO and SO_SNDTIMEO (`Socket.values`). `synfin.host.transfer` has
-send and receive, `synfin.host.socket_options` the options. The user is a privileged one: no call fails with EACCES.
+`poll` says so, and which keeps the time of SO_RCVTIMEO and SO_SNDTIMEO (`Socket.values`). All calls can be had here;
+`synfin.host.connecting`, `synfin.host.transfer` and `synfin.host.socket_options` hold some of them. The user is a
+privileged one: no call fails with EACCES.
 
 After a call, the driver polls the host as ever. Times are integer nanoseconds.
 """
@@ -30,6 +31,7 @@ from synfin.host.connecting import OPENING, connect, disconnect, own_ports
 from synfin.host.host import Host
 from synfin.host.opening import check_port
 from synfin.host.socket_option_numbers import SIOCATMARK, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD
+from synfin.host.socket_options import getsockopt, setsockopt
 from synfin.host.socket_options_ip import apply_ip
 from synfin.host.socket_values import SocketValues
 from synfin.host.sockets import (
@@ -46,6 +48,7 @@ from synfin.host.sockets import (
     Socket,
     tuple_of,
 )
+from synfin.host.transfer import recv, recvfrom, recvmsg, send, sendmsg, sendto, target
 from synfin.tcp import readiness, states
 from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
@@ -354,10 +357,19 @@ __all__ = [
     "connect",
     "getpeername",
     "getsockname",
+    "getsockopt",
     "ioctl",
     "listen",
     "poll",
+    "recv",
+    "recvfrom",
+    "recvmsg",
+    "send",
+    "sendmsg",
+    "sendto",
+    "setsockopt",
     "shutdown",
     "socket",
     "socket_of",
+    "target",
 ]

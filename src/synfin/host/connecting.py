@@ -123,7 +123,7 @@ def disconnect(host: Host, sock: Socket, now: int) -> None:
         if connection.state not in _ENDED:
             sock.error = ECONNRESET
         connection.socket = 0
-        if connection.state != states.TIME_WAIT:
+        if connection.state not in (states.CLOSED, states.TIME_WAIT):
             host.abort(connection, now)
     if not sock.address_locked:
         sock.move(transport, ANY_IPV4 if sock.family == AF_INET else ANY_IPV6)

@@ -83,6 +83,7 @@ BY_REASON: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         reasons.CHALLENGE_ACK: ("TcpExtTCPChallengeACK",),
         reasons.SYN_COOKIE: ("TcpExtSyncookiesSent",),
         reasons.ACK_DELAYED: ("TcpExtDelayedACKs",),
+        reasons.ACK_OF_FIN_DELAYED: ("TcpExtDelayedACKs",),
         reasons.WINDOW_PROBE: ("TcpExtTCPWinProbe",),
         reasons.KEEP_ALIVE_PROBE: ("TcpExtTCPKeepAlive",),
         reasons.RESET_NO_CONNECTION: ("TcpOutRsts",),

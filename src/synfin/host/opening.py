@@ -114,9 +114,8 @@ def connect(
 ) -> Connection:
     """An active open towards `address` (octets) and `port`; the SYN goes out with the next poll.
 
-    `bound`: the flags of the claim that a socket has on the local port; -1 without a socket, which counts as one with
-    SO_REUSEADDR. `ports`: the first and
-    last port to choose from, if not those of the host.
+    `bound`: the flags of the claim that a socket has on the local port; -1 without a socket: those of SO_REUSEADDR.
+    `ports`: the first and last port to choose from, if not those of the host.
 
     Raises OSError: ENETUNREACH without a route or towards what is no host's address (RFC 9293 §3.9.1.1,
     MUST-46), EADDRNOTAVAIL when the local end is not ours, is taken, or no port is left.
@@ -163,6 +162,8 @@ def connect(
     if bound < 0:
         # RFC 9293 §3.9.1.1 (MUST-42): one may listen at the port of a connection that opens.
         bound = REUSE_ADDRESS
+        if len(address) == 16:
+            bound |= IPV6_ONLY
     transport.enter(connection, bound if local_port else bound | BY_CONNECT)
     transport.counters.add("TcpActiveOpens")
     connection.open(now)

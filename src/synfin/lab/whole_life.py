@@ -16,6 +16,9 @@ MILLISECOND: Final = 1_000_000
 DELAY: Final = 10 * MILLISECOND
 #: How long a program thinks before it acts: longer than a packet travels, so that messages do not cross.
 THINKING: Final = 15 * MILLISECOND
+#: How long the server's program still works after the client's last word: longer than an acknowledgment waits for a
+#: FIN to bear it, so that the close takes four messages and not three.
+FINISHING: Final = 100 * MILLISECOND
 CLIENT: Final = "10.0.0.1"
 SERVER: Final = "10.0.0.2"
 PORT: Final = 7000
@@ -51,7 +54,7 @@ class _Client:
 
 
 class _Server:
-    """Listens, answers each greeting, and closes when the client has."""
+    """Listens, answers each greeting, and when the client has closed finishes its work and closes too."""
 
     def __init__(self, network: Network, node: Node) -> None:
         self.network = network
@@ -66,7 +69,7 @@ class _Server:
         elif entry.receive_queue.octets:
             self.network.after(THINKING, lambda: self.answer(entry))
         elif entry.fin_received and not entry.orphaned:
-            self.network.after(THINKING, lambda: node.release(entry))
+            self.network.after(FINISHING, lambda: node.release(entry))
 
     def answer(self, connection: Connection) -> None:
         if connection.receive_queue.octets:

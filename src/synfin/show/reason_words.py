@@ -67,6 +67,7 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "ack-every-second": N_("ACK of every second full-sized segment"),
     "ack-delayed": N_("delayed ACK: its timer expired"),
     "ack-of-fin": N_("acknowledges the peer's FIN"),
+    "ack-of-fin-delayed": N_("delayed ACK of the peer's FIN: ours did not come in time"),
     "ack-of-ce": N_("a router marked congestion (CE): ACK with ECE at once"),
     "ack-out-of-order": N_("duplicate ACK: a segment before it is missing"),
     "ack-fills-gap": N_("ACK sent at once: a gap is being filled"),

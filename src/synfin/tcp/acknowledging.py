@@ -14,6 +14,8 @@ from synfin.tcp.parameters import MILLISECOND, TcpParameters
 MAX_QUICK_ACKS: Final = 16
 #: The longest delay; RFC 9293 §3.8.6.3 (MUST-40) allows less than half a second.
 DELAY_MAX: Final = 200 * MILLISECOND
+#: The delay before any data has come: a tick of Linux's clock (CONFIG_HZ = 250).
+TICK: Final = 4 * MILLISECOND
 #: Assumed for the peer's segments until a larger one is seen.
 INITIAL_RCV_MSS: Final = 536
 MIN_RCV_MSS: Final = 88
@@ -61,10 +63,10 @@ class Acknowledging:
         self.last_received = now
 
     def grant_quick(self, rcv_wnd: int) -> None:
-        """Acknowledges the next segments at once: as many as half the window holds, at most 16."""
+        """Acknowledges the next segments at once: as many as half the window holds, at most 16; two if none."""
         if not self.parameters.tcp_quick_acks:
             return
-        self.quick = max(self.quick, min(max(rcv_wnd // (2 * self.rcv_mss), 2), MAX_QUICK_ACKS))
+        self.quick = max(self.quick, min(rcv_wnd // (2 * self.rcv_mss) or 2, MAX_QUICK_ACKS))
 
     def data_sent(self, now: int) -> None:
         """We sent data: if soon after receiving some, the exchange is interactive."""
@@ -84,7 +86,7 @@ class Acknowledging:
 
     def deadline(self, srtt: int, now: int) -> int:
         """When a delayed acknowledgment must go out."""
-        delay = self.delay or self.delay_min
+        delay = self.delay or TICK
         if delay > self.delay_min:
             longest = DELAY_MAX
             if srtt > 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from synfin import reasons
 from synfin.tcp import ecn, mtu_probing, readiness, timers
 from synfin.tcp.clock import timestamp
+from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND, SECOND
 from synfin.tcp.sent import Acknowledged
 from synfin.tcp.tcb import Tcb
@@ -53,12 +54,16 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
         tcb.snd_wl2 = ack
         if window != tcb.snd_wnd:
             tcb.snd_wnd = window
-            tcb.max_snd_wnd = max(tcb.max_snd_wnd, window)
+            if window > tcb.max_snd_wnd:
+                tcb.window_seen(window)
             if tcb.tracer is not None:
                 tcb.trace_window(now)
         if window > 0 and len(tcb.sent) == 0:
             tcb.probe_backoff = 0
             tcb.stop_timer(timers.PERSIST, now)
+        elif tcb.timers.running(timers.PERSIST):
+            # As Linux does it, the wait for the next probe counts from the answer to the last.
+            tcb.start_timer(timers.PERSIST, now + probe_interval(tcb, now), now)
         elif closed and window > 0 and tcb.parameters.tcp_probe_data and tcb.snd_nxt - ack == 1:
             # The octet of a window probe found no room; now there is some.
             tcb.sent.mark_all_lost()

@@ -109,8 +109,10 @@ def _check_sequence_number(tcb: Tcb, arrival: Arrival, now: int) -> bool:
             tcb.why_ack = reasons.ACK_OF_UNACCEPTABLE
             return True
         tcb.verdict = reasons.OUTSIDE_WINDOW
-        if segment.payload_length and arrival.end <= tcb.rcv_nxt:
-            tcb.verdict = reasons.DUPLICATE_DATA
+        if segment.length and not segment.flags & (SYN | RST) and arrival.end <= tcb.rcv_nxt:
+            if segment.payload_length:
+                tcb.verdict = reasons.DUPLICATE_DATA
+            # A FIN that comes again is a duplicate too.
             note_duplicate(tcb, arrival.seq, arrival.end)
         _answer_unacceptable(tcb, arrival, now)
         return False

@@ -36,7 +36,7 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> Non
     """The handshake is complete: take the peer's window and start to measure."""
     # RFC 7323 §2.2: the window of a segment with SYN is never scaled.
     tcb.snd_wnd = segment.wnd if segment.flags & SYN else segment.wnd << tcb.snd_wscale
-    tcb.max_snd_wnd = max(tcb.max_snd_wnd, tcb.snd_wnd)
+    tcb.window_seen(tcb.snd_wnd)
     tcb.snd_wl1 = seq
     tcb.snd_wl2 = ack
     if tcb.syn_transmissions > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from synfin import reasons
 from synfin.tcp import keepalive, mtu_probing, states, timers
+from synfin.tcp.burst import burst_octets
 from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.segments import is_window_probe, make_reset, make_segment, make_syn
 from synfin.tcp.sent import SentRange
@@ -227,7 +228,9 @@ def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
             return True
         # RFC 9293 §3.7.4 (SHLD-7): a small segment waits while anything is unacknowledged; as Minshall has it and
         # Linux does it, only while another small one is.
-        return (tcb.snd_sml if tcb.parameters.tcp_minshall else tcb.snd_nxt) <= tcb.snd_una
+        if tcb.parameters.tcp_minshall:
+            return tcb.snd_sml <= tcb.snd_una
+        return tcb.snd_nxt <= tcb.snd_una and octets == partial
     # The window, or the congestion window, ends within a segment.
     if tcb.sent.in_flight == 0 and octets == partial:
         return tcb.probe_now or partial * 2 >= tcb.max_snd_wnd
@@ -250,7 +253,12 @@ def _data_segment(tcb: Tcb, start: int, octets: int, flags: int, now: int) -> Se
         # RFC 9293 §3.9.1.2 (MUST-61): the last segment of what is buffered, and the end of a write.
         flags |= PSH
     mss = tcb.mss
-    return make_segment(tcb, start, flags, now, buffer.pieces(start, stop), octets, mss if octets > mss else 0)
+    if octets <= mss:
+        return make_segment(tcb, start, flags, now, buffer.pieces(start, stop), octets)
+    if tcb.parameters.tcp_push_bursts:
+        # Whoever puts the burst together again need not wait for more.
+        flags |= PSH
+    return make_segment(tcb, start, flags, now, buffer.pieces(start, stop), octets, mss)
 
 
 def _largest(tcb: Tcb, room: int) -> int:
@@ -261,8 +269,9 @@ def _largest(tcb: Tcb, room: int) -> int:
         return mss
     options = 12 if tcb.timestamps else 0
     largest = room - HEADER - options
-    if largest <= mss:
+    if largest < 2 * mss:
         return mss
+    largest = min(largest, burst_octets(tcb))
     return largest - largest % mss
 
 
@@ -275,14 +284,18 @@ def _arm_persist(tcb: Tcb, now: int) -> None:
         waiting = tcb.send_buffer.end - tcb.snd_nxt > 0 or (tcb.fin_queued and not tcb.fin_sent)
         if waiting:
             tcb.probing_since = -1
-            tcb.start_timer(timers.PERSIST, now + probe_interval(tcb), now)
+            tcb.start_timer(timers.PERSIST, now + probe_interval(tcb, now), now)
 
 
-def probe_interval(tcb: Tcb, more: int = 0) -> int:
-    """RFC 9293 §3.8.6.1 (SHLD-29, SHLD-30): the first probe after one RTO, then twice as long each time. `more`: after
-    so many more probes."""
+def probe_interval(tcb: Tcb, now: int, more: int = 0) -> int:
+    """RFC 9293 §3.8.6.1 (SHLD-29, SHLD-30): the first probe after one RTO, then twice as long each time, up to the end
+    of TCP_USER_TIMEOUT. `more`: after so many more probes."""
     most = tcb.parameters.tcp_rto_max_ms * MILLISECOND
-    return min(tcb.round_trip.rto << min(tcb.probe_backoff + more, 20), most)
+    interval = min(tcb.round_trip.rto << min(tcb.probe_backoff + more, 20), most)
+    user_timeout = tcb.settings.user_timeout * MILLISECOND
+    if user_timeout and tcb.probing_since >= 0:
+        interval = min(interval, max(tcb.probing_since + user_timeout - now, MILLISECOND))
+    return interval
 
 
 def _probe(tcb: Tcb, now: int) -> Segment:

@@ -98,6 +98,16 @@ TCP_PARAMETERS: Final = (
     _tcp("tcp_probe_threshold", 8, "octets between the search's bounds at which it ends"),
     # --- sending
     _tcp("tcp_congestion_control", "reno", "the congestion control of new connections"),
+    _tcp("tcp_min_tso_segs", 2, "segments that a superpacket may have, however slow the path", 1, 44),
+    _tcp(
+        "tcp_tso_rtt_log",
+        9,
+        "shorter round trips than 2^n microseconds allow larger superpackets, 0: none does",
+        0,
+        31,
+    ),
+    _tcp("tcp_pacing_ss_ratio", 200, "percent of a window for each round trip by which slow start is paced", 0, 1000),
+    _tcp("tcp_pacing_ca_ratio", 120, "the same percent in congestion avoidance", 0, 1000),
     _tcp("tcp_slow_start_after_idle", 1, "1: begin anew with the restart window after an idle RTO", 0, 1),
     # --- the rest
     _tcp("tcp_stdurg", 0, "1: the urgent pointer is read as that of the last urgent octet (RFC 1122)", 0, 1),
@@ -106,6 +116,8 @@ TCP_PARAMETERS: Final = (
     _own("tcp_timewait_len", 60, "seconds of TIME-WAIT, that is 2 MSL (Linux's TCP_TIMEWAIT_LEN)"),
     _own("tcp_delack_min", 40, "the shortest delay of an acknowledgment, in milliseconds; the longest is 200", 1, 499),
     _own("tcp_quick_acks", 1, "1: acknowledge each segment at once where a sender needs it (Linux)", 0, 1),
+    _own("tcp_push_bursts", 1, "1: the last segment of a superpacket carries PSH (Linux)", 0, 1),
+    _own("tcp_delay_fin_ack", 1, "1: the ACK of a FIN may wait for ours to bear it (Linux); 0: it goes at once", 0, 1),
     _own("tcp_minshall", 1, "1: a small segment waits only for another small one (Linux); 0: for any data", 0, 1),
     _own("tcp_probe_data", 0, "1: a window probe carries an octet of new data (RFC 9293 §3.8.6.1); 0: none", 0, 1),
     _own("tcp_rto_min_of_sum", 0, "1: the least RTO bounds the RTO (RFC 6298 §2.4); 0: the term beyond SRTT", 0, 1),
@@ -136,6 +148,7 @@ class TcpParameters:
     tcp_blackhole: int
     tcp_congestion_control: str
     tcp_delack_min: int
+    tcp_delay_fin_ack: int
     tcp_drop_synfin: int
     tcp_dsack: int
     tcp_ecn: int
@@ -156,15 +169,19 @@ class TcpParameters:
     tcp_max_tw_buckets: int
     tcp_mem: tuple[int, int, int]
     tcp_min_snd_mss: int
+    tcp_min_tso_segs: int
     tcp_minshall: int
     tcp_moderate_rcvbuf: int
     tcp_mtu_probe_floor: int
     tcp_mtu_probing: int
     tcp_notsent_lowat: int
     tcp_orphan_retries: int
+    tcp_pacing_ca_ratio: int
+    tcp_pacing_ss_ratio: int
     tcp_probe_data: int
     tcp_probe_interval: int
     tcp_probe_threshold: int
+    tcp_push_bursts: int
     tcp_quick_acks: int
     tcp_reopen_by_timestamps: int
     tcp_retries1: int
@@ -187,6 +204,7 @@ class TcpParameters:
     tcp_timestamps: int
     tcp_timestamps_required: int
     tcp_timewait_len: int
+    tcp_tso_rtt_log: int
     tcp_tw_reuse: int
     tcp_tw_reuse_delay: int
     tcp_window_scaling: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from synfin import reasons
 from synfin.tcp.parameters import MILLISECOND
+from synfin.tcp.receive_window import MAX_UNSCALED_WINDOW
 from synfin.tcp.tcb import Tcb
 
 #: The round trip to assume while none was measured on a connection that only receives.
@@ -22,7 +23,8 @@ def user_read(tcb: Tcb, octets: int, now: int) -> None:
     _grow_buffer(tcb, now)
     # RFC 9293 §3.8.6.2.2, and as Linux does: when the window that can be offered is twice the one that is left.
     window = tcb.rcv_wnd
-    free = tcb.window_space - tcb.receive_queue.octets
+    # RFC 7323 §2.3: more than this the field cannot tell.
+    free = min(tcb.window_space - tcb.receive_queue.octets, MAX_UNSCALED_WINDOW << tcb.rcv_wscale)
     if free >= 2 * window and free - window >= min(tcb.window_space // 2, tcb.advertised_mss):
         tcb.ack_now = True
         tcb.why_ack = reasons.WINDOW_UPDATE

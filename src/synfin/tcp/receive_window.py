@@ -23,9 +23,12 @@ def window_space(buffer: int, parameters: TcpParameters, settings: Settings) -> 
     return min(space, settings.window_clamp) if settings.window_clamp else space
 
 
-def initial_window(space: int, mss: int) -> int:
-    """The window of a SYN, which is never scaled (RFC 7323 §2.2): full segments, as many as fit."""
-    if space > mss:
+def initial_window(space: int, mss: int, parameters: TcpParameters) -> int:
+    """The window of a SYN, which is never scaled (RFC 7323 §2.2): full segments, as many as fit.
+
+    With ``tcp_round_window`` the whole buffer: that is rounded up later.
+    """
+    if space > mss and not parameters.tcp_round_window:
         space -= space % mss
     return min(space, MAX_UNSCALED_WINDOW)
 

@@ -147,7 +147,8 @@ class Request:
     def rcv_wnd(self, parameters: TcpParameters, settings: Settings) -> int:
         """The window that our SYN,ACK offers, never scaled (RFC 7323 §2.2)."""
         buffer = settings.rcv_buf or parameters.tcp_rmem[1]
-        return initial_window(window_space(buffer, parameters, settings), self.advertised_mss(settings))
+        space = window_space(buffer, parameters, settings)
+        return initial_window(space, self.advertised_mss(settings), parameters)
 
     # --- its segments
 

@@ -31,8 +31,10 @@ def select_window(tcb: Tcb) -> int:
     space = tcb.window_space
     free = max(space - tcb.receive_queue.octets, 0)
     window = max(tcb.rcv_limit - tcb.rcv_nxt, 0)
-    # RFC 9293 §3.8.6.2.2: hold the right edge until it can move by the smaller of half the buffer and a segment.
-    if free - window >= min(space // 2, tcb.advertised_mss):
+    # RFC 9293 §3.8.6.2.2: hold the right edge until it can move by the smaller of half the buffer and a segment. BSD
+    # (``tcp_round_window``) moves it as soon as so much is free.
+    step = min(space // 2, tcb.advertised_mss)
+    if free - window >= step or (tcb.parameters.tcp_round_window and free >= max(window, step)):
         window = free
     # RFC 9293 §3.8.6 (SHLD-14): the right edge never moves left, so the window is rounded up, not down. What the
     # peer sends into the rounding is taken.
@@ -54,7 +56,7 @@ def make_syn(tcb: Tcb, now: int) -> Segment:
         ts_ecr = tcb.ts_recent if answer else 0
     options = syn_options(tcb.parameters, tcb.advertised_mss, tcb.syn_wscale, tcb.sack_permitted, ts_val, ts_ecr)
     identity = tcb.identity
-    window = initial_window(tcb.window_space, tcb.advertised_mss)
+    window = initial_window(tcb.window_space, tcb.advertised_mss, tcb.parameters)
     tcb.rcv_adv = tcb.rcv_limit = tcb.rcv_nxt + window
     if answer:
         _acknowledgment_leaves(tcb, now)
@@ -184,13 +186,17 @@ def make_reset(tcb: Tcb, seq: int, now: int, acknowledge: bool) -> Segment:
 
 def sack_blocks(tcb: Tcb) -> tuple[tuple[int, int], ...]:
     """The blocks to report (RFC 2018 §4): a duplicate first (RFC 2883), then the latest changed ones."""
-    if not tcb.sack_permitted or (len(tcb.reassembly) == 0 and tcb.dsack is None):
+    fin = tcb.fin_sequence
+    if not tcb.sack_permitted or (len(tcb.reassembly) == 0 and tcb.dsack is None and fin < 0):
         return ()
     blocks: list[tuple[int, int]] = []
     if tcb.dsack is not None:
         blocks.append(tcb.dsack)
         tcb.dsack = None
-    blocks.extend((block.start, block.end) for block in tcb.reassembly.recent)
+    if fin >= 0 and fin != tcb.reassembly.end:
+        # A FIN has its number, and came ahead of data like any octet.
+        blocks.append((fin, fin + 1))
+    blocks.extend((block.start, block.end + (block.end == fin)) for block in tcb.reassembly.recent)
     most = SACK_BLOCKS_WITH_TIMESTAMPS if tcb.timestamps else SACK_BLOCKS
     return tuple((wrap(start), wrap(end)) for start, end in blocks[:most])
 

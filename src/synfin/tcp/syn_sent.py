@@ -73,7 +73,7 @@ def segment_arrives(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.verdict = reasons.SIMULTANEOUS_SYN
         tcb.change_state(states.RCV_SYN, now, reasons.SIMULTANEOUS_SYN)
         tcb.snd_wnd = segment.wnd
-        tcb.max_snd_wnd = segment.wnd
+        tcb.window_seen(segment.wnd)
         tcb.snd_wl1 = arrival.seq
         # The SYN goes out again, now with an ACK. Text that came with the peer's SYN is not acknowledged and
         # will come again, once the connection is ESTABLISHED.

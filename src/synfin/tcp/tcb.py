@@ -35,6 +35,8 @@ DEFAULT_MSS_IPV6 = 1220
 #: Octets of IP and TCP header without options, which an MSS leaves out (RFC 9293 §3.7.1).
 HEADERS_IPV4 = 40
 HEADERS_IPV6 = 60
+#: The least that a small window bounds the MSS to: 68 octets of RFC 791 §3.1, less a header.
+LEAST_HALF_WINDOW = 48
 #: Octets that the timestamps option takes in each segment (RFC 7323 appendix A).
 TIMESTAMPS_LENGTH = 12
 
@@ -405,7 +407,25 @@ class Tcb:
         if self.mtu_search is not None:
             mss = min(mss, self.mtu_search.low)
         mss = max(mss, self.parameters.tcp_min_snd_mss)
-        self.mss = mss - TIMESTAMPS_LENGTH if self.timestamps else mss
+        if self.timestamps:
+            mss -= TIMESTAMPS_LENGTH
+        largest = self.max_snd_wnd
+        if 0 < largest < 2 * mss:
+            # As Linux does: against a peer with a small buffer, two segments in its window rather than one.
+            most = largest // 2 if largest > DEFAULT_MSS_IPV4 else largest
+            mss = min(mss, max(most, LEAST_HALF_WINDOW))
+        self.mss = mss
+
+    def window_seen(self, window: int) -> None:
+        """The peer offered `window`: if it is the largest so far, segments may become larger."""
+        if window > self.max_snd_wnd:
+            bounded = self.max_snd_wnd < 2 * self.path_mss
+            self.max_snd_wnd = window
+            if bounded:
+                mss = self.mss
+                self.update_mss()
+                # The congestion window is meant in segments.
+                self.cwnd = self.cwnd * self.mss // mss
 
     # --- changes that are traced
 

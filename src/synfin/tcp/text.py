@@ -85,8 +85,11 @@ def _in_order(tcb: Tcb, arrival: Arrival, pieces: tuple[Piece, ...], length: int
     tcb.verdict = reasons.IN_ORDER_DATA
     acknowledging = tcb.acknowledging
     size = min(segment.segment_size, segment.payload_length) or segment.payload_length
-    acknowledging.data_received(size, tcb.advertised_mss, tcb.rcv_wnd, tcb.round_trip.rto, now)
-    if len(tcb.reassembly):
+    # The window that was offered last, before what has arrived since.
+    offered = tcb.rcv_wnd + tcb.rcv_nxt - tcb.last_ack_sent
+    acknowledging.data_received(size, tcb.advertised_mss, offered, tcb.round_trip.rto, now)
+    ends = segment.flags & FIN != 0 and arrival.end - 1 == tcb.rcv_nxt
+    if len(tcb.reassembly) and not ends:
         block = tcb.reassembly.take(tcb.rcv_nxt)
         if block is not None:
             for piece in block.pieces:
@@ -102,12 +105,23 @@ def _in_order(tcb: Tcb, arrival: Arrival, pieces: tuple[Piece, ...], length: int
         # RFC 9293 §3.8.6.3 (SHLD-19): at least every second full-sized segment.
         tcb.ack_now = True
         tcb.why_ack = reasons.ACK_EVERY_SECOND
-    elif acknowledging.at_once():
+    elif acknowledging.at_once() and not (ends and _fin_waits(tcb)):
         tcb.ack_now = True
         tcb.why_ack = reasons.ACK_AT_ONCE
-    elif not tcb.timers.running(timers.DELAYED_ACK):
-        # RFC 9293 §3.8.6.3 (SHLD-18)
-        tcb.start_timer(timers.DELAYED_ACK, acknowledging.deadline(tcb.round_trip.srtt, now), now)
+    else:
+        _acknowledge_later(tcb, now)
+
+
+def _acknowledge_later(tcb: Tcb, now: int) -> None:
+    # RFC 9293 §3.8.6.3 (SHLD-18)
+    deadline = tcb.acknowledging.deadline(tcb.round_trip.srtt, now)
+    running = tcb.timers.deadlines[timers.DELAYED_ACK]
+    if running <= now + (deadline - now) // 4:
+        # As Linux has it: one that is due so soon goes now, and serves for both.
+        tcb.ack_now = True
+        tcb.why_ack = reasons.ACK_AT_ONCE
+    elif deadline < running:
+        tcb.start_timer(timers.DELAYED_ACK, deadline, now)
 
 
 def _out_of_order(
@@ -158,9 +172,8 @@ def check_fin(tcb: Tcb, arrival: Arrival, now: int) -> None:
     tcb.rcv_nxt += 1
     tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt)
     tcb.wake |= readiness.POLLIN | readiness.POLLRDHUP
-    tcb.ack_now = True
-    tcb.why_ack = reasons.ACK_OF_FIN
     tcb.verdict = reasons.FIN_RECEIVED
+    _acknowledge_fin(tcb, now)
     if tcb.state == states.FIN_WAIT_1 and tcb.fin_acknowledged:
         tcb.change_state(states.RCV_FIN_WITH_ACK_OF_FIN, now, reasons.FIN_RECEIVED)
         tcb.timers.stop_all()
@@ -168,6 +181,23 @@ def check_fin(tcb: Tcb, arrival: Arrival, now: int) -> None:
         tcb.change_state(states.RCV_FIN, now, reasons.FIN_RECEIVED)
         if tcb.state == states.TIME_WAIT:
             tcb.timers.stop_all()
+
+
+def _fin_waits(tcb: Tcb) -> bool:
+    """Whether the acknowledgment of a FIN may wait: it is likely that the user closes too, and ours can bear it."""
+    return tcb.state == states.ESTABLISHED and tcb.parameters.tcp_delay_fin_ack != 0
+
+
+def _acknowledge_fin(tcb: Tcb, now: int) -> None:
+    if _fin_waits(tcb):
+        # RFC 9293 §3.8.6.3
+        acknowledging = tcb.acknowledging
+        acknowledging.interactive = True
+        if not tcb.ack_now and tcb.rcv_nxt - tcb.last_ack_sent <= acknowledging.rcv_mss:
+            _acknowledge_later(tcb, now)
+            return
+    tcb.ack_now = True
+    tcb.why_ack = reasons.ACK_OF_FIN
 
 
 def _note_fin(tcb: Tcb, number: int) -> None:

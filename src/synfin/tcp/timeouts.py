@@ -32,7 +32,7 @@ def deadline_reached(tcb: Tcb, now: int) -> None:
         elif timer == timers.DELAYED_ACK:
             tcb.acknowledging.deadline_reached(tcb.round_trip.rto)
             tcb.ack_now = True
-            tcb.why_ack = reasons.ACK_DELAYED
+            tcb.why_ack = reasons.ACK_OF_FIN_DELAYED if tcb.fin_received else reasons.ACK_DELAYED
         elif timer == timers.FIN_WAIT_2:
             end(tcb, states.TIMEOUT_FIN_WAIT_2, 0, now, reasons.FIN_WAIT_2_OVER)
         elif timer == timers.KEEPALIVE:
@@ -166,15 +166,13 @@ def _lasted(tcb: Tcb, retries: int, now: int) -> bool:
 
 def _persist(tcb: Tcb, now: int) -> None:
     user_timeout = tcb.settings.user_timeout * MILLISECOND
-    interval = probe_interval(tcb, 1)
     if tcb.probing_since < 0:
         tcb.probing_since = now
     elif user_timeout and now - tcb.probing_since >= user_timeout:
         # As Linux does, also where the peer answers: nothing of the user's data gets through.
         end(tcb, states.GIVE_UP, tcb.soft_error or ETIMEDOUT, now, reasons.USER_TIMEOUT_OVER)
         return
-    if user_timeout:
-        interval = min(interval, max(tcb.probing_since + user_timeout - now, MILLISECOND))
+    interval = probe_interval(tcb, now, 1)
     # RFC 9293 §3.8.6.1 (MUST-37): probing goes on for as long as the peer answers, which sets `probes` to 0.
     retries = tcb.parameters.tcp_retries2
     if tcb.orphaned:
