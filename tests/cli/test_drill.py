@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import get_args
@@ -87,3 +88,29 @@ def test_without_lark(folder: Path, capsys: pytest.CaptureFixture[str], monkeypa
     monkeypatch.setitem(sys.modules, "lark", None)
     assert main(["drill", str(folder)]) == 2
     assert capsys.readouterr().err == "synfin: scripts cannot be read without lark; pip install 'synfin[drill]'\n"
+
+
+@pytest.mark.tun
+def test_against_the_kernel(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drill", "--against-kernel", str(folder), "--lang", "en", "-v"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"agree: {folder}/right.pkt",
+        "the kernel agrees with 1 scripts, and with 0 not; 0 skipped",
+    ]
+    (folder / "right.pkt").write_text(WRONG)
+    assert main(["drill", "--against-kernel", str(folder), "--lang", "zh"]) == 1
+    assert "内核与 0 个脚本一致，与 1 个不一致" in capsys.readouterr().out
+    assert main(["drill", "--against-kernel", str(folder), "--lang", "en", "--longest", "0"]) == 1
+    assert "longer than 0 s" in capsys.readouterr().out
+
+
+@pytest.mark.requires("root")
+def test_against_the_kernel_only_as_root(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.seteuid(65534)
+    try:
+        code = main(["drill", "--against-kernel", str(folder)])
+    finally:
+        os.seteuid(0)
+    error = capsys.readouterr().err
+    assert (code, error.count("\n")) == (2, 1)
+    assert "root" in error

@@ -36,11 +36,6 @@ DIFFERENCES: Final = (
         "RFC 7323 §3.2: without ACK the echo must be 0",
     ),
     Difference(
-        ("congestion/after-a-time-out",),
-        "a time-out sets ssthresh to half of the congestion window, however little is in flight (tcp_reno_ssthresh)",
-        "RFC 5681 §3.1, equation (4): half of FlightSize, and not of cwnd",
-    ),
-    Difference(
         ("listener/syn-queue-full",),
         "one request more fits than the backlog is (inet_csk_reqsk_queue_is_full)",
         "RFC 9293 §3.9.1 leaves it to the host; RFC 4987 §3.2 speaks of the backlog as the bound",

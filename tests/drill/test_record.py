@@ -27,9 +27,10 @@ from synfin.host.addresses import packed
 from synfin.host.profiles import parameters
 from synfin.lab import whole_life
 from synfin.link.capture import PcapngWriter
-from synfin.wire.ip import Packet
+from synfin.reasons import NEW_DATA
+from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import wrap
-from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
+from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, Segment
 from tests.sim.worlds import TwoHosts
 
 SECOND = 1_000_000_000
@@ -115,6 +116,21 @@ def test_what_is_written_is_read_as_the_same() -> None:
     again = parse(script_text(script))
     assert [event.action for event in again.events] == [event.action for event in script.events]
     assert [event.when for event in again.events] == [event.when for event in script.events]
+
+
+def test_a_superpacket_is_told_as_the_packets_that_it_stands_for() -> None:
+    local, remote = packed("10.0.0.1"), packed("10.0.0.2")
+    flow = remote + local + (7000).to_bytes(2, "big") + (4000).to_bytes(2, "big")
+
+    def sent(segment: Segment) -> SegmentSent:
+        packet = Packet(local, remote, PROTOCOL_TCP, segment)
+        return SegmentSent(0, "client", flow, packet, "ESTABLISHED", NEW_DATA)
+
+    data = Segment(4000, 7000, 101, 1, ACK | PSH, 100, payload=(bytes(2500),), segment_size=1000)
+    script = record_trace([sent(Segment(4000, 7000, 100, 0, SYN, 100)), sent(data)], "client", flow)
+    packets = [event.action for event in script.events if isinstance(event.action, TcpPacket)][1:]
+    assert [packet.sequence.length for packet in packets] == [1000, 1000, 500]
+    assert [packet.flags for packet in packets] == [ACK, ACK, ACK | PSH]
 
 
 def test_a_user_that_aborts() -> None:
