@@ -34,6 +34,22 @@ WITH_OPTIONS = """
 +0 accept(3, ..., ...) = 4
 """
 
+#: A receiver with room for two segments: the first is acknowledged at once, the second is not.
+SMALL_WINDOW = """
+0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 setsockopt(3, SOL_SOCKET, SO_RCVBUF, [4000], 4) = 0
++0 bind(3, ..., ...) = 0
++0 listen(3, 1) = 0
++0 < S 0:0(0) win 65535 <mss 1000>
++0 > S. 0:0(0) ack 1 win 2920 <mss 1460>
++0.1 < . 1:1(0) ack 1 win 65535
++0 accept(3, ..., ...) = 4
++0 < . 1:1461(1460) ack 1 win 65535
++0 > . 1:1(0) ack 1461
++0 < P. 1461:2921(1460) ack 1 win 65535
++0.04 > . 1:1(0) ack 2921
+"""
+
 
 def machine_of(run: Run) -> Machine:
     """synfin's host under test."""

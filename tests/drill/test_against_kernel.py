@@ -15,7 +15,7 @@ from synfin.drill.outcome import FAILED, PASSED, SKIPPED, Result
 from synfin.drill.parser import parse
 from tests.drill.against import FOLDER, KNOWN, name_of, play_all, playable
 from tests.drill.kernel_differences import DIFFERENCES
-from tests.drill.running import ACCEPTED, WITH_OPTIONS
+from tests.drill.running import ACCEPTED, SMALL_WINDOW, WITH_OPTIONS
 
 SECOND = 1_000_000_000
 SAMPLE = 30
@@ -82,6 +82,11 @@ WAITING = """
 +0.2 < P. 1:101(100) ack 1 win 65535
 +0 > . 1:1(0) ack 101
 """
+
+
+@pytest.mark.tun
+def test_a_small_window() -> None:
+    assert played(SMALL_WINDOW).status == PASSED
 
 
 @pytest.mark.tun
@@ -178,6 +183,14 @@ def test_the_kernel_is_told_to_behave_as_synfin() -> None:
         assert values["net.ipv4.tcp_recovery"] == values["net.ipv4.tcp_early_retrans"] == "0"
     assert as_synfin("linux")["net.ipv4.tcp_syn_linear_timeouts"] == "4"
     assert as_synfin("linux-suite")["net.ipv4.tcp_syn_linear_timeouts"] == "0"
+
+
+def test_who_failed_earlier_did_not_reach_the_line() -> None:
+    kernel = Result("a", FAILED, "late", 5, "+0 > . 1:1(0) ack 1", "", "> . 1:1(0) ack 2")
+    synfin = Result("a", FAILED, "early", 7, "+0 close(3) = 0", "", "-1 EBADF")
+    lines = [" ".join(line.split()) for line in told_comparison(Comparison("a", kernel, synfin)).splitlines()]
+    assert "5 +0 > . 1:1(0) ack 1 > . 1:1(0) ack 2 as the script" in lines
+    assert "7 +0 close(3) = 0 not reached -1 EBADF" in lines
 
 
 def test_the_sum() -> None:

@@ -9,6 +9,7 @@ import pytest
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.parameters import TcpParameters
 from synfin.wire.tcp import ACK, Segment
+from tests.drill.running import SMALL_WINDOW, passes
 from tests.tcp.world import CLIENT, MS, SECOND, World, bare_ack, by_client, by_server, data, make_connection
 
 
@@ -111,6 +112,12 @@ def test_a_window_of_one_exchange_grants_one_quick_acknowledgment() -> None:
         a.established(1460, window)
         a.data_received(1460, 1460, window, 200 * MS, 0)
         assert a.quick == granted, window
+
+
+def test_the_window_that_was_offered_grants_quick_acknowledgments() -> None:
+    # 2920 octets were offered: one quick acknowledgment, whatever the first segment has filled of them. The kernel
+    # does it too, in tests/drill/test_against_kernel.py.
+    passes(SMALL_WINDOW)
 
 
 def test_heuristics_by_hand() -> None:
