@@ -15,7 +15,7 @@ from typing import Final
 
 from synfin.drill import sysctls
 from synfin.drill.counted import grep
-from synfin.drill.machine import Machine
+from synfin.drill.machine import ROOM, Machine
 from synfin.drill.options import IPV6, Settings
 from synfin.drill.outcome import Failed, Skipped
 from synfin.tcp import states
@@ -39,6 +39,7 @@ _STATES: Final[Mapping[str, str]] = MappingProxyType(
 _COUNTED: Final = re.compile(r"(?:\[|test)\s+\"?\$\((.*)\)\"?\s+(?:-eq|=|==)\s+\"?(\d+)\"?\s*\]?")
 _ROUTE_NUMBERS: Final = frozenset({"mtu", "advmss", "initcwnd"})
 _PREFIXES: Final = frozenset({"source", "sudo", "sh", "bash", "python", "python3"})
+_SEGMENTATION: Final = frozenset({"gso", "generic-segmentation-offload"})
 _QUEUES: Final = frozenset({"pfifo", "pfifo_fast", "bfifo", "fq", "fq_codel", "noqueue", "mq"})
 
 
@@ -62,6 +63,10 @@ class Control(ABC):
     @abstractmethod
     def change_route(self, network: str, source: str, values: Mapping[str, int]) -> None:
         """Changes a route; 0 stands for what is not said. Raises ValueError."""
+
+    @abstractmethod
+    def segment(self, on: bool) -> None:
+        """Whether the host may hand over superpackets (generic segmentation offload)."""
 
     @abstractmethod
     def counters(self) -> dict[str, int]:
@@ -102,6 +107,10 @@ class HostControl(Control):
             host.change_route(network, now, source=source, mtu=mtu, advmss=advmss, initcwnd=initcwnd)
         except KeyError:
             host.add_route(network, machine.interface, source=source, mtu=mtu, advmss=advmss, initcwnd=initcwnd)
+
+    def segment(self, on: bool) -> None:
+        interface = self._machine.interface
+        interface.room = ROOM if on else interface.mtu
 
     def counters(self) -> dict[str, int]:
         return dict(self._machine.host.counters.items())
@@ -242,6 +251,9 @@ class Commands:
     def _ethtool(self, words: list[str]) -> None:
         if words[:1] not in (["-K"], ["--features"], ["--offload"]):
             raise Skipped(f"the command `ethtool {' '.join(words)}` is not known")
+        for feature, state in zip(words[2::2], words[3::2], strict=False):
+            if feature in _SEGMENTATION:
+                self._control.segment(state == "on")
 
     # --- counting
 

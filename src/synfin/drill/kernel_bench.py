@@ -147,6 +147,9 @@ class KernelControl(Control):
         for parameter, value in PROFILES[name].values.items():
             write(self._kernel, parameter, text(value))
 
+    def segment(self, on: bool) -> None:
+        """The kernel's device offers none; what the kernel cuts itself looks the same."""
+
     def change_route(self, network: str, source: str, values: Mapping[str, int]) -> None:
         kernel = self._kernel
         metrics = {name: value for name, value in values.items() if value}

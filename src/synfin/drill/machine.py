@@ -28,7 +28,7 @@ _SECRET: Final = b"the host of a drill has no secrets"
 #: A host whose timers expire so often without any time passing is in a loop.
 _MOST_STEPS: Final = 10_000
 #: The largest superpacket that the host may hand over, in octets.
-_ROOM: Final = 65535
+ROOM: Final = 65535
 
 
 class _OneNumber(InitialSequenceNumbers):
@@ -59,7 +59,7 @@ class Machine(Bench):
         prefix = "64" if settings.ip == IPV6 else "16"
         own = f"{settings.local_ip}/{prefix}"
         #: It takes superpackets, which are cut before they are looked at, as on Linux.
-        self.interface: Interface = self.host.add_interface("tun0", [own], settings.mtu, _ROOM)
+        self.interface: Interface = self.host.add_interface("tun0", [own], settings.mtu, ROOM)
         self.host.add_route("::/0" if settings.ip == IPV6 else "0.0.0.0/0", self.interface)
         if choices.isn is not None:
             self.host.transport.numbers = _OneNumber(_SECRET, choices.isn)

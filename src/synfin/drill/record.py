@@ -97,16 +97,19 @@ def record_trace(
     trace, nor ICMP messages. Raises ValueError if its beginning is not there.
     """
     found: list[Happening] = []
+    bursts = False
     for event in events:
         if event.host != host or getattr(event, "flow", None) != flow:
             continue
         if isinstance(event, SegmentSent):
-            found += [Seen(event.time, False, part) for part in cut(event.packet)]
+            parts = cut(event.packet)
+            bursts = bursts or len(parts) > 1
+            found += [Seen(event.time, False, part) for part in parts]
         elif isinstance(event, SegmentReceived | SegmentDropped):
             found.append(Seen(event.time, True, event.packet))
         elif isinstance(event, UserCalled):
             found.append(Called(event.time, event.call, event.octets))
-    return script_of(found, name, sysctls)
+    return script_of(found, name, sysctls, bursts)
 
 
 def record_packets(
@@ -215,12 +218,18 @@ def _filled(seen: Many[Happening], place: int, read: int) -> int:
 # --- the script
 
 
-def script_of(happenings: Many[Happening], name: str, sysctls: Mapping[str, str] = MappingProxyType({})) -> Script:
-    """The script of what happened to one connection, in its order. Raises ValueError if its SYN is not there."""
+def script_of(
+    happenings: Many[Happening],
+    name: str,
+    sysctls: Mapping[str, str] = MappingProxyType({}),
+    bursts: bool = True,
+) -> Script:
+    """The script of what happened to one connection, in its order. `bursts`: whether its end sent superpackets, or may
+    have. Raises ValueError if its SYN is not there."""
     first = next((each for each in happenings if isinstance(each, Seen)), None)
     if first is None or _segment(first).flags & (SYN | ACK) != SYN:
         raise ValueError("the beginning of the connection is not there")
-    return _Writer(first, happenings).script(name, sysctls)
+    return _Writer(first, happenings).script(name, sysctls, bursts)
 
 
 class _Writer:
@@ -257,7 +266,7 @@ class _Writer:
     ) -> None:
         self.add(time, Call(name, tuple(arguments), Number(result), errno))
 
-    def script(self, name: str, sysctls: Mapping[str, str]) -> Script:
+    def script(self, name: str, sysctls: Mapping[str, str], bursts: bool) -> Script:
         start = self.happenings[0].time
         any_address = Anything()
         tcp = (any_address, Word("SOCK_STREAM"), Word("IPPROTO_TCP"))
@@ -279,8 +288,11 @@ class _Writer:
             options.append(Option("mtu", str(self.advertised + _HEADERS[self.address_length]), _NOWHERE))
         if self.mss:
             options.append(Option("mss", str(self.mss), _NOWHERE))
-        commands = "\n".join(f"sysctl -q {parameter}={quote(value)}" for parameter, value in sysctls.items())
-        return Script(name, tuple(options), Command(commands) if commands else None, tuple(self.events), None)
+        commands = [f"sysctl -q {parameter}={quote(value)}" for parameter, value in sysctls.items()]
+        if not bursts:
+            commands.append("ethtool -K tun0 tso off gso off")
+        prologue = Command("\n".join(commands)) if commands else None
+        return Script(name, tuple(options), prologue, tuple(self.events), None)
 
     # --- calls
 
