@@ -87,3 +87,9 @@ def test_the_parts_of_a_line_are_written_too() -> None:
 def test_what_is_no_octet_cannot_be_written() -> None:
     with pytest.raises(ValueError):
         script_text(Text("中"))
+
+
+@pytest.mark.parametrize("time", ["0~0", "0...1", "+0", "0.5", "1 ", "*"])
+def test_what_is_not_supported_ends_where_the_next_event_begins(time: str) -> None:
+    script = parse(f"* > udp (10)\n{time} `true`\n")
+    assert [type(event.action).__name__ for event in script.events] == ["OtherPacket", "Command"]
