@@ -4,8 +4,8 @@ The kernel has a namespace of its own for each script, and is told to behave as 
 with the profile's parameters, Reno, and without loss probes, RACK and F-RTO, which synfin does not have. Its time is
 that of the clock on the wall. As one does with packetdrill on slow machines, the tolerance in microseconds is widened,
 to `TOLERANCE`; that in percent stays, since the wheel of the kernel's timers is as coarse as that. As packetdrill does,
-we ask for a scheduling of real time. A machine that is busy may be late all the same: what fails then is played again,
-and a script counts as contradicted only if it was so `ATTEMPTS` times without our being late.
+we ask for a scheduling of real time. A machine that is busy may be late all the same: then the script is played again,
+whatever came of it, up to `LATE_ATTEMPTS` times; and one counts as contradicted only if it was so `ATTEMPTS` times.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TOLERANCE: Final = 20_000 * MICROSECOND
 LONGEST: Final = 10 * SECOND
 #: How often a script is played before it counts as contradicted.
 ATTEMPTS: Final = 3
-#: We are late by more nanoseconds than this if what fails then says nothing, so many times at most.
+#: If we were late by more nanoseconds than this, what came says nothing; so many times at most.
 LATE: Final = 5_000 * MICROSECOND
 LATE_ATTEMPTS: Final = 10
 
@@ -128,11 +128,13 @@ def _real_time() -> Iterator[None]:
 def compare(script: Script, choices: Choices, longest: int = LONGEST, attempts: int = ATTEMPTS) -> Comparison:
     """Plays a script to both. Raises PermissionError without the rights of root."""
     synfin = run(script, choices)
-    failed = 0
+    played = 0
     for _ in range(max(attempts, LATE_ATTEMPTS)):
         kernel, late = _play(script, choices, longest)
-        failed += late <= LATE
-        if kernel.status != FAILED or failed >= attempts:
+        if late > LATE:
+            continue
+        played += 1
+        if kernel.status != FAILED or played >= attempts:
             break
     return Comparison(script.name, kernel, synfin)
 
