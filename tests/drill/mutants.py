@@ -16,15 +16,22 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.mutants.run import BROKEN, KILLED, NO_LONGER_APPLIES, SURVIVED, Mutant, copy_source  # noqa: E402
+from tests.mutants.run import (  # noqa: E402
+    BROKEN,
+    KILLED,
+    NO_LONGER_APPLIES,
+    SURVIVED,
+    Mutant,
+    NotRunError,
+    campaign,
+    copy_source,
+)
 
 SCRIPTS = FOLDER / "scripts"
 #: Seconds after which scripts that do not end count as failed.
@@ -37,8 +44,8 @@ def read_mutants() -> list[Mutant]:
     return [Mutant(requirements=[], tests=entry.pop("scripts"), **entry) for entry in entries]
 
 
-def failed(scripts: list[str], source: Path) -> set[str] | None:
-    """Those of `scripts` that fail with the source in `source`; None if they could not be run."""
+def failed(scripts: list[str], source: Path) -> set[str]:
+    """Those of `scripts` that fail with the source in `source`. Raises NotRunError, and TimeoutExpired."""
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
         command = [sys.executable, "-m", "synfin", "drill", "--strict-end", "--json", str(results)]
@@ -46,49 +53,10 @@ def failed(scripts: list[str], source: Path) -> set[str] | None:
         paths = [str(SCRIPTS / f"{name}.pkt") for name in scripts]
         subprocess.run(command + paths, env=environment, capture_output=True, check=False, timeout=TIMEOUT, cwd=ROOT)
         if not results.exists():
-            return None
+            raise NotRunError("nothing runs")
         told = json.loads(results.read_text(encoding="utf-8"))["results"]
     by_path = dict(zip(paths, scripts, strict=True))
     return {by_path[str(ROOT / one["path"])] for one in told if one["status"] == "failed"}
-
-
-def try_mutant(mutant: Mutant, copy: Path) -> tuple[str, str]:
-    """What became of the mutant, and a word about it. `copy` is a copy of the source, as it is again afterwards."""
-    if not mutant.applies():
-        return NO_LONGER_APPLIES, f"{mutant.file} does not have its text exactly once"
-    path = copy / "synfin" / mutant.file
-    original = path.read_text(encoding="utf-8")
-    path.write_text(original.replace(mutant.old, mutant.new), encoding="utf-8")
-    try:
-        dead = failed(mutant.tests, copy)
-    except subprocess.TimeoutExpired:
-        return KILLED, "by the clock"
-    finally:
-        path.write_text(original, encoding="utf-8")
-    if dead is None:
-        return BROKEN, "nothing runs"
-    alive = [name for name in mutant.tests if name not in dead]
-    return (SURVIVED, f"{', '.join(alive)} did not fail") if alive else (KILLED, "")
-
-
-def campaign(mutants: list[Mutant], jobs: int = 1) -> list[tuple[Mutant, str, str]]:
-    """Tries all of them, `jobs` at a time; prints and returns what became of each, in their order."""
-    with tempfile.TemporaryDirectory(prefix="synfin-mutants-") as folder:
-        copies: SimpleQueue[Path] = SimpleQueue()
-        for job in range(jobs):
-            copies.put(copy_source(Path(folder) / str(job)))
-
-        def judge(mutant: Mutant) -> tuple[Mutant, str, str]:
-            copy = copies.get()
-            try:
-                outcome, word = try_mutant(mutant, copy)
-            finally:
-                copies.put(copy)
-            print(f"{outcome:<18} {mutant.name} ({len(mutant.tests)}) {word}", flush=True)
-            return mutant, outcome, word
-
-        with ThreadPoolExecutor(jobs) as pool:
-            return list(pool.map(judge, mutants))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -106,10 +74,14 @@ def main(arguments: list[str] | None = None) -> int:
         mutants = [mutant for mutant in mutants if mutant.name in options.names]
     scripts = sorted({name for mutant in mutants for name in mutant.tests})
     with tempfile.TemporaryDirectory(prefix="synfin-mutants-") as folder:
-        if failed(scripts, copy_source(Path(folder))) != set():
-            print("these scripts fail without any mutant", file=sys.stderr)
-            return 1
-    outcomes = [outcome for _, outcome, _ in campaign(mutants, max(options.jobs, 1))]
+        try:
+            dead = failed(scripts, copy_source(Path(folder)))
+        except NotRunError as error:
+            dead = {str(error)}
+    if dead:
+        print("these scripts fail without any mutant:", *sorted(dead), file=sys.stderr)
+        return 1
+    outcomes = [outcome for _, outcome, _ in campaign(mutants, max(options.jobs, 1), failed)]
     counts = {outcome: outcomes.count(outcome) for outcome in (KILLED, SURVIVED, NO_LONGER_APPLIES, BROKEN)}
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
     print(f"{len(mutants)} mutants, {len(scripts)} scripts: {said}")

@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
-from tests.drill.mutants import FOLDER, SCRIPTS, campaign, read_mutants
-from tests.mutants.run import BROKEN, KILLED, NO_LONGER_APPLIES, SURVIVED, Mutant
+from tests.drill.mutants import FOLDER, SCRIPTS, failed, read_mutants
+from tests.mutants.run import BROKEN, KILLED, NO_LONGER_APPLIES, SURVIVED, Mutant, campaign
 
 MUTANTS = read_mutants()
 #: So many die in each run of the tests; which ones changes with the data.
@@ -30,7 +30,7 @@ def test_every_script_has_a_mutant() -> None:
 
 def test_a_sample_dies() -> None:
     sample = random.Random(zlib.crc32((FOLDER / "mutants.toml").read_bytes())).sample(MUTANTS, SAMPLE)
-    assert [(mutant.name, outcome, word) for mutant, outcome, word in campaign(sample, 2)] == [
+    assert [(mutant.name, outcome, word) for mutant, outcome, word in campaign(sample, 2, failed)] == [
         (mutant.name, KILLED, "") for mutant in sample
     ]
 
@@ -40,6 +40,6 @@ def test_what_the_campaign_tells(capsys: pytest.CaptureFixture[str]) -> None:
     harmless = Mutant("harmless", [], "tcp/timers.py", "from __future__", "from  __future__", script)
     gone = Mutant("gone", [], "tcp/timers.py", "no such text", "", script)
     nonsense = Mutant("nonsense", [], "tcp/timers.py", "from __future__", "nonsense", script)
-    outcomes = [outcome for _, outcome, _ in campaign([harmless, gone, nonsense], 2)]
+    outcomes = [outcome for _, outcome, _ in campaign([harmless, gone, nonsense], 2, failed)]
     assert outcomes == [SURVIVED, NO_LONGER_APPLIES, BROKEN]
     assert capsys.readouterr().out.count("\n") == 3

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -37,6 +37,9 @@ KILLED = "killed"
 SURVIVED = "survived"
 NO_LONGER_APPLIES = "no longer applies"
 BROKEN = "broken"
+
+#: Which of the tests named fail with the source in a folder.
+Failed = Callable[[list[str], Path], set[str]]
 
 
 class Mutant:
@@ -87,7 +90,20 @@ def run_tests(tests: Iterable[str], copy: Path) -> subprocess.CompletedProcess[s
     )
 
 
-def try_mutant(mutant: Mutant, copy: Path) -> tuple[str, str]:
+class NotRunError(Exception):
+    """Neither passed nor failed: no such test, or a source that cannot even be imported."""
+
+
+def failed_tests(tests: list[str], copy: Path) -> set[str]:
+    """Those of `tests` that fail with the source in `copy`. Raises NotRunError, and subprocess.TimeoutExpired."""
+    ran = run_tests(tests, copy)
+    if ran.returncode not in (0, 1):
+        raise NotRunError(" ".join((ran.stdout + ran.stderr).split())[-300:])
+    dead = dead_tests(ran.stdout)
+    return {test for test in tests if test.partition("[")[0] in dead}
+
+
+def try_mutant(mutant: Mutant, copy: Path, failed: Failed = failed_tests) -> tuple[str, str]:
     """What became of the mutant, and a word about it. `copy` is a copy of the source, as it is again afterwards."""
     if not mutant.applies():
         return NO_LONGER_APPLIES, f"{mutant.file} does not have its text exactly once"
@@ -95,18 +111,15 @@ def try_mutant(mutant: Mutant, copy: Path) -> tuple[str, str]:
     original = path.read_text(encoding="utf-8")
     path.write_text(original.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
-        ran = run_tests(mutant.tests, copy)
+        dead = failed(mutant.tests, copy)
     except subprocess.TimeoutExpired:
         return KILLED, "by the clock"
+    except NotRunError as error:
+        return BROKEN, str(error)
     finally:
         path.write_text(original, encoding="utf-8")
-    if ran.returncode not in (0, 1):
-        # Neither passed nor failed: no such test, or a source that cannot even be imported.
-        return BROKEN, " ".join((ran.stdout + ran.stderr).split())[-300:]
-    alive = [test for test in mutant.tests if test.partition("[")[0] not in dead_tests(ran.stdout)]
-    if alive:
-        return SURVIVED, f"{', '.join(alive)} did not fail"
-    return KILLED, ""
+    alive = [test for test in mutant.tests if test not in dead]
+    return (SURVIVED, f"{', '.join(alive)} did not fail") if alive else (KILLED, "")
 
 
 def copy_source(to: Path) -> Path:
@@ -115,8 +128,11 @@ def copy_source(to: Path) -> Path:
     return to / "src"
 
 
-def campaign(mutants: list[Mutant], jobs: int = 1) -> list[tuple[Mutant, str, str]]:
-    """Tries all of them, `jobs` at a time; prints and returns what became of each, in their order."""
+def campaign(mutants: list[Mutant], jobs: int = 1, failed: Failed = failed_tests) -> list[tuple[Mutant, str, str]]:
+    """Tries all of them, `jobs` at a time; prints and returns what became of each, in their order.
+
+    `failed` says which of a mutant's tests fail with the source in a folder.
+    """
     with tempfile.TemporaryDirectory(prefix="synfin-mutants-") as folder:
         copies: SimpleQueue[Path] = SimpleQueue()
         for job in range(jobs):
@@ -125,10 +141,10 @@ def campaign(mutants: list[Mutant], jobs: int = 1) -> list[tuple[Mutant, str, st
         def judge(mutant: Mutant) -> tuple[Mutant, str, str]:
             copy = copies.get()
             try:
-                outcome, word = try_mutant(mutant, copy)
+                outcome, word = try_mutant(mutant, copy, failed)
             finally:
                 copies.put(copy)
-            print(f"{outcome:<18} {mutant.name} ({', '.join(mutant.requirements)}) {word}", flush=True)
+            print(f"{outcome:<18} {mutant.name} ({', '.join(mutant.requirements or mutant.tests)}) {word}", flush=True)
             return mutant, outcome, word
 
         with ThreadPoolExecutor(jobs) as pool:
