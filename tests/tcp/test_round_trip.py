@@ -18,13 +18,13 @@ def test_srtt_rttvar_and_rto_by_hand() -> None:
     # §2.1
     assert (r.srtt, r.rto) == (0, SECOND)
     # §2.2: SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR
-    r.measured(200 * MS)
+    r.measured(200 * MS, 0)
     assert (r.srtt, r.rttvar, r.rto) == (200 * MS, 100 * MS, 600 * MS)
     # §2.3: RTTVAR = 3/4 * 100 + 1/4 * |200 - 280| = 95, then SRTT = 7/8 * 200 + 1/8 * 280 = 210
-    r.measured(280 * MS)
+    r.measured(280 * MS, 0)
     assert (r.srtt, r.rttvar, r.rto) == (210 * MS, 95 * MS, 590 * MS)
     # RTTVAR = 71.25 + 1/4 * |210 - 130| = 91.25; SRTT = 183.75 + 16.25 = 200
-    r.measured(130 * MS)
+    r.measured(130 * MS, 0)
     assert (r.srtt, r.rttvar, r.rto) == (200 * MS, 91_250_000, 565 * MS)
     assert r.min_rtt == 130 * MS
 
@@ -33,12 +33,12 @@ def test_srtt_rttvar_and_rto_by_hand() -> None:
 def test_the_least_value_bounds_the_term_of_the_variance() -> None:
     parameters = TcpParameters()
     r = RoundTrip(parameters)
-    r.measured(10 * MS)
+    r.measured(10 * MS, 0)
     # As Linux: 10 + max(4 * 5, 200)
     assert r.rto == 210 * MS
     parameters.tcp_rto_min_us = 5_000
     r = RoundTrip(parameters)
-    r.measured(10 * MS)
+    r.measured(10 * MS, 0)
     assert r.rto == 30 * MS
 
 
@@ -47,7 +47,7 @@ def test_the_least_value_bounds_the_term_of_the_variance() -> None:
 def test_it_doubles_up_to_a_limit_until_the_next_measurement() -> None:
     parameters = TcpParameters()
     r = RoundTrip(parameters)
-    r.measured(SECOND)
+    r.measured(SECOND, 0)
     assert r.rto == 3 * SECOND
     seen = []
     for _ in range(8):
@@ -57,7 +57,7 @@ def test_it_doubles_up_to_a_limit_until_the_next_measurement() -> None:
     for _ in range(1000):
         r.back_off()
     assert r.backoff < 40, "the exponent stays small"
-    r.measured(SECOND)
+    r.measured(SECOND, 0)
     assert r.backoff == 0
     assert r.rto == SECOND + 4 * 375 * MS
     parameters.tcp_rto_max_ms = 1000
@@ -69,7 +69,7 @@ def test_after_a_lost_syn() -> None:
     r.back_off()
     r.syn_was_lost()
     assert r.rto == 3 * SECOND
-    r.measured(100 * MS)
+    r.measured(100 * MS, 0)
     r.syn_was_lost()
     assert r.rto == 300 * MS, "with a measurement nothing is to be assumed"
 
@@ -78,7 +78,7 @@ def test_after_a_lost_syn() -> None:
 def test_it_stays_sane(measurements: list[int]) -> None:
     r = RoundTrip(TcpParameters())
     for each in measurements:
-        r.measured(each)
+        r.measured(each, 0)
         assert r.srtt >= 1
         assert r.rttvar >= 0
         assert r.srtt <= max(*measurements, 1)

@@ -67,6 +67,16 @@ BY_EVENT: Final[Mapping[Reason, str]] = MappingProxyType(
     {
         reasons.MTU_PROBE_ARRIVED: "TcpExtTCPMTUPSuccess",
         reasons.MTU_PROBE_LOST: "TcpExtTCPMTUPFail",
+        reasons.LOSS_PROBE: "TcpExtTCPLossProbes",
+        reasons.LOSS_PROBE_MENDED: "TcpExtTCPLossProbeRecovery",
+        reasons.SACK_RENEGED: "TcpExtTCPSACKReneging",
+        reasons.SACK_DISCARDED: "TcpExtTCPSACKDiscard",
+        reasons.DSACK_RECEIVED: "TcpExtTCPDSACKRecv",
+        reasons.DSACK_IGNORED: "TcpExtTCPDSACKIgnoredOld",
+        reasons.REORDERING_SEEN: "TcpExtTCPSACKReorder",
+        reasons.SPURIOUS_TIMEOUT: "TcpExtTCPSpuriousRTOs",
+        reasons.UNDONE_BY_DSACK: "TcpExtTCPDSACKUndo",
+        reasons.UNDONE_BY_TIMESTAMP: "TcpExtTCPFullUndo",
     }
 )
 
@@ -77,6 +87,10 @@ BY_REASON: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         reasons.SYN_REPEATED: ("TcpRetransSegs", "TcpExtTCPSynRetrans"),
         reasons.FAST_RETRANSMIT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
         reasons.PARTIAL_ACKNOWLEDGMENT: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
+        reasons.SACK_SHOWS_LOSS: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
+        reasons.RACK_SHOWS_LOSS: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
+        reasons.RESCUE: ("TcpRetransSegs", "TcpExtTCPFastRetrans"),
+        reasons.LOSS_PROBE: ("TcpRetransSegs",),
         reasons.PATH_MTU_REDUCED: ("TcpRetransSegs",),
         reasons.MTU_PROBE_LOST: ("TcpRetransSegs",),
         reasons.BLACK_HOLE: ("TcpRetransSegs", "TcpExtTCPTimeouts"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import ecn, mtu_probing, readiness, timers
+from synfin.tcp import mtu_probing, readiness, timers
 from synfin.tcp.clock import timestamp
 from synfin.tcp.delivery import Delivery
 from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND, SECOND
+from synfin.tcp.selective import take_blocks
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import HALF, MASK
 from synfin.wire.tcp import ECE, FIN, SYN, Segment
@@ -25,23 +26,34 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
     tcb.more_to_come = False
     if ack >= tcb.snd_una and not segment.flags & SYN:
         _update_window(tcb, segment, seq, ack, now)
+    delivery = Delivery()
+    sent = tcb.sent
+    if segment.options.sack and tcb.sack_permitted and not segment.flags & SYN:
+        take_blocks(tcb, segment, ack, delivery)
     if tcb.ecn is not None and segment.flags & (ECE | SYN) == ECE and ack >= tcb.snd_una:
-        ecn.echo_arrives(tcb, tcb.ecn, ack, now)
+        delivery.echo = True
     if ack > tcb.snd_una:
-        _advance(tcb, segment, ack, now)
-    elif (
+        _advance(tcb, segment, ack, delivery, now)
+        return
+    if (
         # RFC 5681 §2, the definition of a duplicate acknowledgment
         ack == tcb.snd_una
         and tcb.snd_nxt > tcb.snd_una
         and segment.payload_length == 0
         and not segment.flags & (SYN | FIN)
         and tcb.snd_wnd == window_before > 0
-        and len(tcb.sent) > 0
+        and len(sent) > 0
         and tcb.snd_una > tcb.iss
     ):
         tcb.verdict = reasons.DUPLICATE_ACKNOWLEDGMENT
-        if tcb.mtu_search is None or not mtu_probing.duplicate(tcb, tcb.mtu_search, now):
-            tcb.recovery.duplicate(tcb, now)
+        delivery.duplicate = True
+    if delivery.duplicate or delivery.sacked or delivery.echo or delivery.duplicated is not None:
+        if delivery.sacked:
+            _measure(tcb, segment, delivery, now)
+        tcb.counts.delivered += delivery.segments
+        tcb.recovery.acknowledged(tcb, delivery, now)
+        tcb.delivered += delivery.octets
+        sent.fack = max(sent.fack, sent.sacked.end)
 
 
 def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> None:
@@ -71,17 +83,15 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
             tcb.round_trip.backoff = 0
 
 
-def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
+def _advance(tcb: Tcb, segment: Segment, ack: int, delivery: Delivery, now: int) -> None:
     flight = tcb.snd_nxt - tcb.snd_una
-    delivery = tcb.sent.acknowledge(ack)
+    sent = tcb.sent
+    sent.acknowledge(ack, delivery)
     # RFC 7661 in short, as Linux: the window grows only while it, and not the user, limits what is sent.
     tcb.cwnd_limited = tcb.snd_una < tcb.cwnd_limited_until or (tcb.cwnd < tcb.ssthresh and tcb.cwnd < 2 * flight)
-    if tcb.ecn is not None and ack <= tcb.ecn.reduced_until:
-        # RFC 3168 §6.1.2: it does not grow while it is being reduced.
-        tcb.cwnd_limited = False
     opening = tcb.snd_una == tcb.iss
+    delivery.advanced = ack - tcb.snd_una
     tcb.snd_una = ack
-    tcb.delivered += delivery.octets
     counts = tcb.counts
     counts.delivered += delivery.segments
     if counts.rto_since >= 0:
@@ -96,24 +106,34 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     tcb.first_retransmission = -1
     tcb.keep_retransmission_timer = False
     if tcb.mtu_search is not None:
-        mtu_probing.acknowledged(tcb, tcb.mtu_search, now)
+        mtu_probing.acknowledged(tcb, tcb.mtu_search)
+    recovery = tcb.recovery
     if not opening:
-        tcb.recovery.acknowledged(tcb, delivery, now)
+        recovery.acknowledged(tcb, delivery, now)
+    tcb.delivered += delivery.octets
+    sent.fack = max(sent.fack, sent.sacked.end, ack)
     # RFC 6298 §5.2, §5.3
-    if len(tcb.sent) == 0:
+    if len(sent) == 0:
         tcb.stop_timer(timers.RETRANSMISSION, now)
+        tcb.stop_timer(timers.LOSS_PROBE, now)
+        tcb.stop_timer(timers.REORDERING, now)
         if tcb.unsent == 0:
             counts.idle(now)
     elif not tcb.keep_retransmission_timer:
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+        recovery.schedule(tcb, now)
     tcb.wake |= readiness.POLLOUT
 
 
 def _measure(tcb: Tcb, segment: Segment, delivery: Delivery, now: int) -> None:
     """RFC 6298 §3: Karn's rule, which a timestamp's echo makes unnecessary (RFC 7323 §4)."""
     round_trip = tcb.round_trip
+    if segment.options.ts_ecr and tcb.timestamps:
+        delivery.ts_ecr = segment.options.ts_ecr
     if delivery.rtt_from >= 0:
         rtt = now - delivery.rtt_from
+    elif delivery.sack_rtt_from >= 0:
+        rtt = now - delivery.sack_rtt_from
     elif tcb.timestamps and segment.options.ts_ecr:
         ticks = (timestamp(now, tcb.ts_offset) - segment.options.ts_ecr) & MASK
         if ticks >= HALF:
@@ -128,6 +148,6 @@ def _measure(tcb: Tcb, segment: Segment, delivery: Delivery, now: int) -> None:
     if rtt > LONGEST_ROUND_TRIP:
         return
     delivery.rtt = rtt
-    round_trip.measured(rtt)
+    round_trip.measured(rtt, now)
     if tcb.tracer is not None:
         tcb.tracer.round_trip_measured(now, tcb.identity.flow, rtt, round_trip.srtt, round_trip.rttvar, round_trip.rto)

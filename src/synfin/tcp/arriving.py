@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, mtu_probing, readiness, states, timers
+from synfin.tcp import keepalive, mtu_probing, readiness, recovery, states, timers
 from synfin.tcp.ending import end
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.tcb import Tcb
@@ -41,6 +41,7 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> Non
     tcb.snd_wl2 = ack
     if tcb.syn_transmissions > 1:
         tcb.round_trip.syn_was_lost()
+    tcb.recovery = recovery.choose(tcb)
     mtu_probing.established(tcb, now)
     tcb.congestion.established(tcb)
     tcb.trace_congestion(now, reasons.INITIAL_WINDOW)

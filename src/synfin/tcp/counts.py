@@ -14,6 +14,7 @@ class Counts:
         "data_segs_in",
         "data_segs_out",
         "delivered",
+        "dsack_dups",
         "last_data_received",
         "out_of_order",
         "rto_count",
@@ -38,6 +39,8 @@ class Counts:
         self.total_retrans = 0
         #: Segments that the peer acknowledged.
         self.delivered = 0
+        #: Segments that the peer reported as duplicates (RFC 2883).
+        self.dsack_dups = 0
         #: Segments that arrived ahead of a gap.
         self.out_of_order = 0
         self.last_data_received = 0

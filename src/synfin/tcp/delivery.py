@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
-#: No number and no time.
-NONE = -1
+from typing import Final
+
+#: No time, and no number.
+NONE: Final = -1
 
 
 class Delivery:
-    """What an acknowledgment delivered. Times in nanoseconds, -1 for none.
+    """What an acknowledgment delivered, cumulatively and by SACK blocks. Times in nanoseconds, -1 for none.
 
-    `octets` arrived at the peer as far as we learn now, `segments` whole segments with them. `rtt` is the round trip
-    that it measures. `rtt_from`: when the oldest of them was sent, unless Karn's rule forbids a measurement (RFC 6298
-    §3); `resent_at` is then when the oldest of those sent more than once was last sent.
+    `octets` arrived at the peer as far as we learn now, `segments` whole segments with them; `sacked` of the octets are
+    known by SACK alone. `advanced`: by how much SND.UNA went on. `duplicate`: it was a duplicate acknowledgment
+    (RFC 5681 §2); `duplicated`: the block of a D-SACK (RFC 2883), or None. `echo`: it carried ECE. `ts_ecr`: TSecr.
+
+    `rtt` is the round trip that it measures. It comes from `rtt_from`, when the oldest of the octets acknowledged was
+    sent, unless Karn's rule forbids it (RFC 6298 §3); `resent_at` is then when the oldest of those sent more than once
+    was last sent. `sack_rtt_from`: the same for what was sacked.
+
+    For RACK (RFC 8985 §6.2): of the octets delivered that left last, `latest_sent_at`, their end `latest_end`, and
+    whether they were sent `latest_again`; `once_sent_at` and `once_end`, the same of what was sent once.
+    `original_end`: the least end of what arrived without ever being sent again. `reordered_from`: the lowest number of
+    such that lies below what had been delivered before.
     """
 
-    __slots__ = ("octets", "resent_at", "rtt", "rtt_from", "segments")
+    __slots__ = (
+        "advanced",
+        "duplicate",
+        "duplicated",
+        "echo",
+        "latest_again",
+        "latest_end",
+        "latest_sent_at",
+        "octets",
+        "once_end",
+        "once_sent_at",
+        "original_end",
+        "reordered_from",
+        "resent_at",
+        "rtt",
+        "rtt_from",
+        "sack_rtt_from",
+        "sacked",
+        "segments",
+        "ts_ecr",
+    )
 
     def __init__(self) -> None:
         self.octets = 0
         self.segments = 0
+        self.sacked = 0
+        self.advanced = 0
+        self.duplicate = False
+        self.duplicated: tuple[int, int] | None = None
+        self.echo = False
+        self.ts_ecr = NONE
         self.rtt = NONE
         self.rtt_from = NONE
         self.resent_at = NONE
+        self.sack_rtt_from = NONE
+        self.latest_sent_at = NONE
+        self.latest_end = NONE
+        self.latest_again = False
+        self.once_sent_at = NONE
+        self.once_end = NONE
+        self.original_end = NONE
+        self.reordered_from = NONE

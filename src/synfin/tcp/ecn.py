@@ -28,18 +28,17 @@ class Ecn:
     """What a connection remembers whose ends have agreed on ECN.
 
     As a receiver: `echo`, whether what it sends carries ECE, and `seen`, whether the peer ever sent a packet that may
-    be marked. As a sender: `tells`, whether its next new data carries CWR; `reduced_until`, the number after what was
-    in flight when an echo last reduced the window; `codepoint`, that of the segment sent last.
+    be marked. As a sender: `tells`, whether its next new data carries CWR; `codepoint`, that of the segment sent last.
+    What an echo does to the window, loss recovery knows.
     """
 
-    __slots__ = ("codepoint", "echo", "reduced_until", "seen", "tells")
+    __slots__ = ("codepoint", "echo", "seen", "tells")
 
-    def __init__(self, iss: int) -> None:
+    def __init__(self) -> None:
         self.codepoint = NOT_ECT
         self.echo = False
         self.seen = False
         self.tells = False
-        self.reduced_until = iss
 
     def new_data_leaves(self) -> int:
         """Data are sent for the first time: marks may be put on them. Returns CWR if they carry it, else 0."""
@@ -72,7 +71,7 @@ def learn_from_syn(tcb: Tcb, flags: int, acknowledges: bool) -> None:
     A SYN,ACK with both flags is that of an old host which reflects what it does not know.
     """
     if tcb.ecn_asked and flags & SETUP == (ECE if acknowledges else SETUP):
-        tcb.ecn = Ecn(tcb.iss)
+        tcb.ecn = Ecn()
 
 
 def learn_from_crossing_syn_ack(tcb: Tcb, flags: int) -> None:
@@ -117,33 +116,3 @@ def _acknowledge_quickly(tcb: Tcb) -> None:
     acknowledging.quick = max(acknowledging.quick, QUICK_ACKS)
     acknowledging.interactive = False
     acknowledging.delay = acknowledging.delay_min
-
-
-# --- the sender -----------------------------------------------------------------------------------------------------
-
-
-def echo_arrives(tcb: Tcb, ecn: Ecn, ack: int, now: int) -> None:
-    """An acknowledgment, not older than SND.UNA, carries ECE: a router has marked what we sent.
-
-    The window is reduced as for a loss, but once for each window of data, and nothing is sent again.
-    """
-    # RFC 3168 §6.1.2. Until the data with CWR are acknowledged, the echo may be that of the same mark.
-    if ack <= ecn.reduced_until or tcb.recovery.in_recovery() or tcb.snd_nxt == tcb.snd_una:
-        return
-    tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una, now)
-    tcb.cwnd = min(tcb.cwnd, tcb.ssthresh)
-    ecn.reduced_until = tcb.snd_nxt
-    ecn.tells = True
-    tcb.trace_congestion(now, reasons.ECN_ECHO)
-
-
-def reduced(tcb: Tcb) -> bool:
-    """A loss was found: whether the window was reduced for a mark already that was put on the same window of data.
-
-    In any case the peer learns by CWR that the window is smaller now (RFC 3168 §6.1.2).
-    """
-    ecn = tcb.ecn
-    if ecn is None:
-        return False
-    ecn.tells = True
-    return tcb.snd_una < ecn.reduced_until

@@ -8,7 +8,6 @@ from typing import Final
 from synfin.tcp import states
 from synfin.tcp.congestion import INITIAL_WINDOW
 from synfin.tcp.listener import Listener
-from synfin.tcp.recovery import TCP_CA_CWR
 from synfin.tcp.sent import LOST, OUTSTANDING, SACKED, SentRange
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6, Tcb
 
@@ -193,7 +192,7 @@ def tcp_info(tcb: Tcb, now: int) -> TcpInfo:
     # Before the handshake is over the window is not set; Linux's is that of RFC 6928 from the start.
     put("tcpi_snd_cwnd", (tcb.cwnd or tcb.congestion.initial_window(tcb)) // mss)
     put("tcpi_advmss", tcb.advertised_mss)
-    put("tcpi_reordering", REORDERING)
+    put("tcpi_reordering", tcb.recovery.reordering)
     put("tcpi_rcv_space", tcb.rcv_space_octets or min(10 * tcb.advertised_mss, tcb.window_space))
     put("tcpi_total_retrans", counts.total_retrans)
     put("tcpi_pacing_rate", UNLIMITED_RATE)
@@ -213,6 +212,8 @@ def tcp_info(tcb: Tcb, now: int) -> TcpInfo:
     put("tcpi_delivered", counts.delivered)
     put("tcpi_bytes_sent", counts.bytes_sent)
     put("tcpi_bytes_retrans", counts.bytes_retrans)
+    put("tcpi_dsack_dups", counts.dsack_dups)
+    put("tcpi_reord_seen", tcb.recovery.reordering_seen)
     put("tcpi_rcv_ooopack", counts.out_of_order)
     put("tcpi_snd_wnd", tcb.snd_wnd)
     put("tcpi_rcv_wnd", tcb.rcv_wnd)
@@ -237,10 +238,7 @@ def listener_info(listener: Listener) -> TcpInfo:
 
 def _put_state(tcb: Tcb, info: TcpInfo) -> None:
     info.set("tcpi_state", tcb.state)
-    ca_state = tcb.recovery.ca_state()
-    if ca_state < TCP_CA_CWR and tcb.ecn is not None and tcb.snd_una <= tcb.ecn.reduced_until:
-        ca_state = TCP_CA_CWR
-    info.set("tcpi_ca_state", ca_state)
+    info.set("tcpi_ca_state", tcb.recovery.ca_state)
     info.set("tcpi_retransmits", tcb.retransmissions)
     unanswered = tcb.keepalive.unanswered if tcb.keepalive is not None else 0
     info.set("tcpi_probes", max(tcb.probes, unanswered))

@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import Final
 
 from synfin import reasons
+from synfin.tcp.ca_states import TCP_CA_CWR, TCP_CA_OPEN
 from synfin.tcp.parameters import SECOND
-from synfin.tcp.recovery import DUPLICATE_THRESHOLD
 from synfin.tcp.settings import PMTUDISC_DONT
 from synfin.tcp.tcb import TIMESTAMPS_LENGTH, Tcb
 
 #: Full segments that the congestion window must hold, so that a probe is a small part of it (Linux).
 LEAST_WINDOW: Final = 11
 #: Full segments that must be there to follow the probe: their duplicate acknowledgments tell that it was lost.
-FOLLOWERS: Final = DUPLICATE_THRESHOLD + 1
+FOLLOWERS: Final = 4
 
 #: What `next_probe` returns besides a size.
 WAIT: Final = 0
@@ -29,11 +29,10 @@ class MtuSearch:
     """A binary search: segments of `low` octets pass, those above `high` do not (RFC 4821 §7.1).
 
     `probe_size` is that of the probe in flight, 0 without one; it carries the numbers `probe_start` to `probe_end`.
-    While a lost one is being mended, `saved_cwnd` is the congestion window to return to, otherwise -1. `began_at`: when
-    the search began, or began anew (ns).
+    `began_at`: when the search began, or began anew (ns).
     """
 
-    __slots__ = ("began_at", "duplicates", "high", "low", "probe_end", "probe_size", "probe_start", "saved_cwnd")
+    __slots__ = ("began_at", "high", "low", "probe_end", "probe_size", "probe_start")
 
     def __init__(self, low: int, high: int, now: int) -> None:
         self.low = low
@@ -42,8 +41,6 @@ class MtuSearch:
         self.probe_size = 0
         self.probe_start = 0
         self.probe_end = 0
-        self.duplicates = 0
-        self.saved_cwnd = -1
 
 
 def established(tcb: Tcb, now: int) -> None:
@@ -90,13 +87,13 @@ def next_probe(tcb: Tcb, now: int) -> int:
     """How many octets of new data to send now as a probe; `NO_PROBE`, or `WAIT` to send nothing now: a probe is due
     and the window is about to let it go."""
     search = tcb.mtu_search
-    if search is None or search.probe_size or search.saved_cwnd >= 0:
+    if search is None or search.probe_size:
         return NO_PROBE
     mss = tcb.mss
     # RFC 4821 §7.4
-    if tcb.ecn is not None and tcb.snd_una <= tcb.ecn.reduced_until:
+    if tcb.cwnd < LEAST_WINDOW * mss or tcb.recovery.ca_state > TCP_CA_OPEN:
         return NO_PROBE
-    if tcb.cwnd < LEAST_WINDOW * mss or tcb.recovery.in_recovery() or tcb.settings.mtu_discover == PMTUDISC_DONT:
+    if tcb.settings.mtu_discover == PMTUDISC_DONT:
         return NO_PROBE
     if search.high - search.low < max(tcb.parameters.tcp_probe_threshold, 1):
         _begin_anew(tcb, search, now)
@@ -129,23 +126,14 @@ def probe_sent(tcb: Tcb, start: int, size: int) -> None:
         search.probe_size = size + _options(tcb)
         search.probe_start = start
         search.probe_end = start + size
-        search.duplicates = 0
 
 
 # --- what comes back ------------------------------------------------------------------------------------------------
 
 
-def acknowledged(tcb: Tcb, search: MtuSearch, now: int) -> None:
+def acknowledged(tcb: Tcb, search: MtuSearch) -> None:
     """SND.UNA advanced."""
-    search.duplicates = 0
-    if tcb.snd_una < search.probe_end:
-        return
-    if search.saved_cwnd >= 0:
-        # RFC 4821 §7.6.2: a probe that was too big tells nothing about congestion.
-        tcb.cwnd = min(tcb.cwnd, search.saved_cwnd)
-        search.saved_cwnd = -1
-        tcb.trace_congestion(now, reasons.MTU_PROBE_LOST)
-    elif search.probe_size:
+    if search.probe_size and tcb.snd_una >= search.probe_end:
         # RFC 4821 §7.6.1
         search.low = search.probe_size
         search.probe_size = 0
@@ -154,36 +142,25 @@ def acknowledged(tcb: Tcb, search: MtuSearch, now: int) -> None:
         tcb.happened += (reasons.MTU_PROBE_ARRIVED,)
 
 
-def duplicate(tcb: Tcb, search: MtuSearch, now: int) -> bool:
-    """A duplicate acknowledgment arrived. True if it speaks of the probe alone, and so is no sign of congestion."""
-    if search.saved_cwnd >= 0:
-        # One more segment has left the network while the probe's octets are sent again.
-        tcb.cwnd += tcb.mss
-        return True
-    if not search.probe_size or tcb.snd_una != search.probe_start or tcb.recovery.in_recovery():
-        return False
-    search.duplicates += 1
-    if search.duplicates < DUPLICATE_THRESHOLD:
-        return False
-    # RFC 4821 §7.6.2
+def is_lost(tcb: Tcb, search: MtuSearch) -> bool:
+    """Whether what is lost now is the probe alone, so that it is no sign of congestion: all before it arrived."""
+    return search.probe_size > 0 and tcb.snd_una == search.probe_start and tcb.recovery.ca_state < TCP_CA_CWR
+
+
+def lost(tcb: Tcb, search: MtuSearch, now: int) -> None:
+    """The probe was too large for the path (RFC 4821 §7.6.2). Its octets are sent again in smaller segments."""
     search.high = search.probe_size - 1
     search.probe_size = 0
-    search.saved_cwnd = tcb.cwnd
-    tcb.cwnd += DUPLICATE_THRESHOLD * tcb.mss
     tcb.sent.mark_lost(search.probe_start, search.probe_end)
     tcb.why_lost = tcb.verdict = reasons.MTU_PROBE_LOST
     tcb.happened += (reasons.MTU_PROBE_LOST,)
     tcb.trace_congestion(now, reasons.MTU_PROBE_LOST)
-    return True
 
 
 def timed_out(tcb: Tcb, long_since: bool, now: int) -> bool:
     """The retransmission timer expired; `long_since`: R1 is over (``tcp_retries1``). True if segments become smaller,
     for it may be that a black hole swallows them (RFC 4821 §7.7)."""
     search = tcb.mtu_search
-    if search is not None:
-        # The probe itself: what is sent again tells that it proved nothing.
-        search.saved_cwnd = -1
     parameters = tcb.parameters
     if not long_since or not parameters.tcp_mtu_probing:
         return False

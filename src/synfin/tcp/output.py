@@ -5,9 +5,10 @@ from __future__ import annotations
 from synfin import reasons
 from synfin.tcp import keepalive, mtu_probing, states, timers
 from synfin.tcp.burst import burst_octets
+from synfin.tcp.ca_states import TCP_CA_RECOVERY
 from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.segments import is_window_probe, make_reset, make_segment, make_syn
-from synfin.tcp.sent import SentRange
+from synfin.tcp.sent import OUTSTANDING, SentRange
 from synfin.tcp.tcb import Tcb
 from synfin.wire.ip import NOT_ECT
 from synfin.wire.tcp import FIN, PSH, Segment
@@ -34,9 +35,7 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
         if segment is not None or state == states.SYN_SENT:
             return segment
     elif state in _SENDING:
-        segment = _retransmission(tcb, now, room) if tcb.sent.lost else None
-        if segment is None and not tcb.sent.lost:
-            segment = _new_data(tcb, now, room)
+        segment = _due(tcb, now, room)
         if segment is None and (tcb.probe_now or tcb.probe_urgent):
             segment = _probe(tcb, now)
         if segment is not None:
@@ -50,6 +49,28 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
         tcb.why = tcb.why_ack
         return make_segment(tcb, tcb.snd_nxt, 0, now)
     return None
+
+
+def _due(tcb: Tcb, now: int, room: int) -> Segment | None:
+    """What is lost, or else new data; a tail-loss probe before all."""
+    recovery = tcb.recovery
+    if recovery.probe_due:
+        segment = _loss_probe(tcb, now)
+        if segment is not None:
+            return segment
+    if tcb.sent.lost == 0:
+        segment = _new_data(tcb, now, room)
+        if segment is not None or recovery.ca_state < TCP_CA_RECOVERY or recovery.allowed(tcb) < tcb.mss:
+            return segment
+        return _retransmission(tcb, now, room) if recovery.lose_more(tcb) else None
+    if recovery.new_data_first:
+        segment = _new_data(tcb, now, room)
+        if segment is not None or tcb.snd_nxt > recovery.recover:
+            return segment
+        # RFC 5682 §2.1, step 2b: without new data there is nothing to learn.
+        recovery.new_data_first = False
+        recovery.frto = False
+    return _retransmission(tcb, now, room)
 
 
 def _reset(tcb: Tcb, now: int) -> Segment:
@@ -95,13 +116,14 @@ def _retransmission(tcb: Tcb, now: int, room: int) -> Segment | None:
         tcb.counts.sent_again(0, 0)
         tcb.why = tcb.why_lost
         return make_syn(tcb, now)
-    allowed = tcb.recovery.window(tcb) - tcb.sent.in_flight
+    allowed = tcb.recovery.allowed(tcb)
     usable = tcb.snd_una + tcb.snd_wnd - entry.start
     if entry.start == tcb.snd_una:
-        # The oldest segment is sent again whatever the windows say: RFC 5681 §3.2 step 3, RFC 6298 §5.4, and
-        # where the peer has shrunk its window to nothing it serves as the probe (RFC 9293 §3.8.6, MUST-35).
-        allowed = max(allowed, tcb.mss)
+        # Where the peer has shrunk its window to nothing, the oldest segment serves as the probe (RFC 9293 §3.8.6,
+        # MUST-35).
         usable = max(usable, tcb.mss)
+    if tcb.sent.in_flight == 0:
+        allowed = max(allowed, tcb.mss)
     if allowed < min(tcb.mss, entry.end - entry.start) or usable <= 0:
         # RFC 9293 §3.8.6 (SHLD-16): only what lies within the window.
         return None
@@ -114,7 +136,7 @@ def _send_again(tcb: Tcb, entry: SentRange, limit: int, now: int) -> Segment:
     octets = stop - entry.start
     if octets > limit:
         octets = limit - limit % tcb.mss if limit > tcb.mss else limit
-    if tcb.mtu_search is not None and tcb.mtu_search.saved_cwnd < 0:
+    if tcb.mtu_search is not None:
         mtu_probing.inconclusive(tcb.mtu_search)
     flags = 0
     fin = entry.start + octets == data_end and entry.end > data_end
@@ -122,6 +144,9 @@ def _send_again(tcb: Tcb, entry: SentRange, limit: int, now: int) -> Segment:
         flags |= FIN
     tcb.sent.retransmit(entry, octets + (1 if fin else 0), min(tcb.mss, octets), now, tcb.delivered)
     tcb.counts.sent_again(octets, tcb.mss)
+    tcb.recovery.sent_out(octets)
+    if not tcb.recovery.probe_due:
+        tcb.recovery.sent_again(tcb, max(-(-octets // tcb.mss), 1), now)
     if not tcb.timers.running(timers.RETRANSMISSION):
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
     tcb.why = tcb.why_lost
@@ -158,6 +183,12 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     fin = fin and octets == unsent and usable > octets
     if octets == 0 and not fin:
         return None
+    return _send_new(tcb, octets, fin, now)
+
+
+def _send_new(tcb: Tcb, octets: int, fin: bool, now: int) -> Segment:
+    """The next `octets` of new data, or a FIN, or both."""
+    start = tcb.snd_nxt
     length = octets + (1 if fin else 0)
     tcb.sent.append(start, start + length, min(tcb.mss, octets), now, tcb.delivered)
     tcb.snd_nxt = start + length
@@ -171,6 +202,8 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     if not tcb.timers.running(timers.RETRANSMISSION):
         # RFC 6298 §5.1
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+    tcb.recovery.sent_out(octets)
+    tcb.recovery.schedule(tcb, now)
     tcb.stop_timer(timers.PERSIST, now)
     if tcb.probe_now and octets:
         tcb.why = reasons.PROBE_OVERRIDE
@@ -183,12 +216,45 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     return _data_segment(tcb, start, octets, flags, now)
 
 
+def _loss_probe(tcb: Tcb, now: int) -> Segment | None:
+    """RFC 8985 §7.3: a segment of new data if there is one and the peer's window takes it, else the last one again."""
+    recovery = tcb.recovery
+    unsent = tcb.send_buffer.end - tcb.snd_nxt
+    usable = tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt
+    octets = min(unsent, tcb.mss, usable)
+    fin = tcb.fin_queued and not tcb.fin_sent and octets == max(unsent, 0) and usable > octets
+    if (octets > 0 and octets in (tcb.mss, unsent)) or (octets == 0 and fin):
+        segment = _send_new(tcb, max(octets, 0), fin, now)
+        again = False
+    else:
+        last = tcb.sent.last()
+        if last is None or last.fate != OUTSTANDING:
+            recovery.probe_due = False
+            return None
+        octets = min(last.end, tcb.send_buffer.end) - last.start
+        size = last.segment_size
+        tail = octets % size or size if 0 < size < octets else octets
+        tcb.sent.mark_lost(last.start + octets - tail, last.end)
+        entry = tcb.sent.first_lost()
+        if entry is None:
+            recovery.probe_due = False
+            return None
+        segment = _send_again(tcb, entry, tcb.mss, now)
+        again = True
+    recovery.probe_sent(tcb, again)
+    tcb.stop_timer(timers.LOSS_PROBE, now)
+    tcb.why = reasons.LOSS_PROBE
+    return segment
+
+
 def _mtu_probe(tcb: Tcb, octets: int, now: int) -> Segment:
     """One segment larger than all before it, made of the data that is due anyway (RFC 4821 §7.5)."""
     start = tcb.snd_nxt
     tcb.sent.append(start, start + octets, octets, now, tcb.delivered)
     tcb.snd_nxt = start + octets
     mtu_probing.probe_sent(tcb, start, octets)
+    tcb.recovery.sent_out(octets)
+    tcb.recovery.schedule(tcb, now)
     tcb.acknowledging.data_sent(now)
     tcb.last_sent = now
     if not tcb.timers.running(timers.RETRANSMISSION):
@@ -201,7 +267,7 @@ def _mtu_probe(tcb: Tcb, octets: int, now: int) -> Segment:
 def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:
     """How many octets of new data may go in one segment, or superpacket, now; 0 to wait."""
     mss = tcb.mss
-    allowed = tcb.recovery.window(tcb) - tcb.sent.in_flight
+    allowed = tcb.recovery.allowed(tcb)
     octets = min(unsent, usable, largest)
     if octets <= 0:
         return 0

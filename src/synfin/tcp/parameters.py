@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+MICROSECOND: Final = 1000
 MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 
@@ -67,6 +68,12 @@ TCP_PARAMETERS: Final = (
     _tcp("tcp_max_orphans", 65536, "connections without a user, at most; one more is reset"),
     _tcp("tcp_rto_min_us", 200_000, "the least RTO beyond SRTT, in microseconds", 1, 120_000_000),
     _tcp("tcp_rto_max_ms", 120_000, "the greatest RTO, in milliseconds", 1000, 120_000),
+    _tcp("tcp_recovery", 1, "losses found by time (RACK): 1 yes, +2 reordering window fixed, +4 no DupThresh", 0, 7),
+    _tcp("tcp_early_retrans", 3, "tail-loss probes (RFC 8985): 0 no, 3 or 4 yes", 0, 4),
+    _tcp("tcp_frto", 2, "F-RTO (RFC 5682), was a time-out spurious: 0 not asked, 1 and 2 asked", 0, 2),
+    _tcp("tcp_reordering", 3, "segments that a network is expected to reorder (DupThresh), at first", 1, 300),
+    _tcp("tcp_max_reordering", 300, "segments of reordering that are tolerated at most", 1, 65535),
+    _tcp("tcp_min_rtt_wlen", 300, "seconds for which the least round trip counts", 0, 86400),
     _tcp("tcp_keepalive_time", 7200, "seconds of silence before the first keep-alive probe"),
     _tcp("tcp_keepalive_intvl", 75, "seconds between keep-alive probes"),
     _tcp("tcp_keepalive_probes", 9, "unanswered keep-alive probes before the connection ends", 0, 255),
@@ -109,6 +116,7 @@ TCP_PARAMETERS: Final = (
     _tcp("tcp_pacing_ss_ratio", 200, "percent of a window for each round trip by which slow start is paced", 0, 1000),
     _tcp("tcp_pacing_ca_ratio", 120, "the same percent in congestion avoidance", 0, 1000),
     _tcp("tcp_slow_start_after_idle", 1, "1: begin anew with the restart window after an idle RTO", 0, 1),
+    _own("tcp_loss_recovery", "", "loss recovery: newreno, sack or rack; nothing: as tcp_recovery says"),
     # --- the rest
     _tcp("tcp_stdurg", 0, "1: the urgent pointer is read as that of the last urgent octet (RFC 1122)", 0, 1),
     _tcp("tcp_invalid_ratelimit", 500, "milliseconds between two answers to segments that are no use"),
@@ -150,11 +158,13 @@ class TcpParameters:
     tcp_delack_min: int
     tcp_delay_fin_ack: int
     tcp_drop_synfin: int
+    tcp_early_retrans: int
     tcp_dsack: int
     tcp_ecn: int
     tcp_ecn_fallback: int
     tcp_fin_timeout: int
     tcp_freebsd_options: int
+    tcp_frto: int
     tcp_icmp_ends_connecting: int
     tcp_icmp_hard_aborts: int
     tcp_insecure_rst: int
@@ -164,10 +174,13 @@ class TcpParameters:
     tcp_keepalive_probes: int
     tcp_keepalive_time: int
     tcp_keepinit: int
+    tcp_loss_recovery: str
     tcp_max_orphans: int
+    tcp_max_reordering: int
     tcp_max_syn_backlog: int
     tcp_max_tw_buckets: int
     tcp_mem: tuple[int, int, int]
+    tcp_min_rtt_wlen: int
     tcp_min_snd_mss: int
     tcp_min_tso_segs: int
     tcp_minshall: int
@@ -183,7 +196,9 @@ class TcpParameters:
     tcp_probe_threshold: int
     tcp_push_bursts: int
     tcp_quick_acks: int
+    tcp_recovery: int
     tcp_reopen_by_timestamps: int
+    tcp_reordering: int
     tcp_retries1: int
     tcp_retries2: int
     tcp_rfc1337: int

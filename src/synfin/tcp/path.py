@@ -69,4 +69,6 @@ def packet_too_big(tcb: Tcb, seq: int, path_mss: int, now: int) -> bool:
         if entry.segment_size > tcb.mss:
             tcb.sent.mark_lost(entry.start, entry.end)
     tcb.why_lost = reasons.PATH_MTU_REDUCED
+    if tcb.sent.lost and tcb.snd_una > tcb.iss:
+        tcb.recovery.mend_without_reduction(tcb, now)
     return True

@@ -225,7 +225,7 @@ class Request:
             connection.ts_recent = self.ts_recent
             connection.ts_recent_at = now
         if self.ecn:
-            connection.ecn = Ecn(self.iss)
+            connection.ecn = Ecn()
         connection.update_mss()
         return connection
 

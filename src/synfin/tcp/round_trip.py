@@ -13,15 +13,36 @@ RTO_AFTER_LOST_SYN: Final = 3 * SECOND
 
 
 class RoundTrip:
-    """SRTT, RTTVAR and RTO. `srtt` is 0 until the first measurement; `rto` is before back-off."""
+    """SRTT, RTTVAR and RTO. `srtt` is 0 until the first measurement; `base_rto` is before back-off.
 
-    __slots__ = ("backoff", "base_rto", "min_rtt", "parameters", "rttvar", "slack", "srtt")
+    `min_rtt` is the least of the last ``tcp_min_rtt_wlen`` seconds, more or less: the lesser of `least_before` and
+    `least_since`, those of this half of that time, which began at `half_began_at`, and the one before it.
+    """
+
+    __slots__ = (
+        "backoff",
+        "base_rto",
+        "half_began_at",
+        "least_before",
+        "least_since",
+        "min_rtt",
+        "parameters",
+        "rttvar",
+        "samples",
+        "slack",
+        "srtt",
+    )
 
     def __init__(self, parameters: TcpParameters) -> None:
         self.parameters = parameters
         self.srtt = 0
         self.rttvar = 0
         self.min_rtt = 0
+        self.least_before = 0
+        self.least_since = 0
+        self.half_began_at = 0
+        #: How many measurements there were.
+        self.samples = 0
         self.base_rto = INITIAL_RTO
         #: How often the RTO has doubled since the last measurement.
         self.backoff = 0
@@ -35,11 +56,11 @@ class RoundTrip:
         slop = self.parameters.tcp_rto_slop * MILLISECOND if self.slack else 0
         return min((self.base_rto << self.backoff) + slop, self.parameters.tcp_rto_max_ms * MILLISECOND)
 
-    def measured(self, rtt: int) -> None:
+    def measured(self, rtt: int, now: int) -> None:
         """Takes a measurement of `rtt` nanoseconds, which Karn's rule allows the caller to make."""
         rtt = max(rtt, 1)
-        if self.min_rtt == 0 or rtt < self.min_rtt:
-            self.min_rtt = rtt
+        self.samples += 1
+        self._least(rtt, now)
         if self.srtt == 0:
             # RFC 6298 §2.2
             self.srtt = rtt
@@ -57,6 +78,17 @@ class RoundTrip:
             self.base_rto = self.srtt + max(4 * self.rttvar, least)
         self.backoff = 0
         self.slack = True
+
+    def _least(self, rtt: int, now: int) -> None:
+        half = self.parameters.tcp_min_rtt_wlen * SECOND // 2
+        if now - self.half_began_at > half or self.least_since == 0:
+            self.least_before = self.least_since if now - self.half_began_at <= 2 * half else 0
+            self.least_since = rtt
+            self.half_began_at = now
+        elif rtt < self.least_since:
+            self.least_since = rtt
+        before = self.least_before
+        self.min_rtt = before if 0 < before < self.least_since else self.least_since
 
     def back_off(self) -> None:
         """Doubles the time-out."""

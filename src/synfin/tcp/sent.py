@@ -3,18 +3,27 @@
 An ordered record of ranges, each with its segment size, when and how often it was sent, what had been delivered
 then, and its fate. A superpacket is one range until an acknowledgment, or a loss, cuts it, at any octet. A loss
 marks ranges; `snd_nxt` never moves back. A SYN and a FIN occupy their numbers here like octets of data.
+
+Beside it stand the order in which the ranges left, which RACK reads (RFC 8985 §6.2), and the intervals that the peer
+has sacked, so that a SACK block costs work for what is new in it alone.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from typing import Final
 
 from synfin.tcp.delivery import Delivery
+from synfin.tcp.intervals import Intervals
 
 OUTSTANDING: Final = 0
 SACKED: Final = 1
 LOST: Final = 2
+
+# What `SentRecord._look_at` finds.
+_REST: Final = 1
+_DUE: Final = 2
 
 
 class SentRange:
@@ -44,20 +53,52 @@ def _start(entry: SentRange) -> int:
     return entry.start
 
 
+def _sent_at(entry: SentRange) -> int:
+    return entry.sent_at
+
+
+def _segments(octets: int, size: int) -> int:
+    return -(-octets // size) if 0 < size < octets else 1
+
+
 class SentRecord:
     """Ranges in order of sequence number, without gaps, from SND.UNA to SND.NXT."""
 
-    __slots__ = ("_entries", "_head", "_lost_from", "in_flight", "lost")
+    __slots__ = (
+        "_entries",
+        "_head",
+        "_lost_from",
+        "_order",
+        "fack",
+        "in_flight",
+        "lost",
+        "lost_in_all",
+        "resent",
+        "sacked",
+        "sacked_segments",
+    )
 
     def __init__(self) -> None:
         self._entries: list[SentRange] = []
         self._head = 0
         #: No lost range starts before this number.
         self._lost_from = 0
+        #: Transmissions as (time, start, end), the oldest first. Some may be of no interest any more.
+        self._order: deque[tuple[int, int, int]] = deque()
         #: Octets that are believed to be in the network: neither sacked nor lost.
         self.in_flight = 0
+        #: Those of them that were sent more than once.
+        self.resent = 0
         #: Octets that are believed lost and were not sent again yet.
         self.lost = 0
+        #: Octets that were ever believed lost.
+        self.lost_in_all = 0
+        #: The number after the highest one that was delivered by the last acknowledgment or before (RFC 8985 §6.2).
+        self.fack = 0
+        #: What the peer has sacked.
+        self.sacked = Intervals()
+        #: So many segments, about.
+        self.sacked_segments = 0
 
     def __len__(self) -> int:
         return len(self._entries) - self._head
@@ -66,64 +107,160 @@ class SentRecord:
         """All ranges, in order: a copy of the list."""
         return self._entries[self._head :]
 
+    def first(self) -> SentRange | None:
+        """The oldest range, at SND.UNA."""
+        return self._entries[self._head] if self._head < len(self._entries) else None
+
+    def last(self) -> SentRange | None:
+        """The range that ends at SND.NXT."""
+        return self._entries[-1] if self._head < len(self._entries) else None
+
+    # --- sending
+
     def append(self, start: int, end: int, segment_size: int, now: int, delivered: int) -> None:
         """Records that `start` to `end` were sent for the first time."""
         self._entries.append(SentRange(start, end, segment_size, now, delivered))
+        self._order.append((now, start, end))
         self.in_flight += end - start
 
     def restore(
         self, start: int, end: int, segment_size: int, sent_at: int, delivered: int, transmissions: int, fate: int
     ) -> None:
-        """Appends a range as it was in another record."""
+        """Appends a range as it was in another record; `restored` ends it."""
         entry = SentRange(start, end, segment_size, sent_at, delivered)
         entry.transmissions = transmissions
         entry.fate = fate
         self._entries.append(entry)
         if fate == OUTSTANDING:
             self.in_flight += end - start
+            if transmissions > 1:
+                self.resent += end - start
         elif fate == LOST:
             self.lost += end - start
+        else:
+            self.sacked.add(start, end)
+            self.sacked_segments += _segments(end - start, segment_size)
 
-    def acknowledge(self, number: int) -> Delivery:
-        """Removes everything before `number`, cutting a range that straddles it."""
+    def restored(self) -> None:
+        """All ranges of the other record are here."""
+        entries = sorted(self.entries(), key=_sent_at)
+        self._order.extend((entry.sent_at, entry.start, entry.end) for entry in entries)
+
+    def retransmit(self, entry: SentRange, octets: int, segment_size: int, now: int, delivered: int) -> None:
+        """Records that the first `octets` of the lost range `entry` were sent again; what remains stays lost."""
+        if entry.start + octets < entry.end:
+            self._cut(self._index(entry.start), entry.start + octets)
+        entry.fate = OUTSTANDING
+        entry.transmissions += 1
+        entry.segment_size = segment_size
+        entry.sent_at = now
+        entry.delivered = delivered
+        length = entry.end - entry.start
+        self._order.append((now, entry.start, entry.end))
+        self.lost -= length
+        self.in_flight += length
+        self.resent += length
+
+    # --- what arrived
+
+    def acknowledge(self, number: int, delivery: Delivery) -> None:
+        """Removes everything before `number`, cutting a range that straddles it; `delivery` takes what that tells."""
         entries = self._entries
         head = self._head
-        octets = 0
-        segments = 0
         rtt_from = -1
         resent_at = -1
         while head < len(entries):
             entry = entries[head]
             if entry.start >= number:
                 break
-            if entry.transmissions > 1:
-                if resent_at < 0:
-                    resent_at = entry.sent_at
-            elif rtt_from < 0:
-                rtt_from = entry.sent_at
             covered = min(entry.end, number) - entry.start
-            octets += covered
-            if entry.fate == OUTSTANDING:
-                self.in_flight -= covered
-            elif entry.fate == LOST:
-                self.lost -= covered
-            size = entry.segment_size
+            if entry.fate == SACKED:
+                self.sacked_segments -= _segments(covered, entry.segment_size)
+            else:
+                if entry.transmissions > 1:
+                    if resent_at < 0:
+                        resent_at = entry.sent_at
+                elif rtt_from < 0:
+                    rtt_from = entry.sent_at
+                self._leave(entry, covered)
+                self._count(entry, entry.start, entry.start + covered, delivery)
             if entry.end > number:
-                segments += covered // size if size else 0
                 entry.start = number
                 break
-            segments += -(-covered // size) if 0 < size < covered else 1
             head += 1
         self._head = head
         if head > 64 and head * 2 > len(entries):
             del entries[:head]
             self._head = 0
-        delivery = Delivery()
-        delivery.octets = octets
-        delivery.segments = segments
-        delivery.rtt_from = rtt_from if resent_at < 0 else -1
         delivery.resent_at = resent_at
-        return delivery
+        delivery.rtt_from = rtt_from if resent_at < 0 else -1
+        if len(self.sacked):
+            self.sacked.drop_below(number)
+            if len(self.sacked) == 0:
+                self.sacked_segments = 0
+        order = self._order
+        while order and order[0][2] <= number:
+            order.popleft()
+
+    def sack(self, start: int, end: int, delivery: Delivery) -> None:
+        """The peer has `start` to `end`, which lie between SND.UNA and SND.NXT."""
+        for first, last in self.sacked.add(start, end):
+            index = self._index(first)
+            while index < len(self._entries):
+                entry = self._entries[index]
+                if entry.start >= last:
+                    break
+                if entry.start < first:
+                    self._cut(index, first)
+                    index += 1
+                    entry = self._entries[index]
+                if entry.end > last:
+                    self._cut(index, last)
+                self._leave(entry, entry.end - entry.start)
+                entry.fate = SACKED
+                delivery.sacked += entry.end - entry.start
+                self.sacked_segments += _segments(entry.end - entry.start, entry.segment_size)
+                self._count(entry, entry.start, entry.end, delivery)
+                if entry.transmissions == 1 and not 0 <= delivery.sack_rtt_from <= entry.sent_at:
+                    delivery.sack_rtt_from = entry.sent_at
+                index += 1
+
+    def _leave(self, entry: SentRange, octets: int) -> None:
+        """So many octets of `entry` are no longer in flight, or lost."""
+        if entry.fate == OUTSTANDING:
+            self.in_flight -= octets
+            if entry.transmissions > 1:
+                self.resent -= octets
+        elif entry.fate == LOST:
+            self.lost -= octets
+
+    def _count(self, entry: SentRange, start: int, end: int, delivery: Delivery) -> None:
+        octets = end - start
+        delivery.octets += octets
+        size = entry.segment_size
+        if end < entry.end:
+            delivery.segments += octets // size if size else 0
+        else:
+            delivery.segments += _segments(octets, size)
+        again = entry.transmissions > 1
+        if entry.sent_at > delivery.latest_sent_at or (
+            entry.sent_at == delivery.latest_sent_at and end > delivery.latest_end
+        ):
+            delivery.latest_sent_at = entry.sent_at
+            delivery.latest_end = end
+            delivery.latest_again = again
+        if not again:
+            if entry.sent_at > delivery.once_sent_at or (
+                entry.sent_at == delivery.once_sent_at and end > delivery.once_end
+            ):
+                delivery.once_sent_at = entry.sent_at
+                delivery.once_end = end
+            if delivery.original_end < 0 or end < delivery.original_end:
+                delivery.original_end = end
+            if start < self.fack and not 0 <= delivery.reordered_from <= start:
+                delivery.reordered_from = start
+
+    # --- what is lost
 
     def mark_all_lost(self) -> None:
         """Believes everything lost that is outstanding (after a retransmission time-out)."""
@@ -132,28 +269,122 @@ class SentRecord:
             if entry.fate == OUTSTANDING:
                 entry.fate = LOST
         self.lost += self.in_flight
+        self.lost_in_all += self.in_flight
         self.in_flight = 0
+        self.resent = 0
         self._lost_from = 0
+        self._order.clear()
 
-    def mark_lost(self, start: int, end: int) -> None:
-        """Believes lost what is outstanding between `start` and `end`, cutting ranges at both."""
+    def mark_lost(self, start: int, end: int, again: bool = True) -> None:
+        """Believes lost what is outstanding between `start` and `end`, cutting ranges at both; without `again`, only
+        what was sent once."""
         index = self._index(start)
         while index < len(self._entries):
             entry = self._entries[index]
             if entry.start >= end:
                 break
-            if entry.fate == OUTSTANDING:
+            if entry.fate == OUTSTANDING and (again or entry.transmissions == 1):
                 if entry.start < start:
                     self._cut(index, start)
                     index += 1
                     entry = self._entries[index]
                 if entry.end > end:
                     self._cut(index, end)
-                entry.fate = LOST
-                self.in_flight -= entry.end - entry.start
-                self.lost += entry.end - entry.start
-                self._lost_from = min(self._lost_from, entry.start)
+                self._lose(entry)
             index += 1
+
+    def _lose(self, entry: SentRange) -> None:
+        length = entry.end - entry.start
+        entry.fate = LOST
+        self.in_flight -= length
+        if entry.transmissions > 1:
+            self.resent -= length
+        self.lost += length
+        self.lost_in_all += length
+        self._lost_from = min(self._lost_from, entry.start)
+
+    def mark_sent_before(self, sent_at: int, end: int, before: int, most: int) -> int:
+        """Believes lost what left before the octets up to `end` did at `sent_at`, and at `before` or earlier.
+
+        Returns when the last of the others left that are still waited for, -1 if there are none. Having looked at
+        `most` of them it says `sent_at`, which is as late as any.
+        """
+        order = self._order
+        waits = -1
+        index = 0
+        while index < len(order):
+            time, start, stop = order[index]
+            if time > sent_at:
+                break
+            # RFC 8985 §6.2: of what left at the same time, the numbers tell what came first.
+            last = stop if time < sent_at else min(stop, end - 1)
+            left = self._look_at(time, start, stop, last, time <= before)
+            if index == 0 and not left & _REST:
+                order.popleft()
+                continue
+            if left & _DUE:
+                waits = time
+            index += 1
+            if index >= most:
+                return sent_at
+        return waits
+
+    def _look_at(self, time: int, start: int, stop: int, last: int, lose: bool) -> int:
+        """Goes over what of a transmission is outstanding (a superpacket may be several ranges now) and, if it is to
+        `lose` it, marks what ends at `last` or before. Whether there is a rest, and whether some of that is due."""
+        entries = self._entries
+        index = self._index(start)
+        left = 0
+        while index < len(entries) and entries[index].start < stop:
+            entry = entries[index]
+            if entry.fate == OUTSTANDING and entry.sent_at == time:
+                if entry.end > last:
+                    left |= _REST
+                elif lose:
+                    self._lose(entry)
+                else:
+                    left |= _REST | _DUE
+            index += 1
+        return left
+
+    def unmark_lost(self) -> None:
+        """Nothing is lost after all: what was believed to be is in the network."""
+        if self.lost == 0:
+            return
+        for index in range(self._index(self._lost_from), len(self._entries)):
+            entry = self._entries[index]
+            if entry.fate == LOST:
+                entry.fate = OUTSTANDING
+                length = entry.end - entry.start
+                self.in_flight += length
+                if entry.transmissions > 1:
+                    self.resent += length
+        self.lost = 0
+        self._order.clear()
+        self.restored()
+
+    def forget_sacked(self) -> None:
+        """RFC 2018 §8: the receiver may have dropped what it had sacked. It counts as outstanding again."""
+        for index in range(self._head, len(self._entries)):
+            entry = self._entries[index]
+            if entry.fate == SACKED:
+                entry.fate = OUTSTANDING
+                length = entry.end - entry.start
+                self.in_flight += length
+                if entry.transmissions > 1:
+                    self.resent += length
+        self.sacked.clear()
+        self.sacked_segments = 0
+
+    def first_sent_once(self, start: int, end: int) -> SentRange | None:
+        """The first range between `start` and `end` that is outstanding and was sent once, or None."""
+        for index in range(self._index(start), len(self._entries)):
+            entry = self._entries[index]
+            if entry.start >= end:
+                break
+            if entry.fate == OUTSTANDING and entry.transmissions == 1:
+                return entry
+        return None
 
     def first_lost(self) -> SentRange | None:
         """The first range that is believed lost and waits to be sent again."""
@@ -166,27 +397,15 @@ class SentRecord:
                 return entry
         return None
 
-    def retransmit(self, entry: SentRange, octets: int, segment_size: int, now: int, delivered: int) -> None:
-        """Records that the first `octets` of the lost range `entry` were sent again; what remains stays lost."""
-        if entry.start + octets < entry.end:
-            self._cut(self._index(entry.start), entry.start + octets)
-        entry.fate = OUTSTANDING
-        entry.transmissions += 1
-        entry.segment_size = segment_size
-        entry.sent_at = now
-        entry.delivered = delivered
-        self.lost -= entry.end - entry.start
-        self.in_flight += entry.end - entry.start
-
     def clear(self) -> None:
         self._entries.clear()
+        self._order.clear()
+        self.sacked.clear()
+        self.sacked_segments = 0
         self._head = 0
         self.in_flight = 0
+        self.resent = 0
         self.lost = 0
-
-    def first(self) -> SentRange | None:
-        """The oldest range, at SND.UNA."""
-        return self._entries[self._head] if self._head < len(self._entries) else None
 
     def _index(self, number: int) -> int:
         """The index of the range that holds `number`, or of the first one after it."""

@@ -30,6 +30,7 @@ class Settings:
         "keepalive_probes",
         "keepalive_time",
         "linger2",
+        "loss_recovery",
         "max_segment",
         "mtu_discover",
         "nodelay",
@@ -55,6 +56,8 @@ class Settings:
         self.defer_accept = 0
         #: The flow label of IPv6 packets, 20 bits; -1: one made from the four-tuple (RFC 6437).
         self.flow_label = -1
+        #: The name of the loss recovery, "" for the host's.
+        self.loss_recovery = ""
         #: Keep-alive is on (SO_KEEPALIVE).
         self.keepalive = False
         #: Seconds between probes, 0: the host's (TCP_KEEPINTVL).

@@ -27,7 +27,7 @@ from synfin.tcp.keepalive import KeepAlive
 from synfin.tcp.mtu_probing import MtuSearch
 from synfin.tcp.parameters import MILLISECOND, TcpParameters
 from synfin.tcp.reassembly import Reassembly, ReceiveQueue
-from synfin.tcp.recovery import LossRecovery, NewReno
+from synfin.tcp.recovery import LossRecovery, loss_recovery
 from synfin.tcp.round_trip import RoundTrip
 from synfin.tcp.send_buffer import SendBuffer
 from synfin.tcp.sent import SentRecord
@@ -40,7 +40,7 @@ Snapshot: TypeAlias = dict[str, Plain]
 T = TypeVar("T")
 
 #: What a change of this file, or of what it walks over, makes another.
-VERSION: Final = 1
+VERSION: Final = 2
 
 #: Attributes that belong to the host or are given to the constructor.
 _OF_THE_HOST: Final = frozenset({"parameters", "tracer", "identity", "memory", "happened", "wake"})
@@ -51,6 +51,7 @@ _MOMENTS: Final = frozenset(
         "busy_since",
         "challenged_at",
         "first_retransmission",
+        "half_began_at",
         "heard",
         "last_data_received",
         "last_received",
@@ -140,7 +141,7 @@ def _dumped(name: str, value: object, now: int) -> Plain:
                 "pushes": list(value.pushes()),
             }
         case SentRecord():
-            return [_fields(entry, now) for entry in value.entries()]
+            return {"fack": value.fack, "ranges": [_fields(entry, now) for entry in value.entries()]}
         case ReceiveQueue():
             return [bytes(piece) for piece in value.pieces()]
         case Reassembly():
@@ -168,13 +169,14 @@ def _fields(value: object, now: int) -> dict[str, Plain]:
 
 def _restored(snapshot: Snapshot, parameters: TcpParameters, now: int, tracer: Tracer | None) -> Connection:
     strategy = _dictionary(snapshot["congestion"])
+    recovery = _dictionary(snapshot["recovery"])
     connection = Connection(
         Identity.from_flow(_octets(snapshot["flow"])),
         parameters,
         _number(snapshot["iss"]),
         _number(snapshot["path_mss"]),
         congestion_control(str(strategy["name"])),
-        NewReno(_number(snapshot["iss"])),
+        loss_recovery(str(recovery["name"]), _number(snapshot["iss"]), parameters.tcp_reordering),
         _number(snapshot["ts_offset"]),
         tracer,
     )
@@ -202,7 +204,8 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
             buffer.restore_pushes([_number(each) for each in _list(fields["pushes"])])
             connection.send_buffer = buffer
         case "sent":
-            for each in _list(value):
+            fields = _dictionary(value)
+            for each in _list(fields["ranges"]):
                 entry = _dictionary(each)
                 connection.sent.restore(
                     _number(entry["start"]),
@@ -213,6 +216,8 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
                     _number(entry["transmissions"]),
                     _number(entry["fate"]),
                 )
+            connection.sent.restored()
+            connection.sent.fack = _number(fields["fack"])
         case "receive_queue":
             for each in _list(value):
                 connection.receive_queue.append(_octets(each))
@@ -226,7 +231,7 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
         case "urgent":
             connection.urgent = _part(Urgent(0), value, now)
         case "ecn":
-            connection.ecn = _part(Ecn(0), value, now)
+            connection.ecn = _part(Ecn(), value, now)
         case "mtu_search":
             connection.mtu_search = _part(MtuSearch(0, 0, 0), value, now)
         case "congestion" | "recovery" | "round_trip" | "acknowledging" | "settings" | "counts":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from errno import ECONNREFUSED
-from typing import Final
 
 from synfin import reasons
 from synfin.tcp import closed, ecn, states, timers
@@ -12,15 +11,11 @@ from synfin.tcp.acknowledgment import process_acknowledgment
 from synfin.tcp.arriving import Arrival, established
 from synfin.tcp.clock import timestamp
 from synfin.tcp.ending import end
-from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.receive_window import MAX_WINDOW_SHIFT
 from synfin.tcp.tcb import Tcb
 from synfin.tcp.text import check_fin, check_urg, process_text
 from synfin.wire.sequence import before
 from synfin.wire.tcp import ACK, RST, SYN, Segment
-
-#: The shortest time for which Linux sets a timer: two ticks of its clock.
-TIMEOUT_MIN: Final = 8 * MILLISECOND
 
 
 def segment_arrives(tcb: Tcb, arrival: Arrival, now: int) -> None:
@@ -87,7 +82,7 @@ def _try_again_soon(tcb: Tcb, now: int) -> None:
     """Our RST is about to end what the peer still has of an old connection (RFC 9293 §3.5.1, figure 10). As Linux
     does, the SYN follows it; once only, for anybody may send such an ACK."""
     if tcb.retransmissions == 0:
-        tcb.start_timer(timers.RETRANSMISSION, now + TIMEOUT_MIN, now)
+        tcb.start_timer(timers.RETRANSMISSION, now + timers.TIMEOUT_MIN, now)
 
 
 def _echo_is_impossible(tcb: Tcb, segment: Segment, now: int) -> bool:

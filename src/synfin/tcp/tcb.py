@@ -15,7 +15,6 @@ from synfin.tcp.memory import Memory
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.reassembly import Reassembly, ReceiveQueue
 from synfin.tcp.receive_window import window_shift, window_space
-from synfin.tcp.recovery import LossRecovery
 from synfin.tcp.round_trip import RoundTrip
 from synfin.tcp.send_buffer import SendBuffer
 from synfin.tcp.sent import SentRecord
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from synfin.tcp.ecn import Ecn
     from synfin.tcp.keepalive import KeepAlive
     from synfin.tcp.mtu_probing import MtuSearch
+    from synfin.tcp.recovery import LossRecovery
 
 #: RFC 9293 §3.7.1 (MUST-15): assumed of a peer that sends no MSS option.
 DEFAULT_MSS_IPV4 = 536

@@ -37,6 +37,8 @@ def deadline_reached(tcb: Tcb, now: int) -> None:
             end(tcb, states.TIMEOUT_FIN_WAIT_2, 0, now, reasons.FIN_WAIT_2_OVER)
         elif timer == timers.KEEPALIVE:
             keepalive.deadline_reached(tcb, now)
+        else:
+            tcb.recovery.deadline_reached(tcb, timer, now)
 
 
 def _retransmission(tcb: Tcb, now: int) -> None:

@@ -10,14 +10,28 @@ from typing import Final
 #: A deadline that never comes.
 NEVER: Final = (1 << 63) - 1
 
-RETRANSMISSION: Final = 0
-PERSIST: Final = 1
-DELAYED_ACK: Final = 2
-FIN_WAIT_2: Final = 3
-KEEPALIVE: Final = 4
-COUNT: Final = 5
+# Before the retransmission timer, which the probe starts anew.
+LOSS_PROBE: Final = 0
+REORDERING: Final = 1
+RETRANSMISSION: Final = 2
+PERSIST: Final = 3
+DELAYED_ACK: Final = 4
+FIN_WAIT_2: Final = 5
+KEEPALIVE: Final = 6
+COUNT: Final = 7
 
-NAMES: Final = ("retransmission", "persist", "delayed ACK", "FIN-WAIT-2", "keep-alive")
+NAMES: Final = (
+    "loss probe",
+    "reordering",
+    "retransmission",
+    "persist",
+    "delayed ACK",
+    "FIN-WAIT-2",
+    "keep-alive",
+)
+
+#: The shortest time for which Linux sets a timer: two ticks of its clock (nanoseconds).
+TIMEOUT_MIN: Final = 8_000_000
 
 
 class Timers:

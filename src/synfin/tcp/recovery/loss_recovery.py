@@ -1,0 +1,472 @@
+"""What every loss recovery does: its states, how the window becomes smaller, and back again if nothing was lost.
+
+The states are Linux's (`synfin.tcp.ca_states`). The subclasses say what is lost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synfin import reasons
+from synfin.tcp import mtu_probing
+from synfin.tcp.ca_states import TCP_CA_CWR, TCP_CA_DISORDER, TCP_CA_LOSS, TCP_CA_OPEN, TCP_CA_RECOVERY
+from synfin.tcp.clock import timestamp
+from synfin.tcp.congestion import INFINITE_SSTHRESH
+from synfin.tcp.recovery import forward_rto
+from synfin.tcp.recovery.proportional import send_count
+from synfin.wire.sequence import before
+
+if TYPE_CHECKING:
+    from synfin.reasons import Reason
+    from synfin.tcp.delivery import Delivery
+    from synfin.tcp.tcb import Tcb
+
+
+class LossRecovery:
+    """The base of all strategies. A strategy marks ranges of `tcb.sent` as lost, and says what is in flight.
+
+    `recover` is the number after the highest one that had been sent when the state was entered: once it is
+    acknowledged, the state ends. While it is CWR or RECOVERY the window follows RFC 9937: `prr_delivered`, `prr_out`
+    and `recover_flight` (RecoverFS) are its state.
+
+    `undo_from` is SND.UNA of that moment, -1 if nothing can be undone; `undo_retransmissions` segments were sent again
+    since, less those of which D-SACKs came; `prior_cwnd` and `prior_ssthresh` are to be restored. `stamp` is the
+    timestamp (TSval) of the first retransmission, -1 if there is none. `frto`: RFC 5682's algorithm is under way.
+    """
+
+    __slots__ = (
+        "ca_state",
+        "frto",
+        "new_data_first",
+        "prior_cwnd",
+        "prior_ssthresh",
+        "probe_due",
+        "prr_delivered",
+        "prr_out",
+        "recover",
+        "recover_flight",
+        "reordering",
+        "reordering_seen",
+        "stamp",
+        "undo_from",
+        "undo_retransmissions",
+    )
+
+    name = ""
+    #: It reads SACK blocks.
+    selective = False
+
+    def __init__(self, iss: int, reordering: int = 3) -> None:
+        self.ca_state = TCP_CA_OPEN
+        self.recover = iss
+        #: RFC 6675's DupThresh: segments that the network is expected to reorder (``tcp_reordering``).
+        self.reordering = reordering
+        #: How often something that was sent once arrived behind what was sent later.
+        self.reordering_seen = 0
+        self.prr_delivered = 0
+        self.prr_out = 0
+        self.recover_flight = 0
+        self.undo_from = -1
+        self.undo_retransmissions = -1
+        self.prior_cwnd = 0
+        self.prior_ssthresh = 0
+        self.stamp = -1
+        self.frto = False
+        #: A tail-loss probe is to be sent.
+        self.probe_due = False
+        #: New data go before what is lost, for this once (RFC 5682 §2.1, step 2b).
+        self.new_data_first = False
+
+    # --- what subclasses say
+
+    def take(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        """Learns from an acknowledgment, before anything is concluded from it."""
+
+    def detect(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        """Marks what an acknowledgment shows to be lost."""
+        raise NotImplementedError
+
+    def timed_out_marks(self, tcb: Tcb, now: int) -> None:
+        """Marks what the retransmission timer shows to be lost."""
+        tcb.sent.mark_all_lost()
+
+    def pipe(self, tcb: Tcb) -> int:
+        """How many octets are believed to be in the network."""
+        return tcb.sent.in_flight
+
+    def out_of_order(self, tcb: Tcb) -> int:
+        """How many octets the peer is known to have beyond SND.UNA."""
+        return tcb.sent.sacked.octets
+
+    def recovered(self, tcb: Tcb) -> None:
+        """Recovery is over, and was needed."""
+
+    def undone(self, tcb: Tcb) -> None:
+        """Recovery turned out to be a mistake, and is over."""
+
+    def schedule(self, tcb: Tcb, now: int) -> None:
+        """New data left, or the retransmission timer was started anew by an acknowledgment."""
+
+    def deadline_reached(self, tcb: Tcb, timer: int, now: int) -> None:
+        """A timer of this strategy's expired."""
+
+    def probe_sent(self, tcb: Tcb, again: bool) -> None:
+        """What `probe_due` asked for was sent: new data, or the last segment `again`."""
+
+    def lose_more(self, tcb: Tcb) -> bool:
+        """Nothing is lost, and no new data can be sent, though the window would allow it: True if something else is
+        marked lost, to be sent again."""
+        return False
+
+    # --- for the others
+
+    def in_recovery(self) -> bool:
+        """Whether a loss is being mended."""
+        return self.ca_state >= TCP_CA_RECOVERY
+
+    def window_falls(self) -> bool:
+        """Whether the congestion window is on its way down to ssthresh."""
+        return TCP_CA_CWR <= self.ca_state <= TCP_CA_RECOVERY
+
+    def allowed(self, tcb: Tcb) -> int:
+        """How many octets more may be sent now, as far as congestion is concerned."""
+        return tcb.cwnd - self.pipe(tcb)
+
+    def sent_out(self, octets: int) -> None:
+        """Data were sent, for the first time or again (RFC 9937 §6.3)."""
+        if TCP_CA_CWR <= self.ca_state <= TCP_CA_RECOVERY:
+            self.prr_out += octets
+
+    def sent_again(self, tcb: Tcb, segments: int, now: int) -> None:
+        """So many segments were retransmitted."""
+        if self.stamp < 0:
+            self.stamp = timestamp(now, tcb.ts_offset)
+        self.undo_retransmissions = max(self.undo_retransmissions, 0) + segments
+
+    # --- an acknowledgment
+
+    def acknowledged(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        """An acknowledgment arrived that is new, or a duplicate. `tcb.sent` and SND.UNA know what it says."""
+        lost_before = tcb.sent.lost_in_all
+        self.new_data_first = False
+        self.take(tcb, delivery, now)
+        tcb.congestion.observed(tcb, delivery, now)
+        if (
+            self.ca_state != TCP_CA_OPEN
+            or delivery.sacked
+            or delivery.duplicate
+            or delivery.echo
+            or delivery.duplicated is not None
+            or self.out_of_order(tcb)
+        ):
+            self._conclude(tcb, delivery, now)
+        else:
+            self.stamp = -1
+        if self.window_falls():
+            safe = delivery.advanced > 0 and tcb.sent.lost_in_all == lost_before
+            self.reduce(tcb, delivery.octets, safe, now)
+        elif delivery.advanced and tcb.cwnd_limited:
+            self._grow(tcb, delivery, now)
+
+    def _grow(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        tcb.cwnd = min(tcb.cwnd, tcb.cwnd_clamp)
+        reason = tcb.congestion.acknowledged(tcb, delivery, now)
+        tcb.cwnd = min(tcb.cwnd, tcb.cwnd_clamp)
+        tcb.trace_congestion(now, reason)
+
+    def _conclude(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        """What an unusual acknowledgment means, or any while something is amiss."""
+        if delivery.echo:
+            # What a router marked is congestion, whatever else it was.
+            self.prior_ssthresh = 0
+        state = self.ca_state
+        if state == TCP_CA_OPEN:
+            self.stamp = -1
+        elif tcb.snd_una >= self.recover:
+            # RFC 3168 §6.1.2: until something sent later is acknowledged, the echo is that of the same mark.
+            if state == TCP_CA_CWR and tcb.snd_una > self.recover:
+                self._complete(tcb, now)
+                self.ca_state = TCP_CA_OPEN
+            elif state == TCP_CA_RECOVERY:
+                if self._leave_recovery(tcb, delivery, now):
+                    return
+                self._complete(tcb, now)
+        if self.ca_state == TCP_CA_RECOVERY:
+            self._in_recovery(tcb, delivery, now)
+        elif self.ca_state == TCP_CA_LOSS:
+            self._in_loss(tcb, delivery, now)
+        else:
+            self._consider(tcb, delivery, now)
+
+    def _consider(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        """No loss is being mended: is there one?"""
+        if self.ca_state <= TCP_CA_DISORDER:
+            self._undo_by_duplicates(tcb, now)
+        self.detect(tcb, delivery, now)
+        if tcb.sent.lost == 0:
+            self._settle(tcb, delivery, now)
+        elif tcb.mtu_search is not None and mtu_probing.is_lost(tcb, tcb.mtu_search):
+            mtu_probing.lost(tcb, tcb.mtu_search, now)
+            self.mend_without_reduction(tcb, now)
+        else:
+            self.enter_recovery(tcb, delivery.octets, delivery.echo, now)
+
+    def _settle(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        """No loss is to be seen: OPEN or DISORDER, or CWR if a router has marked a packet."""
+        if delivery.echo:
+            self.marked(tcb, now)
+        if self.ca_state != TCP_CA_CWR:
+            self._keep_open(tcb)
+
+    def _keep_open(self, tcb: Tcb) -> None:
+        disorder = self.out_of_order(tcb) or tcb.sent.resent or tcb.sent.lost
+        self.ca_state = TCP_CA_DISORDER if disorder else TCP_CA_OPEN
+
+    # --- the window falls
+
+    def marked(self, tcb: Tcb, now: int) -> None:
+        """A router marked what we sent (RFC 3168 §6.1.2): the window is reduced as for a loss, once for each window of
+        data, and nothing is sent again."""
+        self.prior_ssthresh = 0
+        if self.ca_state >= TCP_CA_CWR or tcb.snd_nxt == tcb.snd_una:
+            return
+        self.undo_from = -1
+        self._begin_reduction(tcb, tcb.snd_nxt - tcb.snd_una - self.out_of_order(tcb), now)
+        self.ca_state = TCP_CA_CWR
+        tcb.trace_congestion(now, reasons.ECN_ECHO)
+
+    def enter_recovery(self, tcb: Tcb, octets: int, echo: bool, now: int) -> None:
+        """A loss was found, by an acknowledgment that delivered `octets`, perhaps with an `echo` of a mark: the window
+        is reduced, unless it is being reduced already."""
+        self.prior_ssthresh = 0
+        self.begin_undo(tcb)
+        if not self.window_falls():
+            if not echo:
+                self.prior_ssthresh = self._current_ssthresh(tcb)
+            # RFC 9937 §6.1
+            flight = tcb.snd_nxt - tcb.snd_una - self.out_of_order(tcb) + octets
+            self._begin_reduction(tcb, flight, now)
+        self.ca_state = TCP_CA_RECOVERY
+        tcb.trace_congestion(now, reasons.FAST_RECOVERY)
+
+    def _begin_reduction(self, tcb: Tcb, flight: int, now: int) -> None:
+        self.recover = tcb.snd_nxt
+        self.prior_cwnd = tcb.cwnd
+        self.recover_flight = flight
+        self.prr_delivered = 0
+        self.prr_out = 0
+        tcb.ssthresh = self._reduced(tcb, now)
+        if tcb.ecn is not None:
+            tcb.ecn.tells = True
+
+    def _reduced(self, tcb: Tcb, now: int) -> int:
+        # RFC 5681 §3.2, step 2: what limited transmit sent does not count. In whole segments, as a window is used.
+        flight = min(tcb.snd_nxt - tcb.snd_una, tcb.cwnd)
+        ssthresh = tcb.congestion.reduced(tcb, flight, now)
+        return ssthresh - ssthresh % tcb.mss
+
+    def reduce(self, tcb: Tcb, delivered: int, safe: bool, now: int) -> None:
+        """RFC 9937 §6.2: `delivered` octets arrived; `safe`, with progress and no sign of further losses."""
+        if delivered == 0:
+            return
+        self.prr_delivered += delivered
+        in_flight = self.pipe(tcb)
+        tcb.cwnd = in_flight + send_count(
+            delivered,
+            self.prr_delivered,
+            self.prr_out,
+            self.recover_flight,
+            in_flight,
+            tcb.ssthresh,
+            safe,
+            tcb.mss,
+        )
+        tcb.trace_congestion(now, reasons.ECN_ECHO if self.ca_state == TCP_CA_CWR else reasons.FAST_RECOVERY)
+
+    def _complete(self, tcb: Tcb, now: int) -> None:
+        # RFC 9937 §6.4; not if all was undone.
+        if tcb.ssthresh < INFINITE_SSTHRESH and (self.ca_state == TCP_CA_CWR or self.undo_from >= 0):
+            tcb.cwnd = tcb.ssthresh
+            tcb.trace_congestion(now, reasons.FULL_ACKNOWLEDGMENT)
+
+    def reduced_by_probe(self, tcb: Tcb, now: int) -> None:
+        """A tail-loss probe mended a loss that nothing else showed (RFC 8985 §7.4.2): the window is reduced at once."""
+        self._begin_reduction(tcb, tcb.snd_nxt - tcb.snd_una, now)
+        self.ca_state = TCP_CA_CWR
+        self._complete(tcb, now)
+        self._keep_open(tcb)
+
+    # --- in RECOVERY
+
+    def _in_recovery(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        if delivery.advanced and self._undo_partially(tcb, delivery, now):
+            return
+        if self._undo_by_duplicates(tcb, now):
+            self._keep_open(tcb)
+        self.detect(tcb, delivery, now)
+        if self.ca_state != TCP_CA_RECOVERY and tcb.sent.lost:
+            self.enter_recovery(tcb, delivery.octets, delivery.echo, now)
+
+    def _leave_recovery(self, tcb: Tcb, delivery: Delivery, now: int) -> bool:
+        """All is acknowledged that had been sent when the loss was found. True if the state is held all the same."""
+        if self.may_undo(tcb, delivery):
+            self.undo(tcb, False, self._undo_reason(tcb), now)
+        else:
+            self.recovered(tcb)
+        if self.holds(tcb):
+            return True
+        self.ca_state = TCP_CA_OPEN
+        return False
+
+    def holds(self, tcb: Tcb) -> bool:
+        """Whether the state is kept until something beyond `recover` is acknowledged."""
+        return False
+
+    # --- in LOSS
+
+    def timed_out(self, tcb: Tcb, now: int) -> None:
+        """The retransmission timer expired (RFC 5681 §3.1, RFC 6298 §5)."""
+        new = self.ca_state < TCP_CA_RECOVERY
+        first = tcb.sent.first()
+        if first is not None and tcb.sent.sacked.octets and self._reneged(tcb):
+            tcb.happened += (reasons.SACK_RENEGED,)
+            tcb.sent.forget_sacked()
+            tcb.sent.mark_all_lost()
+        else:
+            self.timed_out_marks(tcb, now)
+        again = self.ca_state == TCP_CA_LOSS and tcb.snd_una < self.recover and tcb.retransmissions > 1
+        if not again and not (tcb.snd_una < self.recover and TCP_CA_CWR <= self.ca_state <= TCP_CA_RECOVERY):
+            # RFC 5681 §3.1, equation (4): not again for what was sent again already, nor for a window reduced already.
+            self.prior_ssthresh = self._current_ssthresh(tcb)
+            self.prior_cwnd = tcb.cwnd
+            tcb.ssthresh = self._reduced(tcb, now)
+            self.begin_undo(tcb)
+        # RFC 5681 §3.1: the loss window is one segment; what is not lost is beside it.
+        tcb.cwnd = self.pipe(tcb) + tcb.mss
+        if self.ca_state <= TCP_CA_DISORDER:
+            # After so many duplicates, reordering was thought to be worse than it is.
+            least = tcb.parameters.tcp_reordering
+            if self.out_of_order(tcb) >= least * tcb.mss:
+                self.reordering = min(self.reordering, least)
+        self.ca_state = TCP_CA_LOSS
+        self.recover = tcb.snd_nxt
+        if tcb.ecn is not None:
+            tcb.ecn.tells = True
+        self.frto = forward_rto.begins(tcb, new)
+        tcb.congestion.timed_out(tcb, now)
+        tcb.why_lost = reasons.RETRANSMISSION_TIMEOUT
+        tcb.trace_congestion(now, reasons.RETRANSMISSION_TIMEOUT)
+
+    def _reneged(self, tcb: Tcb) -> bool:
+        """RFC 2018 §8: what lies at SND.UNA was sacked, and yet not acknowledged."""
+        pairs = tcb.sent.sacked.pairs()
+        return bool(pairs) and pairs[0][0] <= tcb.snd_una
+
+    def _in_loss(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        verdict = forward_rto.process(self, tcb, delivery, now)
+        if verdict == forward_rto.SPURIOUS:
+            tcb.retransmissions = 0
+        elif verdict == forward_rto.RECOVERED:
+            self._leave_loss(tcb, delivery, now)
+        elif verdict == forward_rto.NEW_DATA:
+            self.new_data_first = True
+        self.detect(tcb, delivery, now)
+        if self.ca_state == TCP_CA_OPEN:
+            if tcb.sent.lost:
+                self.enter_recovery(tcb, delivery.octets, delivery.echo, now)
+            else:
+                self._settle(tcb, delivery, now)
+
+    def _leave_loss(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        if self.may_undo(tcb, delivery):
+            self.undo(tcb, False, self._undo_reason(tcb), now)
+        else:
+            self.recovered(tcb)
+        if not self.holds(tcb):
+            self.ca_state = TCP_CA_OPEN
+
+    def mend_without_reduction(self, tcb: Tcb, now: int) -> None:
+        """What was lost was too large for the path, and says nothing of congestion (RFC 8201 §5.4, RFC 4821 §7.6.2):
+        it is sent again, with the window as it is."""
+        if self.ca_state != TCP_CA_LOSS:
+            self.recover = tcb.snd_nxt
+            tcb.ssthresh = self._current_ssthresh(tcb)
+            self.prior_ssthresh = 0
+            self.undo_from = -1
+            self.ca_state = TCP_CA_LOSS
+            self.frto = False
+
+    # --- back again: Eifel (RFC 3522, RFC 4015) and D-SACK
+
+    def _current_ssthresh(self, tcb: Tcb) -> int:
+        if self.window_falls():
+            return tcb.ssthresh
+        return max(tcb.ssthresh, tcb.cwnd - (tcb.cwnd >> 2))
+
+    def begin_undo(self, tcb: Tcb) -> None:
+        self.undo_from = tcb.snd_una
+        # What was sent again before may still come to light by D-SACKs.
+        self.undo_retransmissions = -(-tcb.sent.resent // tcb.mss) or -1
+        if not tcb.sent.resent:
+            self.stamp = -1
+
+    def may_undo(self, tcb: Tcb, delivery: Delivery) -> bool:
+        """Whether what was sent again arrived the first time."""
+        return self.undo_from >= 0 and (self.undo_retransmissions == 0 or self._is_delayed(delivery))
+
+    def _is_delayed(self, delivery: Delivery) -> bool:
+        """RFC 3522 §3.2, step 3: the echo is of a segment that left before the first retransmission."""
+        return self.stamp >= 0 and delivery.ts_ecr >= 0 and before(delivery.ts_ecr, self.stamp)
+
+    def undo_loss(self, tcb: Tcb, delivery: Delivery, certain: bool, now: int) -> bool:
+        """After a time-out: True if it was spurious, as is `certain` or can be seen here. Nothing is lost then."""
+        if not certain and not self.may_undo(tcb, delivery):
+            return False
+        self.undo(tcb, True, reasons.SPURIOUS_TIMEOUT if certain else self._undo_reason(tcb), now)
+        if not self.holds(tcb) and (certain or self.selective):
+            self.ca_state = TCP_CA_OPEN
+        return True
+
+    def _undo_reason(self, tcb: Tcb) -> Reason:
+        return reasons.UNDONE_BY_DSACK if self.undo_retransmissions == 0 else reasons.UNDONE_BY_TIMESTAMP
+
+    def undo(self, tcb: Tcb, unmark: bool, reason: Reason, now: int) -> None:
+        """Nothing was lost, only late: the window is what it was; with `unmark`, nothing is believed lost."""
+        if unmark:
+            tcb.sent.unmark_lost()
+        if self.prior_ssthresh:
+            tcb.congestion.undone(tcb, now)
+            # RFC 4015 §3.2 in Linux's form
+            tcb.cwnd = max(tcb.cwnd, self.prior_cwnd)
+            if self.prior_ssthresh > tcb.ssthresh:
+                tcb.ssthresh = self.prior_ssthresh
+                if tcb.ecn is not None:
+                    tcb.ecn.tells = False
+        self.undo_from = -1
+        self.undone(tcb)
+        tcb.happened += (reason,)
+        tcb.trace_congestion(now, reason)
+
+    def _undo_by_duplicates(self, tcb: Tcb, now: int) -> bool:
+        """Each retransmission was reported as a duplicate (RFC 2883 §5)."""
+        if self.undo_from >= 0 and self.undo_retransmissions == 0:
+            self.undo(tcb, False, reasons.UNDONE_BY_DSACK, now)
+            return True
+        return False
+
+    def _undo_partially(self, tcb: Tcb, delivery: Delivery, now: int) -> bool:
+        """What filled the gap was the original, late. True if there is nothing to mend for now."""
+        if self.undo_from < 0 or not self._is_delayed(delivery):
+            return False
+        if tcb.sent.resent:
+            # Other retransmissions are on their way; no more of them for now.
+            return True
+        self.stamp = -1
+        self.undo(tcb, True, reasons.UNDONE_BY_TIMESTAMP, now)
+        self._keep_open(tcb)
+        return False
+
+    def duplicate_reported(self, tcb: Tcb, end: int, segments: int) -> None:
+        """A D-SACK (RFC 2883) reports so many segments up to `end` as duplicates."""
+        if self.undo_from >= 0 and self.undo_retransmissions > 0 and end > self.undo_from:
+            self.undo_retransmissions = max(self.undo_retransmissions - segments, 0)

@@ -1,0 +1,89 @@
+"""Tail-loss probes (RFC 8985 §7): where acknowledgments stay away, one segment asks for them before the RTO is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from synfin import reasons
+from synfin.tcp import timers
+from synfin.tcp.ca_states import TCP_CA_CWR, TCP_CA_OPEN
+from synfin.tcp.parameters import MICROSECOND
+from synfin.tcp.round_trip import INITIAL_RTO
+
+if TYPE_CHECKING:
+    from synfin.tcp.delivery import Delivery
+    from synfin.tcp.recovery.selective import SelectiveRecovery
+    from synfin.tcp.tcb import Tcb
+
+#: Linux's values of ``tcp_early_retrans`` that mean these probes.
+_PROBING: Final = (3, 4)
+#: States in which nothing else brings acknowledgments.
+_QUIET: Final = (TCP_CA_OPEN, TCP_CA_CWR)
+
+
+def reset(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
+    """§7.1: a loss is being mended."""
+    recovery.probe_end = -1
+    recovery.probe_due = False
+    tcb.stop_timer(timers.LOSS_PROBE, now)
+
+
+def schedule(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
+    """§7.2: new data left, or an acknowledgment came that was not the last. The retransmission timer runs."""
+    if tcb.parameters.tcp_early_retrans not in _PROBING:
+        return
+    if recovery.ca_state not in _QUIET or len(tcb.sent) == 0 or tcb.sent.sacked.octets:
+        tcb.stop_timer(timers.LOSS_PROBE, now)
+        return
+    srtt = tcb.round_trip.srtt
+    if srtt:
+        # §7.2: the peer may delay its acknowledgment of a single segment.
+        single = _is_single(tcb)
+        timeout = 2 * srtt + (tcb.parameters.tcp_rto_min_us * MICROSECOND if single else timers.TIMEOUT_MIN)
+    else:
+        timeout = INITIAL_RTO
+    # Never later than the RTO, which goes on from the probe.
+    tcb.start_timer(timers.LOSS_PROBE, min(now + timeout, tcb.timers.deadlines[timers.RETRANSMISSION]), now)
+
+
+def _is_single(tcb: Tcb) -> bool:
+    """Whether one segment is in flight, perhaps with a FIN."""
+    first = tcb.sent.first()
+    return first is not None and len(tcb.sent) == 1 and first.end - first.start <= max(first.segment_size, 1) + 1
+
+
+def deadline_reached(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
+    """§7.3: the PTO is over. The probe comes out of poll_transmit."""
+    if len(tcb.sent) == 0:
+        return
+    if recovery.probe_end < 0 and tcb.round_trip.samples > recovery.probe_samples:
+        recovery.probe_due = True
+    tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+
+
+def sent(recovery: SelectiveRecovery, tcb: Tcb, again: bool) -> None:
+    """A probe left: new data, or the last segment `again`."""
+    recovery.probe_due = False
+    recovery.probe_end = tcb.snd_nxt
+    recovery.probe_again = again
+    recovery.probe_samples = tcb.round_trip.samples
+    tcb.happened += (reasons.LOSS_PROBE,)
+
+
+def acknowledged(recovery: SelectiveRecovery, tcb: Tcb, delivery: Delivery, now: int) -> None:
+    """§7.4.2: was the probe what mended a loss?"""
+    if tcb.snd_una < recovery.probe_end:
+        return
+    duplicated = delivery.duplicated
+    if not recovery.probe_again:
+        recovery.probe_end = -1
+    elif duplicated is not None and duplicated[1] == recovery.probe_end:
+        # Both arrived.
+        recovery.probe_end = -1
+    elif tcb.snd_una > recovery.probe_end:
+        recovery.probe_end = -1
+        tcb.happened += (reasons.LOSS_PROBE_MENDED,)
+        recovery.reduced_by_probe(tcb, now)
+    elif delivery.duplicate and not delivery.sacked:
+        # A duplicate acknowledgment of a peer that reports none: both arrived.
+        recovery.probe_end = -1
