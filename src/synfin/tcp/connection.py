@@ -360,6 +360,7 @@ class Connection(Tcb):
             or self.send_buffer.end + self.fin_queued > self.snd_nxt
             or self.sent.lost > 0
             or self.probe_now
+            or self.recovery.probe_due
             or self.probe_urgent
             or self.reset_pending
             or (self.keepalive is not None and self.keepalive.due)

@@ -27,6 +27,11 @@ class Intervals:
         """All intervals, in order."""
         return list(zip(self._starts, self._ends, strict=True))
 
+    def covers(self, start: int, end: int) -> bool:
+        """Whether all of `start` to `end` is covered."""
+        index = bisect_right(self._starts, start) - 1
+        return index >= 0 and end <= self._ends[index]
+
     def add(self, start: int, end: int) -> list[tuple[int, int]]:
         """Covers `start` to `end`. Returns what of it was not covered before, in order."""
         starts = self._starts
@@ -34,9 +39,6 @@ class Intervals:
         # The intervals that overlap or touch: from `low` to before `high`.
         low = bisect_left(ends, start)
         high = bisect_right(starts, end)
-        if high - low == 1 and starts[low] <= start and end <= ends[low]:
-            # What most blocks are: nothing new.
-            return []
         news: list[tuple[int, int]] = []
         at = start
         for index in range(low, high):

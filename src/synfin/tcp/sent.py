@@ -203,7 +203,17 @@ class SentRecord:
             order.popleft()
 
     def sack(self, start: int, end: int, delivery: Delivery) -> None:
-        """The peer has `start` to `end`, which lie between SND.UNA and SND.NXT."""
+        """The peer has `start` to `end`, which lie between SND.UNA and SND.NXT.
+
+        Only whole segments count (RFC 2018 §5), so that no peer can cut the record into smaller pieces.
+        """
+        if self.sacked.covers(start, end):
+            # What most blocks are: nothing new.
+            return
+        start = self._boundary(start, True)
+        end = self._boundary(end, False)
+        if start >= end:
+            return
         for first, last in self.sacked.add(start, end):
             index = self._index(first)
             while index < len(self._entries):
@@ -224,6 +234,22 @@ class SentRecord:
                 if entry.transmissions == 1 and not 0 <= delivery.sack_rtt_from <= entry.sent_at:
                     delivery.sack_rtt_from = entry.sent_at
                 index += 1
+
+    def _boundary(self, number: int, up: bool) -> int:
+        """The end of a segment next to `number`, upwards or downwards."""
+        index = self._index(number if up else number - 1)
+        if index >= len(self._entries):
+            return number
+        entry = self._entries[index]
+        if number <= entry.start or number >= entry.end:
+            return number
+        size = entry.segment_size
+        if size == 0:
+            return entry.end if up else entry.start
+        offset = number - entry.start
+        if up:
+            return min(entry.start + offset + -offset % size, entry.end)
+        return entry.start + offset - offset % size
 
     def _leave(self, entry: SentRange, octets: int) -> None:
         """So many octets of `entry` are no longer in flight, or lost."""

@@ -209,12 +209,12 @@ class LossRecovery:
             mtu_probing.lost(tcb, tcb.mtu_search, now)
             self.mend_without_reduction(tcb, now)
         else:
-            self.enter_recovery(tcb, delivery.octets, delivery.echo, now)
+            self.enter_recovery(tcb, delivery, now)
 
     def _settle(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         """No loss is to be seen: OPEN or DISORDER, or CWR if a router has marked a packet."""
         if delivery.echo:
-            self.marked(tcb, now)
+            self.marked(tcb, delivery, now)
         if self.ca_state != TCP_CA_CWR:
             self._keep_open(tcb)
 
@@ -224,45 +224,43 @@ class LossRecovery:
 
     # --- the window falls
 
-    def marked(self, tcb: Tcb, now: int) -> None:
+    def marked(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         """A router marked what we sent (RFC 3168 §6.1.2): the window is reduced as for a loss, once for each window of
         data, and nothing is sent again."""
         self.prior_ssthresh = 0
-        if self.ca_state >= TCP_CA_CWR or tcb.snd_nxt == tcb.snd_una:
+        if self.ca_state >= TCP_CA_CWR:
             return
         self.undo_from = -1
-        self._begin_reduction(tcb, tcb.snd_nxt - tcb.snd_una - self.out_of_order(tcb), now)
+        self._begin_reduction(tcb, delivery, now)
         self.ca_state = TCP_CA_CWR
         tcb.trace_congestion(now, reasons.ECN_ECHO)
 
-    def enter_recovery(self, tcb: Tcb, octets: int, echo: bool, now: int) -> None:
-        """A loss was found, by an acknowledgment that delivered `octets`, perhaps with an `echo` of a mark: the window
-        is reduced, unless it is being reduced already."""
+    def enter_recovery(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        """A loss was found: the window is reduced, unless it is being reduced already."""
         self.prior_ssthresh = 0
         self.begin_undo(tcb)
         if not self.window_falls():
-            if not echo:
+            if not delivery.echo:
                 self.prior_ssthresh = self._current_ssthresh(tcb)
-            # RFC 9937 §6.1
-            flight = tcb.snd_nxt - tcb.snd_una - self.out_of_order(tcb) + octets
-            self._begin_reduction(tcb, flight, now)
+            self._begin_reduction(tcb, delivery, now)
         self.ca_state = TCP_CA_RECOVERY
         tcb.trace_congestion(now, reasons.FAST_RECOVERY)
 
-    def _begin_reduction(self, tcb: Tcb, flight: int, now: int) -> None:
+    def _begin_reduction(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         self.recover = tcb.snd_nxt
         self.prior_cwnd = tcb.cwnd
-        self.recover_flight = flight
+        # RFC 9937 §6.1
+        flight = tcb.snd_nxt - tcb.snd_una
+        self.recover_flight = flight - self.out_of_order(tcb) + delivery.octets
         self.prr_delivered = 0
         self.prr_out = 0
-        tcb.ssthresh = self._reduced(tcb, now)
+        tcb.ssthresh = self._reduced(tcb, flight + delivery.advanced, now)
         if tcb.ecn is not None:
             tcb.ecn.tells = True
 
-    def _reduced(self, tcb: Tcb, now: int) -> int:
+    def _reduced(self, tcb: Tcb, flight: int, now: int) -> int:
         # RFC 5681 §3.2, step 2: what limited transmit sent does not count. In whole segments, as a window is used.
-        flight = min(tcb.snd_nxt - tcb.snd_una, tcb.cwnd)
-        ssthresh = tcb.congestion.reduced(tcb, flight, now)
+        ssthresh = tcb.congestion.reduced(tcb, min(flight, tcb.cwnd), now)
         return ssthresh - ssthresh % tcb.mss
 
     def reduce(self, tcb: Tcb, delivered: int, safe: bool, now: int) -> None:
@@ -281,7 +279,7 @@ class LossRecovery:
             safe,
             tcb.mss,
         )
-        tcb.trace_congestion(now, reasons.ECN_ECHO if self.ca_state == TCP_CA_CWR else reasons.FAST_RECOVERY)
+        tcb.trace_congestion(now, reasons.RATE_REDUCTION)
 
     def _complete(self, tcb: Tcb, now: int) -> None:
         # RFC 9937 §6.4; not if all was undone.
@@ -289,9 +287,9 @@ class LossRecovery:
             tcb.cwnd = tcb.ssthresh
             tcb.trace_congestion(now, reasons.FULL_ACKNOWLEDGMENT)
 
-    def reduced_by_probe(self, tcb: Tcb, now: int) -> None:
+    def reduced_by_probe(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         """A tail-loss probe mended a loss that nothing else showed (RFC 8985 §7.4.2): the window is reduced at once."""
-        self._begin_reduction(tcb, tcb.snd_nxt - tcb.snd_una, now)
+        self._begin_reduction(tcb, delivery, now)
         self.ca_state = TCP_CA_CWR
         self._complete(tcb, now)
         self._keep_open(tcb)
@@ -305,7 +303,7 @@ class LossRecovery:
             self._keep_open(tcb)
         self.detect(tcb, delivery, now)
         if self.ca_state != TCP_CA_RECOVERY and tcb.sent.lost:
-            self.enter_recovery(tcb, delivery.octets, delivery.echo, now)
+            self.enter_recovery(tcb, delivery, now)
 
     def _leave_recovery(self, tcb: Tcb, delivery: Delivery, now: int) -> bool:
         """All is acknowledged that had been sent when the loss was found. True if the state is held all the same."""
@@ -339,7 +337,7 @@ class LossRecovery:
             # RFC 5681 §3.1, equation (4): not again for what was sent again already, nor for a window reduced already.
             self.prior_ssthresh = self._current_ssthresh(tcb)
             self.prior_cwnd = tcb.cwnd
-            tcb.ssthresh = self._reduced(tcb, now)
+            tcb.ssthresh = self._reduced(tcb, tcb.snd_nxt - tcb.snd_una, now)
             self.begin_undo(tcb)
         # RFC 5681 §3.1: the loss window is one segment; what is not lost is beside it.
         tcb.cwnd = self.pipe(tcb) + tcb.mss
@@ -373,7 +371,7 @@ class LossRecovery:
         self.detect(tcb, delivery, now)
         if self.ca_state == TCP_CA_OPEN:
             if tcb.sent.lost:
-                self.enter_recovery(tcb, delivery.octets, delivery.echo, now)
+                self.enter_recovery(tcb, delivery, now)
             else:
                 self._settle(tcb, delivery, now)
 

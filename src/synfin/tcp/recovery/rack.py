@@ -8,11 +8,11 @@ from synfin import reasons
 from synfin.tcp import timers
 from synfin.tcp.ca_states import TCP_CA_RECOVERY
 from synfin.tcp.clock import timestamp
+from synfin.tcp.delivery import Delivery
 from synfin.tcp.recovery.selective import SelectiveRecovery
 from synfin.wire.sequence import before
 
 if TYPE_CHECKING:
-    from synfin.tcp.delivery import Delivery
     from synfin.tcp.tcb import Tcb
 
 # Linux's bits of ``tcp_recovery``.
@@ -139,7 +139,7 @@ class RackTlp(SelectiveRecovery):
         self._detect(tcb, now)
         lost = tcb.sent.lost_in_all - lost
         if lost and self.ca_state < TCP_CA_RECOVERY:
-            self.enter_recovery(tcb, 0, False, now)
+            self.enter_recovery(tcb, Delivery(), now)
             # As Linux has it: a segment's worth, for the acknowledgment that came some time ago.
             self.reduce(tcb, tcb.mss, False, now)
 

@@ -60,8 +60,8 @@ class SackRecovery(SelectiveRecovery):
                 sent.mark_lost(tcb.snd_una, min(first.end, tcb.snd_una + max(first.segment_size, 1)))
                 tcb.why_lost = reasons.FAST_RETRANSMIT
 
-    def enter_recovery(self, tcb: Tcb, octets: int, echo: bool, now: int) -> None:
-        super().enter_recovery(tcb, octets, echo, now)
+    def enter_recovery(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        super().enter_recovery(tcb, delivery, now)
         self.rescued = -1
 
     def timed_out_marks(self, tcb: Tcb, now: int) -> None:

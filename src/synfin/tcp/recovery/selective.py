@@ -41,9 +41,9 @@ class SelectiveRecovery(LossRecovery):
         if self.probe_end >= 0:
             tail_loss_probe.acknowledged(self, tcb, delivery, now)
 
-    def enter_recovery(self, tcb: Tcb, octets: int, echo: bool, now: int) -> None:
+    def enter_recovery(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         tail_loss_probe.reset(self, tcb, now)
-        super().enter_recovery(tcb, octets, echo, now)
+        super().enter_recovery(tcb, delivery, now)
 
     def timed_out(self, tcb: Tcb, now: int) -> None:
         tail_loss_probe.reset(self, tcb, now)

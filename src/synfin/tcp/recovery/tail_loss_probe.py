@@ -83,7 +83,7 @@ def acknowledged(recovery: SelectiveRecovery, tcb: Tcb, delivery: Delivery, now:
     elif tcb.snd_una > recovery.probe_end:
         recovery.probe_end = -1
         tcb.happened += (reasons.LOSS_PROBE_MENDED,)
-        recovery.reduced_by_probe(tcb, now)
+        recovery.reduced_by_probe(tcb, delivery, now)
     elif delivery.duplicate and not delivery.sacked:
         # A duplicate acknowledgment of a peer that reports none: both arrived.
         recovery.probe_end = -1
