@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from synfin.tcp.connection import Connection
+from synfin.tcp.delivery import Delivery
 from synfin.tcp.recovery import NewReno
 from synfin.wire.tcp import ACK, Segment
 from tests.tcp.test_acceptance import established
@@ -75,8 +76,10 @@ def test_octets_beyond_a_window_count_for_the_next() -> None:
     c = established()
     c.cwnd = c.ssthresh = 10 * MSS
     seen = []
+    delivery = Delivery()
+    delivery.octets = 7 * MSS
     for _ in range(3):
-        c.congestion.acknowledged(c, 7 * MSS, 0)
+        c.congestion.acknowledged(c, delivery, 0)
         seen.append(c.cwnd // MSS)
     # 7; 14 - 10 = 4; 11 - 11 = 0
     assert seen == [10, 11, 12]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from synfin import reasons
 from synfin.tcp import ecn, mtu_probing, readiness, timers
 from synfin.tcp.clock import timestamp
+from synfin.tcp.delivery import Delivery
 from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND, SECOND
-from synfin.tcp.sent import Acknowledged
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import HALF, MASK
 from synfin.wire.tcp import ECE, FIN, SYN, Segment
@@ -73,25 +73,24 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
 
 def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     flight = tcb.snd_nxt - tcb.snd_una
-    acknowledged = tcb.sent.acknowledge(ack)
+    delivery = tcb.sent.acknowledge(ack)
     # RFC 7661 in short, as Linux: the window grows only while it, and not the user, limits what is sent.
     tcb.cwnd_limited = tcb.snd_una < tcb.cwnd_limited_until or (tcb.cwnd < tcb.ssthresh and tcb.cwnd < 2 * flight)
     if tcb.ecn is not None and ack <= tcb.ecn.reduced_until:
         # RFC 3168 §6.1.2: it does not grow while it is being reduced.
         tcb.cwnd_limited = False
-    octets = ack - tcb.snd_una
     opening = tcb.snd_una == tcb.iss
     tcb.snd_una = ack
-    tcb.delivered += octets
+    tcb.delivered += delivery.octets
     counts = tcb.counts
-    counts.delivered += acknowledged.segments
+    counts.delivered += delivery.segments
     if counts.rto_since >= 0:
         counts.recovered(now)
     tcb.send_buffer.release(ack)
     tcb.verdict = reasons.ACKNOWLEDGES_NEW
     if tcb.fin_queued and ack > tcb.send_buffer.end:
         tcb.fin_acknowledged = True
-    _measure(tcb, segment, acknowledged, now)
+    _measure(tcb, segment, delivery, now)
     tcb.retransmissions = 0
     tcb.probe_backoff = 0
     tcb.first_retransmission = -1
@@ -99,7 +98,7 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     if tcb.mtu_search is not None:
         mtu_probing.acknowledged(tcb, tcb.mtu_search, now)
     if not opening:
-        tcb.recovery.acknowledged(tcb, octets, now)
+        tcb.recovery.acknowledged(tcb, delivery, now)
     # RFC 6298 §5.2, §5.3
     if len(tcb.sent) == 0:
         tcb.stop_timer(timers.RETRANSMISSION, now)
@@ -110,24 +109,25 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
     tcb.wake |= readiness.POLLOUT
 
 
-def _measure(tcb: Tcb, segment: Segment, acknowledged: Acknowledged, now: int) -> None:
+def _measure(tcb: Tcb, segment: Segment, delivery: Delivery, now: int) -> None:
     """RFC 6298 §3: Karn's rule, which a timestamp's echo makes unnecessary (RFC 7323 §4)."""
     round_trip = tcb.round_trip
-    if acknowledged.rtt_from >= 0:
-        rtt = now - acknowledged.rtt_from
+    if delivery.rtt_from >= 0:
+        rtt = now - delivery.rtt_from
     elif tcb.timestamps and segment.options.ts_ecr:
         ticks = (timestamp(now, tcb.ts_offset) - segment.options.ts_ecr) & MASK
         if ticks >= HALF:
             return
         # A tick is the clock's grain; a round trip within one took less than that.
         rtt = max(ticks, 1) * MILLISECOND
-        if acknowledged.resent_at >= 0 and rtt > now - acknowledged.resent_at + MILLISECOND:
+        if delivery.resent_at >= 0 and rtt > now - delivery.resent_at + MILLISECOND:
             # The echo is of the first transmission. It may have arrived, and only its ACK have been lost.
             return
     else:
         return
     if rtt > LONGEST_ROUND_TRIP:
         return
+    delivery.rtt = rtt
     round_trip.measured(rtt)
     if tcb.tracer is not None:
         tcb.tracer.round_trip_measured(now, tcb.identity.flow, rtt, round_trip.srtt, round_trip.rttvar, round_trip.rto)

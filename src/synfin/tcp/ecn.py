@@ -130,7 +130,7 @@ def echo_arrives(tcb: Tcb, ecn: Ecn, ack: int, now: int) -> None:
     # RFC 3168 §6.1.2. Until the data with CWR are acknowledged, the echo may be that of the same mark.
     if ack <= ecn.reduced_until or tcb.recovery.in_recovery() or tcb.snd_nxt == tcb.snd_una:
         return
-    tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una)
+    tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una, now)
     tcb.cwnd = min(tcb.cwnd, tcb.ssthresh)
     ecn.reduced_until = tcb.snd_nxt
     ecn.tells = True

@@ -8,6 +8,7 @@ from synfin import reasons
 from synfin.tcp import ecn
 
 if TYPE_CHECKING:
+    from synfin.tcp.delivery import Delivery
     from synfin.tcp.tcb import Tcb
 
 #: RFC 5681 §3.2: so many duplicate acknowledgments mean a loss.
@@ -26,8 +27,8 @@ class LossRecovery:
 
     name = ""
 
-    def acknowledged(self, tcb: Tcb, octets: int, now: int) -> None:
-        """SND.UNA advanced by `octets`; `tcb.sent` knows it already."""
+    def acknowledged(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
+        """SND.UNA advanced; `tcb.sent` knows it already."""
         raise NotImplementedError
 
     def duplicate(self, tcb: Tcb, now: int) -> None:
@@ -86,19 +87,20 @@ class NewReno(LossRecovery):
         # RFC 5681 §3.2, step 1; RFC 3042: each of the first two duplicates lets one more segment go.
         return tcb.cwnd + min(self.duplicates, 2) * tcb.mss
 
-    def acknowledged(self, tcb: Tcb, octets: int, now: int) -> None:
+    def acknowledged(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         self.duplicates = 0
+        tcb.congestion.observed(tcb, delivery, now)
         if self.fast:
             if tcb.snd_una >= self.recover:
                 self._full(tcb, now)
             else:
-                self._partial(tcb, octets, now)
+                self._partial(tcb, delivery.octets, now)
             return
         if self.timeout and tcb.snd_una >= self.recover:
             self.timeout = False
         if tcb.cwnd_limited or tcb.sent.lost:
             tcb.cwnd = min(tcb.cwnd, tcb.cwnd_clamp)
-            reason = tcb.congestion.acknowledged(tcb, octets, now)
+            reason = tcb.congestion.acknowledged(tcb, delivery, now)
             tcb.cwnd = min(tcb.cwnd, tcb.cwnd_clamp)
             tcb.trace_congestion(now, reason)
 
@@ -114,7 +116,7 @@ class NewReno(LossRecovery):
     def _enter(self, tcb: Tcb, now: int) -> None:
         # RFC 6582 §3.2, step 2; RFC 5681 §3.2, steps 2 and 3
         if not ecn.reduced(tcb):
-            tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una)
+            tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una, now)
         self.recover = tcb.snd_nxt
         self.fast = True
         self.first_partial = True
@@ -147,7 +149,7 @@ class NewReno(LossRecovery):
     def timed_out(self, tcb: Tcb, now: int) -> None:
         # RFC 5681 §3.1, equation (4): not again while the same loss is being mended.
         if not ecn.reduced(tcb) and not self.timeout:
-            tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una)
+            tcb.ssthresh = tcb.congestion.reduced(tcb, tcb.snd_nxt - tcb.snd_una, now)
         # RFC 6582 §3.2, step 4
         self.recover = tcb.snd_nxt
         self.fast = False

@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import Final
 
+from synfin.tcp.delivery import Delivery
+
 OUTSTANDING: Final = 0
 SACKED: Final = 1
 LOST: Final = 2
@@ -40,20 +42,6 @@ class SentRange:
 
 def _start(entry: SentRange) -> int:
     return entry.start
-
-
-class Acknowledged:
-    """What a cumulative acknowledgment covered: `octets` in all, and `rtt_from`, the time at which the oldest of
-    them was sent, or -1 where Karn's rule forbids a measurement (RFC 6298 §3). `resent_at` is then when the oldest of
-    those sent more than once was last sent, else -1. `segments`: how many were covered whole."""
-
-    __slots__ = ("octets", "resent_at", "rtt_from", "segments")
-
-    def __init__(self, octets: int, rtt_from: int, resent_at: int = -1, segments: int = 0) -> None:
-        self.octets = octets
-        self.segments = segments
-        self.rtt_from = rtt_from
-        self.resent_at = resent_at
 
 
 class SentRecord:
@@ -96,7 +84,7 @@ class SentRecord:
         elif fate == LOST:
             self.lost += end - start
 
-    def acknowledge(self, number: int) -> Acknowledged:
+    def acknowledge(self, number: int) -> Delivery:
         """Removes everything before `number`, cutting a range that straddles it."""
         entries = self._entries
         head = self._head
@@ -130,7 +118,12 @@ class SentRecord:
         if head > 64 and head * 2 > len(entries):
             del entries[:head]
             self._head = 0
-        return Acknowledged(octets, rtt_from if resent_at < 0 else -1, resent_at, segments)
+        delivery = Delivery()
+        delivery.octets = octets
+        delivery.segments = segments
+        delivery.rtt_from = rtt_from if resent_at < 0 else -1
+        delivery.resent_at = resent_at
+        return delivery
 
     def mark_all_lost(self) -> None:
         """Believes everything lost that is outstanding (after a retransmission time-out)."""

@@ -1,0 +1,15 @@
+"""Congestion control: how much may be in flight. One small class each, chosen by name."""
+
+from synfin.tcp.congestion.control import INFINITE_SSTHRESH, INITIAL_WINDOW, CongestionControl
+from synfin.tcp.congestion.registry import available, congestion_control, register
+from synfin.tcp.congestion.reno import Reno
+
+__all__ = [
+    "INFINITE_SSTHRESH",
+    "INITIAL_WINDOW",
+    "CongestionControl",
+    "Reno",
+    "available",
+    "congestion_control",
+    "register",
+]
