@@ -45,8 +45,10 @@ WITH_LOSS: Final = {0.1: 40_000, 1: 8_000, 3: 4_000, 10: 2_000}
 #: As WITH_LOSS, where the rate decides.
 WITH_LITTLE_LOSS_BY_RATE: Final = 10_000
 
-#: How many flows share a bottleneck, and how long they are watched, in seconds.
-FLOWS: Final = {2: 40, 8: 20, 32: 10}
+DROP_TAIL: Final = "drop-tail"
+CODEL: Final = "CoDel"
+#: How many flows share a bottleneck, behind which queue, and how long they are watched, in seconds.
+SHARINGS: Final = {(2, DROP_TAIL): 40, (8, DROP_TAIL): 40, (8, CODEL): 40, (32, DROP_TAIL): 20}
 #: The bottleneck's bits a second for each of them, and its round trip in milliseconds.
 SHARE: Final = 3_000_000
 SHARED_RTT: Final = 20
@@ -83,18 +85,29 @@ class Transfer(NamedTuple):
 
 
 class Sharing(NamedTuple):
-    """`flows` at a time on one bottleneck with a drop-tail queue of one bandwidth-delay product."""
+    """`flows` at a time on one bottleneck. Its `queue` is drop-tail, of one bandwidth-delay product, or CoDel."""
 
     flows: int
+    queue: str
     control: str
     recovery: str
 
     @property
+    def rate(self) -> int:
+        """The bottleneck's, in bits a second."""
+        return SHARE * self.flows
+
+    @property
+    def seconds(self) -> int:
+        """How long it is watched."""
+        return SHARINGS[self.flows, self.queue]
+
+    @property
     def work(self) -> int:
-        return FLOWS[self.flows] * self.flows * SHARE // (8 * PACKET)
+        return self.seconds * self.rate // (8 * PACKET)
 
     def __str__(self) -> str:
-        return f"sharing: {self.flows} flows, {self.control}, {self.recovery}"
+        return f"sharing: {self.flows} flows, {self.queue}, {self.control}, {self.recovery}"
 
 
 class Short(NamedTuple):
@@ -130,7 +143,7 @@ def all_cells() -> list[Cell]:
     ways = list(product(CONTROLS, RECOVERIES))
     return [
         *(Transfer(loss, rtt, *way) for way in ways for loss in LOSSES for rtt in RATES),
-        *(Sharing(flows, *way) for way in ways for flows in FLOWS),
+        *(Sharing(flows, queue, *way) for way in ways for flows, queue in SHARINGS),
         *(
             Short(size, loss, rtt, *way)
             for way in ways

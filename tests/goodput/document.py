@@ -9,12 +9,12 @@ from typing import Final
 from tests.goodput.arithmetic import expected_of_reno
 from tests.goodput.cells import (
     CONTROLS,
-    FLOWS,
     LOSSES,
     RATES,
     RECOVERIES,
     SHARE,
     SHARED_RTT,
+    SHARINGS,
     SHORT_LOSSES,
     SHORT_RTTS,
     SIZES,
@@ -124,32 +124,32 @@ def _formula(rows: Rows) -> Iterator[str]:
 def _sharing(rows: Rows) -> Iterator[str]:
     yield "## Several flows on one bottleneck"
     yield ""
-    yield f"{_megabits(SHARE)} Mbit/s for each, RTT {SHARED_RTT} ms, a drop-tail queue of one bandwidth-delay product."
-    yield f"The flows begin within a round trip. {_watched()} are watched, without the first quarter."
+    yield f"{_megabits(SHARE)} Mbit/s for each, RTT {SHARED_RTT} ms; a drop-tail queue of one bandwidth-delay product,"
+    yield "or CoDel. The flows begin within a round trip, and the first quarter of the time does not count."
     yield ""
 
     def body() -> Iterator[list[str]]:
         for control in CONTROLS:
-            for flows in FLOWS:
+            for (flows, queue), seconds in SHARINGS.items():
                 for recovery in RECOVERIES:
-                    row = rows.get(Sharing(flows, control, recovery))
+                    key = Sharing(flows, queue, control, recovery)
+                    row = rows.get(key)
                     if row is not None:
                         yield [
                             control,
                             str(flows),
+                            queue,
+                            f"{seconds} s",
                             recovery,
-                            f"{row['goodput'] / (SHARE * flows):.3f}",
+                            f"{row['goodput'] / key.rate:.3f}",
                             f"{row['jain']:.3f}",
                             f"{_megabits(row['least'])} to {_megabits(row['most'])}",
                             str(row["timeouts"]),
                         ]
 
-    yield from _table(["", "flows", FOUND_BY, "of the rate", "Jain's index", "Mbit/s each", "time-outs"], body())
-
-
-def _watched() -> str:
-    times = ", ".join(f"{seconds} s" for seconds in FLOWS.values())
-    return f"For {', '.join(map(str, FLOWS))} flows, {times}"
+    yield from _table(
+        ["", "flows", "queue", "watched", FOUND_BY, "of the rate", "Jain's index", "Mbit/s each", "time-outs"], body()
+    )
 
 
 def _short(rows: Rows) -> Iterator[str]:

@@ -47,7 +47,7 @@ def load(path: Path = PATH) -> dict[Cell, Row]:
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         kind = TABLES[row.pop("table")]
-        cell = kind(**{name: row.pop(name) for name in kind._fields})
+        cell = kind(**{name: row.pop(name, None) for name in kind._fields})
         if cell in known:
             rows[cell] = row
     return rows

@@ -9,7 +9,20 @@ import pytest
 
 from tests.goodput import document, recorded, verdicts
 from tests.goodput.arithmetic import expected_of_reno
-from tests.goodput.cells import RACK_TLP, RATES, SACK_OFF, SHARE, Cell, Sharing, Short, Transfer, all_cells, available
+from tests.goodput.cells import (
+    CODEL,
+    DROP_TAIL,
+    RACK_TLP,
+    RATES,
+    SACK_OFF,
+    SHARE,
+    Cell,
+    Sharing,
+    Short,
+    Transfer,
+    all_cells,
+    available,
+)
 from tests.goodput.recorded import Rows
 from tests.goodput.worlds import Row, begin, measure
 
@@ -20,7 +33,7 @@ AGAIN = "if the change is meant, run python campaigns/goodput.py, and read what 
 #: Played to the end: of each table one.
 WHOLE: list[Cell] = [
     Transfer(3, 20, "reno", SACK_OFF),
-    Sharing(2, "reno", SACK_OFF),
+    Sharing(2, DROP_TAIL, "reno", SACK_OFF),
     Short(1_000_000, 1, 100, "reno", SACK_OFF),
 ]
 
@@ -74,7 +87,7 @@ def test_rack_tlp_is_never_below_sack_off() -> None:
 
 # --- and that it is noticed where it does not
 
-FAIR = Sharing(8, "cubic", RACK_TLP)
+FAIR = Sharing(8, DROP_TAIL, "cubic", RACK_TLP)
 FORMULA = Transfer(1, 100, "reno", RACK_TLP)
 CLEAN = Transfer(0, 20, "cubic", RACK_TLP)
 LOSSY = Transfer(10, 300, "cubic", RACK_TLP)
@@ -135,4 +148,6 @@ def test_the_table_is_as_large_as_was_asked() -> None:
     cells = all_cells()
     assert len(set(cells)) == len(cells)
     counts = [sum(isinstance(cell, kind) for cell in cells) for kind in (Transfer, Sharing, Short)]
-    assert counts == [5 * 4 * 2 * 3, 3 * 2 * 3, 3 * 2 * 2 * 2 * 3]
+    assert counts == [5 * 4 * 2 * 3, (3 + 1) * 2 * 3, 3 * 2 * 2 * 2 * 3]
+    sharing = [(cell.flows, cell.queue) for cell in cells if isinstance(cell, Sharing)]
+    assert set(sharing) == {(2, DROP_TAIL), (8, DROP_TAIL), (32, DROP_TAIL), (8, CODEL)}

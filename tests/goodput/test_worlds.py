@@ -11,7 +11,19 @@ import pytest
 
 from synfin.events import Event, PacketLost, PacketTransmitted
 from synfin.host.parameters import Parameters
-from tests.goodput.cells import MILLISECOND, MSS, PACKET, RATES, SACK_OFF, SECOND, Cell, Sharing, Short, Transfer
+from tests.goodput.cells import (
+    DROP_TAIL,
+    MILLISECOND,
+    MSS,
+    PACKET,
+    RATES,
+    SACK_OFF,
+    SECOND,
+    Cell,
+    Sharing,
+    Short,
+    Transfer,
+)
 from tests.goodput.worlds import Path as NetworkPath
 from tests.goodput.worlds import begin, measure
 
@@ -19,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 #: Of each table one that is quickly played.
 QUICK: list[Cell] = [
     Transfer(10, 1, "reno", SACK_OFF),
-    Sharing(2, "reno", SACK_OFF),
+    Sharing(2, DROP_TAIL, "reno", SACK_OFF),
     Short(100_000, 1, 20, "reno", SACK_OFF),
 ]
 
@@ -42,7 +54,7 @@ def test_a_transfer_without_loss_has_all_that_headers_leave() -> None:
 
 
 def test_flows_that_share_have_all_of_the_bottleneck_together() -> None:
-    row = measure(Sharing(2, "reno", SACK_OFF))
+    row = measure(Sharing(2, DROP_TAIL, "reno", SACK_OFF))
     assert row["least"] + row["most"] == pytest.approx(row["goodput"], abs=2)
     assert row["lost"] > 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.goodput.arithmetic import expected_of_reno
-from tests.goodput.cells import RACK_TLP, RATES, SACK_OFF, SHARE, Cell, Sharing, Short, Transfer
+from tests.goodput.cells import RACK_TLP, RATES, SACK_OFF, Cell, Sharing, Short, Transfer
 from tests.goodput.recorded import Rows
 from tests.goodput.worlds import Row
 
@@ -25,7 +25,7 @@ def slow_without_loss(rows: Rows) -> list[str]:
         if isinstance(cell, Transfer) and not cell.loss:
             rate = RATES[cell.rtt]
         elif isinstance(cell, Sharing):
-            rate = SHARE * cell.flows
+            rate = cell.rate
         else:
             continue
         if row["goodput"] < LEAST_OF_RATE * rate:

@@ -11,18 +11,19 @@ from typing import Final
 
 from synfin.events import Sink
 from synfin.host.parameters import Parameters
+from synfin.link.faults import Rate
+from synfin.link.queues import CoDel, Discipline, DropTail
 from synfin.sim import Network
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
 from tests.goodput.arithmetic import bits_a_second, jain, mean, percentile
 from tests.goodput.cells import (
-    FLOWS,
+    CODEL,
     MILLISECOND,
     MSS,
     PACKET,
     RATES,
     SECOND,
-    SHARE,
     SHARED_RTT,
     Cell,
     Sharing,
@@ -36,14 +37,14 @@ Row = dict[str, int | float]
 
 PORT: Final = 5001
 CHUNK: Final = bytes(1 << 16)
-#: A queue that is never full, in packets: more than buffers hold at their largest.
-ENDLESS: Final = 100_000
+#: A queue that is never full: it takes more than buffers hold at their largest.
+ENDLESS: Final = DropTail(100_000)
 
 
 class Path:
     """Two hosts on a wire. The receiver reads at once; `received` has the octets of each flow, in the order in which
-    they were accepted. `rtt` in milliseconds, `rate` in bits a second, `loss` in per cent, `queue` in packets; `sink`
-    receives the trace, if given."""
+    they were accepted. `rtt` in milliseconds, `rate` in bits a second, `loss` in per cent; `sink` receives the
+    trace, if it is given."""
 
     __slots__ = ("_flows", "_left", "_listener", "network", "opened", "received", "receiver", "sender", "total", "wire")
 
@@ -54,7 +55,7 @@ class Path:
         rtt: int,
         rate: int,
         loss: float = 0,
-        queue: int = ENDLESS,
+        queue: Discipline = ENDLESS,
         sink: Sink | None = None,
     ) -> None:
         network = self.network = Network(seed, sink)
@@ -66,9 +67,8 @@ class Path:
             self.receiver,
             "10.0.0.2/24",
             delay=rtt * MILLISECOND // 2,
-            rate=rate,
-            queue=queue,
         )
+        network.apply(Rate(rate, queue))
         if loss:
             network.apply(f"lose {loss:g}% from sender")
         #: The sender's ends, in the order in which they were opened.
@@ -169,14 +169,13 @@ def _whole_transfer(cell: Transfer) -> Row:
 
 def _sharing(cell: Sharing) -> tuple[Path, Row]:
     """The first quarter of the time, in which the flows find their shares."""
-    rate = SHARE * cell.flows
-    queue = rate * SHARED_RTT // 1000 // (8 * PACKET)
-    path = Path(parameters(cell), cell.flows, SHARED_RTT, rate, queue=queue)
+    queue = CoDel() if cell.queue == CODEL else DropTail(cell.rate * SHARED_RTT // 1000 // (8 * PACKET))
+    path = Path(parameters(cell), cell.flows, SHARED_RTT, cell.rate, queue=queue)
     starts = path.network.random("starts")
     for _ in range(cell.flows):
         # More than is sent in the time that it is watched.
         path.network.at(starts.randrange(SHARED_RTT * MILLISECOND), lambda: path.open(1 << 40))
-    path.network.run(FLOWS[cell.flows] * SECOND // 4)
+    path.network.run(cell.seconds * SECOND // 4)
     return path, {"quarter_least": min(path.received), "quarter_most": max(path.received)}
 
 
@@ -188,7 +187,7 @@ def _whole_sharing(cell: Sharing) -> Row:
     path, row = _sharing(cell)
     before = list(path.received)
     begun = path.network.now
-    path.network.run(FLOWS[cell.flows] * SECOND)
+    path.network.run(cell.seconds * SECOND)
     time = path.network.now - begun
     shares = [after - before for before, after in zip(before, path.received, strict=True)]
     return row | {
