@@ -100,6 +100,10 @@ def _transfers(rows: Rows) -> Iterator[str]:
 def _formula(rows: Rows) -> Iterator[str]:
     yield "### Against the formula"
     yield ""
+    yield "The formula takes it that packets are lost independently, and acknowledgments not at all; that nothing else"
+    yield "limits the window, neither the rate nor the receiver; that octets are counted, so that delayed"
+    yield "acknowledgments do not slow its growth; and that no time-out is needed. Here all but the last is so, or nearly."
+    yield ""
     yield "Reno without its first quarter, in Mbit/s; in parentheses, measured by expected. Losses and time-outs are"
     yield "those of the whole transfer."
     yield ""

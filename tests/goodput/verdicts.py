@@ -7,7 +7,6 @@ from typing import Final
 from tests.goodput.arithmetic import expected_of_reno
 from tests.goodput.cells import RACK_TLP, RATES, SACK_OFF, Cell, Sharing, Short, Transfer
 from tests.goodput.recorded import Rows
-from tests.goodput.worlds import Row
 
 #: Of the rate, headers included: so 0.965 is the most that there can be.
 LEAST_OF_RATE: Final = 0.93
@@ -71,15 +70,15 @@ def worse_with_rack(rows: Rows) -> list[str]:
         if isinstance(cell, Sharing) or cell.recovery != RACK_TLP:
             continue
         without = rows.get(cell._replace(recovery=SACK_OFF))
-        if without is not None and _slower(cell, row, without):
-            wrong.append(f"{cell}: {row} and with {SACK_OFF} {without}")
+        if without is None:
+            continue
+        if isinstance(cell, Short):
+            if row["mean"] > without["mean"]:
+                wrong.append(f"{cell}: {row['mean'] / 1e6:.3f} ms, with {SACK_OFF} {without['mean'] / 1e6:.3f} ms")
+        elif row["goodput"] < without["goodput"]:
+            share = row["goodput"] / without["goodput"]
+            wrong.append(f"{cell}: {share:.4f} of the goodput with {SACK_OFF}")
     return wrong
-
-
-def _slower(cell: Transfer | Short, row: Row, other: Row) -> bool:
-    if isinstance(cell, Short):
-        return row["mean"] > other["mean"]
-    return row["goodput"] < other["goodput"]
 
 
 def all_wrong(rows: Rows) -> list[str]:
