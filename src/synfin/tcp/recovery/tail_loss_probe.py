@@ -32,7 +32,9 @@ def schedule(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
     """§7.2: new data left, or an acknowledgment came that was not the last. The retransmission timer runs."""
     if tcb.parameters.tcp_early_retrans not in _PROBING:
         return
-    if recovery.ca_state not in _QUIET or len(tcb.sent) == 0 or tcb.sent.sacked.octets:
+    # §7.3: one probe at a time, and a round trip measured after it; otherwise probes could keep the RTO away for ever.
+    needless = recovery.probe_end >= 0 or tcb.round_trip.samples <= recovery.probe_samples
+    if needless or recovery.ca_state not in _QUIET or len(tcb.sent) == 0 or tcb.sent.sacked.octets:
         tcb.stop_timer(timers.LOSS_PROBE, now)
         return
     srtt = tcb.round_trip.srtt
@@ -56,8 +58,7 @@ def deadline_reached(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
     """§7.3: the PTO is over. The probe comes out of poll_transmit."""
     if len(tcb.sent) == 0:
         return
-    if recovery.probe_end < 0 and tcb.round_trip.samples > recovery.probe_samples:
-        recovery.probe_due = True
+    recovery.probe_due = True
     tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
 
 
