@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +35,7 @@ def test_against_a_set(operations: list[tuple[str, int, int]], octets: int, coun
         pairs = intervals.pairs()
         assert {number for start, end in pairs for number in range(start, end)} == model
         # Disjoint, never adjacent, in order.
-        assert all(a[1] < b[0] for a, b in zip(pairs, pairs[1:], strict=False))
+        assert all(a[1] < b[0] for a, b in pairwise(pairs))
         assert intervals.octets == len(model)
         assert intervals.end == (max(model) + 1 if model else 0)
         assert len(intervals) == len(pairs)

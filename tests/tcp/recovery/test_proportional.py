@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,7 +101,7 @@ def test_a_mark_of_a_router_reduces_the_window_as_smoothly() -> None:
     assert s.ssthresh == 10
     assert cwnd[0] == 20
     assert cwnd[-1] == 10
-    assert all(0 <= a - b <= 1 for a, b in zip(cwnd, cwnd[1:], strict=False))
+    assert all(0 <= a - b <= 1 for a, b in pairwise(cwnd))
     # What is acknowledged beyond that ends it.
     s.ack(22)
     assert s.c.recovery.ca_state == TCP_CA_OPEN

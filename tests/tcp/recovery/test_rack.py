@@ -7,7 +7,8 @@ import pytest
 from synfin.tcp.ca_states import TCP_CA_DISORDER, TCP_CA_LOSS, TCP_CA_OPEN, TCP_CA_RECOVERY
 from synfin.tcp.recovery import RackTlp
 from synfin.tcp.timers import REORDERING, TIMEOUT_MIN
-from tests.tcp.recovery.sender import MS, RTT, Sender
+from tests.tcp.recovery.sender import RTT, Sender
+from tests.tcp.world import MS
 
 
 def rack(s: Sender) -> RackTlp:

@@ -11,7 +11,7 @@ from tests.tcp.recovery.sender import MSS, RTT, Sender
 
 def lost(s: Sender) -> list[int]:
     """The segments that are believed lost, sent again or not."""
-    numbers = []
+    numbers: list[int] = []
     for entry in s.c.sent.entries():
         if entry.fate == 2 or entry.transmissions > 1:
             numbers += range((entry.start - s.first) // MSS, -(-(entry.end - s.first) // MSS))

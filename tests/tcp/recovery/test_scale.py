@@ -6,17 +6,20 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
+from typing import TypeAlias
 
 import pytest
 
 from tests.tcp.recovery.sender import RTT, Sender
+
+TraceFunction: TypeAlias = Callable[[FrameType, str, object], "TraceFunction | None"]
 
 
 def lines(call: Callable[[], object]) -> int:
     """How many lines of Python `call` runs."""
     count = 0
 
-    def trace(frame: FrameType, event: str, argument: object) -> object:
+    def trace(frame: FrameType, event: str, argument: object) -> TraceFunction:
         nonlocal count
         count += event == "line"
         return trace

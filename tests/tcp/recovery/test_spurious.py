@@ -6,7 +6,8 @@ import pytest
 
 from synfin import reasons
 from synfin.tcp.ca_states import TCP_CA_LOSS, TCP_CA_OPEN, TCP_CA_RECOVERY
-from tests.tcp.recovery.sender import MS, RTT, Sender
+from tests.tcp.recovery.sender import RTT, Sender
+from tests.tcp.world import MS
 
 ALL = pytest.mark.parametrize("recovery", ["newreno", "sack", "rack"])
 

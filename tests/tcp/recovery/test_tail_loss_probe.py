@@ -8,7 +8,8 @@ from synfin import reasons
 from synfin.tcp.ca_states import TCP_CA_OPEN, TCP_CA_RECOVERY
 from synfin.tcp.timers import LOSS_PROBE, NEVER, RETRANSMISSION, TIMEOUT_MIN
 from synfin.wire.tcp import FIN
-from tests.tcp.recovery.sender import MS, RTT, Sender
+from tests.tcp.recovery.sender import RTT, Sender
+from tests.tcp.world import MS
 
 PTO = 2 * RTT + TIMEOUT_MIN
 BOTH = pytest.mark.parametrize("recovery", ["sack", "rack"])
