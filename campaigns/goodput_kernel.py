@@ -6,7 +6,7 @@ Kernel to kernel, synfin to kernel and kernel to synfin in turn, for each round-
 forwarder between two TUN devices in namespaces of their own (campaigns/goodput/). What the file holds already, of this
 source, this kernel and these settings, is not done again. Ends with the table and the verdict; exit status 1 says that
 the requirement is not met, or not measured whole. `--only` takes names of cells such as "synfin-kernel/20/0.1", with *
-and ?; `--table` measures nothing.
+and ?; calls for different cells may share a file and a time; `--table` measures nothing.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", type=Path, required=True, metavar="FILE", help="results, as JSON lines")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="of each cell")
-    parser.add_argument(
-        "--seconds", type=float, default=10.0, metavar="S", help="measured; from 3 %% loss on thrice that"
-    )
+    parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="measured; with loss, thrice that")
     parser.add_argument("--warm-up", type=float, default=5.0, metavar="S", help="before that, from the first octet on")
     parser.add_argument("--only", nargs="+", metavar="PATTERN", help="cells, and no others")
     parser.add_argument("--congestion", default="cubic", metavar="NAME", help="synfin's; the kernel's is cubic")

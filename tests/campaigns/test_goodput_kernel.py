@@ -21,7 +21,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 def campaign(state: Path, *cells: str) -> subprocess.CompletedProcess[str]:
     congestion = Parameters().tcp.tcp_congestion_control
-    times = ["--runs", "1", "--seconds", "0.5", "--warm-up", "0.3"]
+    times = ["--runs", "1", "--seconds", "0.3", "--warm-up", "0.3"]
     return run("--state", str(state), "--congestion", congestion, *times, "--only", *cells)
 
 
