@@ -30,7 +30,8 @@ from synfin.tcp.congestion import available
 ATTEMPTS = 3
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> tuple[argparse.Namespace, Settings, dict[Run, Result]]:
+    """What is asked, and what the file holds already. A mistake ends the command with one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", type=Path, required=True, metavar="FILE", help="results, as JSON lines")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="of each cell")
@@ -48,7 +49,16 @@ def arguments() -> argparse.Namespace:
         parser.error(f"synfin has no congestion control {asked.congestion!r}, but {', '.join(available())}")
     if not asked.table and os.geteuid() != 0:
         parser.error("this takes root: namespaces and TUN devices are made")
-    return asked
+    settings = Settings(
+        asked.seconds, asked.warm_up, asked.congestion, platform.release(), digest(Path(synfin.__file__).parent)
+    )
+    try:
+        if not asked.table:
+            # Better now than when the first result is to be written.
+            asked.state.touch()
+        return asked, settings, load(asked.state, settings)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
 
 
 def chosen(runs: list[Run], patterns: list[str] | None) -> list[Run]:
@@ -70,7 +80,7 @@ def run_all(wanted: list[Run], settings: Settings, state: Path) -> dict[Run, Res
     """Measures what is wanted, each result being written before the next run begins."""
     found: dict[Run, Result] = {}
     left = sum(settings.warm_up + seconds_of(run, settings) + 1 for run in wanted)
-    print(f"{len(wanted)} runs to do, some {left / 60:.0f} minutes")
+    print(f"{len(wanted)} runs to do, {left / 60:.0f} min", flush=True)
     for count, run in enumerate(wanted, 1):
         for _ in range(ATTEMPTS):
             try:
@@ -88,17 +98,10 @@ def run_all(wanted: list[Run], settings: Settings, state: Path) -> dict[Run, Res
 
 
 def main() -> None:
-    asked = arguments()
-    settings = Settings(
-        asked.seconds, asked.warm_up, asked.congestion, platform.release(), digest(Path(synfin.__file__).parent)
-    )
-    runs = chosen(all_runs(asked.runs), asked.only)
-    try:
-        results = load(asked.state, settings)
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
+    asked, settings, results = arguments()
     if not asked.table:
-        results |= run_all([run for run in runs if run not in results], settings, asked.state)
+        wanted = [run for run in chosen(all_runs(asked.runs), asked.only) if run not in results]
+        results |= run_all(wanted, settings, asked.state)
     summary = Summary(results)
     met, words = summary.verdict()
     print(summary.markdown())

@@ -117,10 +117,8 @@ def line(settings: Settings, run: Run, result: Result) -> str:
 
 def load(path: Path, settings: Settings) -> dict[Run, Result]:
     """The runs in the file that count and were made with these settings. Raises ValueError, with the line's number,
-    for a file that is none of this campaign."""
+    for a file that is none of this campaign, and OSError for one that cannot be read."""
     found: dict[Run, Result] = {}
-    if not path.exists():
-        return found
     for number, text in enumerate(path.read_text().splitlines(), 1):
         try:
             fields = json.loads(text)

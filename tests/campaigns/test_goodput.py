@@ -41,7 +41,6 @@ def test_a_round_is_run_together_and_shares_its_losses() -> None:
 
 def test_the_file_gives_back_what_counts_and_was_made_with_the_same_settings(tmp_path: Path) -> None:
     path = tmp_path / "state.jsonl"
-    assert load(path, SETTINGS) == {}
     made = [
         line(SETTINGS, Run(KERNEL, 0), result(50.0)),
         line(SETTINGS, Run(KERNEL, 1), result(1.0, "late")),

@@ -52,6 +52,7 @@ def test_one_cell_is_measured_and_not_again(tmp_path: Path) -> None:
         (["--only", "nothing"], "no cell is called nothing"),
         (["--congestion", "nothing"], "synfin has no congestion control 'nothing'"),
         (["--runs", "0"], "--runs takes 1 or more"),
+        (["--congestion", "reno"], "No such file"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_named_in_one_line(tmp_path: Path, words: list[str], complaint: str) -> None:
