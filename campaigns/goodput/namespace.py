@@ -18,7 +18,7 @@ MTU: Final = 1500
 #: Packets that wait in a TUN device until its reader comes; none may be lost there.
 DEVICE_QUEUE: Final = 2000
 
-#: Linux's own defaults where this machine may have others; no ECN; nothing remembered, nothing but IPv4.
+#: Buffers as large as synfin's, whatever this machine's kernel has; no ECN; nothing remembered, nothing but IPv4.
 SYSCTLS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ipv4/tcp_rmem": "4096 131072 6291456",
