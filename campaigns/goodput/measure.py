@@ -151,7 +151,7 @@ def measure(run: Run, settings: Settings) -> Result:
         worst=round(forwarded.worst, 1),
         cpu=cpu,
         waited={name: round(waited, 1) for name, (_, waited) in shares.items()},
-        invalid=_complaint(forwarded, late, cpu),
+        invalid=complaint(forwarded, late, cpu),
     )
 
 
@@ -159,7 +159,7 @@ def _end(kind: str, namespace: int, settings: Settings) -> ends.End:
     return ends.End(namespace, "cubic" if kind == KERNEL else settings.congestion)
 
 
-def _complaint(forwarded: Forwarded, late: float, cpu: dict[str, float]) -> str:
+def complaint(forwarded: Forwarded, late: float, cpu: dict[str, float]) -> str:
     """Why the run does not count; nothing if it does."""
     if forwarded.device_drops:
         return f"the devices dropped {forwarded.device_drops} packets"

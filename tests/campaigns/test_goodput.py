@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from campaigns.goodput.cells import ENDS, LOSSES, RTTS, Cell, Result, Run, Settings, all_runs, digest, line, load
+from campaigns.goodput.forwarder import Forwarded
+from campaigns.goodput.measure import complaint
 from campaigns.goodput.meter import Meter
 from campaigns.goodput.table import Summary
 
@@ -65,6 +67,26 @@ def test_another_source_is_another_digest(tmp_path: Path) -> None:
     assert digest(tmp_path) == before
     (tmp_path / "a.py").write_text("2")
     assert digest(tmp_path) != before
+
+
+ON_TIME = Forwarded(1000, 10, 5, 1500, 15, 20.0, 0)
+
+
+def test_a_run_counts_up_to_the_limits() -> None:
+    assert complaint(ON_TIME, 1.0, {"sender": 90.0}) == ""
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "late", "cpu", "words"),
+    [
+        (replace(ON_TIME, device_drops=1), 0.0, 0.0, "the devices dropped 1 packets"),
+        (ON_TIME, 1.1, 0.0, "1.1 % of the packets were late"),
+        (replace(ON_TIME, worst=20.1), 0.0, 0.0, "the worst 20 ms"),
+        (ON_TIME, 0.0, 91.0, "the sender used 91 % of a core"),
+    ],
+)
+def test_a_run_that_the_machine_spoiled_says_why(forwarded: Forwarded, late: float, cpu: float, words: str) -> None:
+    assert words in complaint(forwarded, late, {"forwarder": 40.0, "sender": cpu})
 
 
 def everything(ratios: dict[Cell, float], reference: float = 96.0) -> dict[Run, Result]:
