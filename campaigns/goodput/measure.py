@@ -28,10 +28,11 @@ READY: Final = 30.0
 LOSSY_FACTOR: Final = 3
 
 #: A run does not count when more of the packets were written over 1 ms late, in percent, or one so many milliseconds,
-#: or when a process used more of its core, in percent.
+#: or when a process used more of its core, in percent, or waited longer for one, in percent of the time.
 LATE_LIMIT: Final = 1.0
 WORST_LIMIT: Final = 20.0
 CPU_LIMIT: Final = 90.0
+WAITED_LIMIT: Final = 25.0
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _fork = multiprocessing.get_context("fork")
@@ -142,6 +143,7 @@ def measure(run: Run, settings: Settings) -> Result:
         raise FailedError("nothing arrived")
     late = 100 * forwarded.late / max(forwarded.written, 1)
     cpu = {name: round(ran, 1) for name, (ran, _) in shares.items()}
+    waited = {name: round(share, 1) for name, (_, share) in shares.items()}
     return Result(
         rate=round(octets * 8 / seconds_of(run, settings) / 1e6, 3),
         packets=forwarded.arrived,
@@ -150,8 +152,8 @@ def measure(run: Run, settings: Settings) -> Result:
         late=round(late, 3),
         worst=round(forwarded.worst, 1),
         cpu=cpu,
-        waited={name: round(waited, 1) for name, (_, waited) in shares.items()},
-        invalid=complaint(forwarded, late, cpu),
+        waited=waited,
+        invalid=complaint(forwarded, late, cpu, waited),
     )
 
 
@@ -159,7 +161,7 @@ def _end(kind: str, namespace: int, settings: Settings) -> ends.End:
     return ends.End(namespace, "cubic" if kind == KERNEL else settings.congestion)
 
 
-def complaint(forwarded: Forwarded, late: float, cpu: dict[str, float]) -> str:
+def complaint(forwarded: Forwarded, late: float, cpu: dict[str, float], waited: dict[str, float]) -> str:
     """Why the run does not count; nothing if it does."""
     if forwarded.device_drops:
         return f"the devices dropped {forwarded.device_drops} packets"
@@ -168,4 +170,7 @@ def complaint(forwarded: Forwarded, late: float, cpu: dict[str, float]) -> str:
     for name, share in cpu.items():
         if share > CPU_LIMIT:
             return f"the {name} used {share:.0f} % of a core"
+    for name, share in waited.items():
+        if share > WAITED_LIMIT:
+            return f"the {name} waited {share:.0f} % of the time for a core"
     return ""

@@ -73,20 +73,23 @@ ON_TIME = Forwarded(1000, 10, 5, 1500, 15, 20.0, 0)
 
 
 def test_a_run_counts_up_to_the_limits() -> None:
-    assert complaint(ON_TIME, 1.0, {"sender": 90.0}) == ""
+    assert complaint(ON_TIME, 1.0, {"sender": 90.0}, {"sender": 25.0}) == ""
 
 
 @pytest.mark.parametrize(
-    ("forwarded", "late", "cpu", "words"),
+    ("forwarded", "late", "cpu", "waited", "words"),
     [
-        (replace(ON_TIME, device_drops=1), 0.0, 0.0, "the devices dropped 1 packets"),
-        (ON_TIME, 1.1, 0.0, "1.1 % of the packets were late"),
-        (replace(ON_TIME, worst=20.1), 0.0, 0.0, "the worst 20 ms"),
-        (ON_TIME, 0.0, 91.0, "the sender used 91 % of a core"),
+        (replace(ON_TIME, device_drops=1), 0.0, 0.0, 0.0, "the devices dropped 1 packets"),
+        (ON_TIME, 1.1, 0.0, 0.0, "1.1 % of the packets were late"),
+        (replace(ON_TIME, worst=20.1), 0.0, 0.0, 0.0, "the worst 20 ms"),
+        (ON_TIME, 0.0, 91.0, 0.0, "the sender used 91 % of a core"),
+        (ON_TIME, 0.0, 0.0, 26.0, "the sender waited 26 % of the time"),
     ],
 )
-def test_a_run_that_the_machine_spoiled_says_why(forwarded: Forwarded, late: float, cpu: float, words: str) -> None:
-    assert words in complaint(forwarded, late, {"forwarder": 40.0, "sender": cpu})
+def test_a_run_that_the_machine_spoiled_says_why(
+    forwarded: Forwarded, late: float, cpu: float, waited: float, words: str
+) -> None:
+    assert words in complaint(forwarded, late, {"forwarder": 40.0, "sender": cpu}, {"sender": waited})
 
 
 def everything(ratios: dict[Cell, float], reference: float = 96.0) -> dict[Run, Result]:

@@ -28,7 +28,7 @@ def campaign(state: Path, *cells: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.tun
 def test_one_cell_is_measured_and_not_again(tmp_path: Path) -> None:
     state = tmp_path / "state.jsonl"
-    told = campaign(state, "*/20/0.1")
+    told = campaign(state, "*/20/1")
     assert "3 runs to do" in told.stdout, told.stderr
     results = [json.loads(text) for text in state.read_text().splitlines()]
     # A machine that was late has more lines; each is a run that took place.
@@ -36,11 +36,11 @@ def test_one_cell_is_measured_and_not_again(tmp_path: Path) -> None:
     assert ends == {("kernel", "kernel"), ("synfin", "kernel"), ("kernel", "synfin")}, told.stdout
     for one in results:
         # 1448 of 1500 octets are the application's; what was held back at the mark may come on top.
-        assert 1 < one["rate"] < 200
-        assert 0 < one["lost"] < one["packets"] / 100
+        assert 0 < one["rate"] < 200
+        assert 0 < one["lost"] < one["packets"] / 10
         assert set(one["cpu"]) == {"forwarder", "sender", "receiver"}
     if not any(one["invalid"] for one in results):
-        assert "0 runs to do" in campaign(state, "*/20/0.1").stdout
+        assert "0 runs to do" in campaign(state, "*/20/1").stdout
     # So little is not the whole of it.
     assert told.returncode == 1
     assert "not measured" in told.stdout
