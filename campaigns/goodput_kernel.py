@@ -56,9 +56,12 @@ def arguments() -> tuple[argparse.Namespace, Settings, dict[Run, Result]]:
         if not asked.table:
             # Better now than when the first result is to be written.
             asked.state.touch()
-        return asked, settings, load(asked.state, settings)
+        results, others = load(asked.state, settings)
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    if others:
+        print(f"{asked.state}: {others} runs of another source, kernel or setting are left aside")
+    return asked, settings, results
 
 
 def chosen(runs: list[Run], patterns: list[str] | None) -> list[Run]:

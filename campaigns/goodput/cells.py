@@ -115,10 +115,11 @@ def line(settings: Settings, run: Run, result: Result) -> str:
     return json.dumps({**asdict(run.cell), "run": run.number, **asdict(settings), **asdict(result)})
 
 
-def load(path: Path, settings: Settings) -> dict[Run, Result]:
-    """The runs in the file that count and were made with these settings. Raises ValueError, with the line's number,
+def load(path: Path, settings: Settings) -> tuple[dict[Run, Result], int]:
+    """The runs in the file that count and were made with these settings, and how many there are of others. Raises ValueError, with the line's number,
     for a file that is none of this campaign, and OSError for one that cannot be read."""
     found: dict[Run, Result] = {}
+    others = 0
     for number, text in enumerate(path.read_text().splitlines(), 1):
         try:
             fields = json.loads(text)
@@ -127,9 +128,11 @@ def load(path: Path, settings: Settings) -> dict[Run, Result]:
             result = Result(**fields)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(f"{path}, line {number}: not a result of this campaign") from None
-        if of == settings and not result.invalid:
+        if of != settings:
+            others += 1
+        elif not result.invalid:
             found[run] = result
-    return found
+    return found, others
 
 
 def of_cell(results: dict[Run, Result], cell: Cell, numbers: Iterable[int] | None = None) -> list[float]:

@@ -50,7 +50,7 @@ def test_the_file_gives_back_what_counts_and_was_made_with_the_same_settings(tmp
         line(replace(SETTINGS, synfin="ba9876543210"), Run(SENDS, 0), result(2.0)),
     ]
     path.write_text("\n".join(made) + "\n")
-    assert load(path, SETTINGS) == {Run(KERNEL, 0): result(50.0), Run(SENDS, 0): result(49.0)}
+    assert load(path, SETTINGS) == ({Run(KERNEL, 0): result(50.0), Run(SENDS, 0): result(49.0)}, 1)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "null"])
