@@ -116,8 +116,11 @@ def line(settings: Settings, run: Run, result: Result) -> str:
 
 
 def load(path: Path, settings: Settings) -> tuple[dict[Run, Result], int]:
-    """The runs in the file that count and were made with these settings, and how many there are of others. Raises ValueError, with the line's number,
-    for a file that is none of this campaign, and OSError for one that cannot be read."""
+    """The runs in the file that count and were made with these settings, and how many there are of others.
+
+    Raises ValueError, with the line's number, for a file that is none of this campaign, and OSError for one that
+    cannot be read.
+    """
     found: dict[Run, Result] = {}
     others = 0
     for number, text in enumerate(path.read_text().splitlines(), 1):
