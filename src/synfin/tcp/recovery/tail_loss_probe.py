@@ -58,7 +58,8 @@ def deadline_reached(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
         return
     if recovery.probe_end < 0 and tcb.round_trip.samples > recovery.probe_samples:
         recovery.probe_due = True
-    tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+        # Without a probe the RTO stays: else a user who goes on writing would put it off for ever.
+        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
 
 
 def sent(recovery: SelectiveRecovery, tcb: Tcb, again: bool) -> None:
