@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from synfin.events import CongestionChanged, PacketLost, PacketTransmitted
@@ -129,7 +131,7 @@ MARKING = ["rate 10Mbit queue 200 red min 5 max 40 p=10% ecn", "rate 10Mbit code
 def test_a_queue_marks_and_loses_nothing(queue: str, version: int) -> None:
     data = bytes(range(256)) * 8000
     world = World(ecn_parameters(1), ecn_parameters(2), version, queue)
-    world.transfer(data)
+    mss = world.transfer(data).mss
     counters = world.server.host.counters
     marks = counters["IpExtInCEPkts" if version == 4 else "Ip6InCEPkts"]
     assert marks > 0
@@ -144,7 +146,17 @@ def test_a_queue_marks_and_loses_nothing(queue: str, version: int) -> None:
     cwr = [segment for _, segment in world.sent("client") if segment.flags & CWR and not segment.flags & SYN]
     assert len(cwr) == len(changes) <= marks
     for change in changes:
-        assert change.cwnd == change.ssthresh <= change.flight // 2
+        # The ACK that brought the echo had just acknowledged two segments at most.
+        assert change.ssthresh <= (change.flight + 2 * mss) // 2
+    # The window comes down to it within a round trip, and no further (RFC 9937).
+    reductions = world.changes("rate-reduction")
+    for change, following in pairwise([*changes, None]):
+        assert change is not None
+        until = following.time if following else 1 << 62
+        window = [each.cwnd for each in reductions if change.time <= each.time < until]
+        assert window == sorted(window, reverse=True)
+        if following:
+            assert window[-1] == change.ssthresh
     # The receiver's echo ends with CWR, and the first ACK after a mark has it.
     assert any(segment.flags & ECE for _, segment in world.sent("server") if not segment.flags & SYN)
 

@@ -8,7 +8,22 @@ from hypothesis import strategies as st
 
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.round_trip import RoundTrip, time_for_retransmissions
-from tests.tcp.world import MS, SECOND, World, by_client, data, everything
+from synfin.wire.sequence import wrap
+from tests.tcp.world import MS, SECOND, World, by_client, data, everything, without_probes
+
+
+def test_a_user_who_goes_on_writing_does_not_put_off_the_rto() -> None:
+    w = World()
+    w.connect()
+    w.client.tcb.settings.nodelay = True
+    w.lose(everything, count=1000)
+    start = w.now
+    for _ in range(4):
+        w.client.send(b"x")
+        w.run_for(100 * MS)
+    # Two are in flight at 100 ms: a probe 2 * 20 + 8 ms later, and a RTO of 220 ms from there, whatever is written.
+    first = [message for message in w.messages if data(message) and message.segment.seq == wrap(w.client.tcb.snd_una)]
+    assert [message.time - start for message in first] == [0, (100 + 48 + 220) * MS]
 
 
 @pytest.mark.row("B3")
@@ -96,7 +111,7 @@ def test_time_for_retransmissions() -> None:
 
 @pytest.mark.row("B3")
 def test_a_lost_segment_is_sent_again_after_the_rto_and_each_time_later() -> None:
-    w = World()
+    w = World(without_probes())
     w.connect()
     w.lose(by_client(data), count=4)
     w.client.send(b"x")
@@ -108,10 +123,24 @@ def test_a_lost_segment_is_sent_again_after_the_rto_and_each_time_later() -> Non
     assert w.client.tcb.round_trip.rto < 230 * MS
 
 
+def test_a_user_who_goes_on_writing_does_not_put_off_the_rto() -> None:
+    w = World()
+    w.connect()
+    w.client.tcb.settings.nodelay = True
+    w.lose(everything, count=1000)
+    start = w.now
+    for _ in range(4):
+        w.client.send(b"x")
+        w.run_for(100 * MS)
+    # Two are in flight at 100 ms: a probe 2 * 20 + 8 ms later, and a RTO of 220 ms from there, whatever is written.
+    first = [message for message in w.messages if data(message) and message.segment.seq == wrap(w.client.tcb.snd_una)]
+    assert [message.time - start for message in first] == [0, (100 + 48 + 220) * MS]
+
+
 @pytest.mark.row("B3")
 @pytest.mark.requirement("MUST-18")
 def test_without_timestamps_karns_rule_forbids_the_measurement_and_keeps_the_back_off() -> None:
-    parameters = TcpParameters()
+    parameters = without_probes()
     parameters.tcp_timestamps = 0
     w = World(client=parameters)
     w.connect()
@@ -125,6 +154,20 @@ def test_without_timestamps_karns_rule_forbids_the_measurement_and_keeps_the_bac
     w.client.send(b"y")
     w.run_for(20 * SECOND)
     assert w.client.tcb.round_trip.backoff == 0
+
+
+def test_a_user_who_goes_on_writing_does_not_put_off_the_rto() -> None:
+    w = World()
+    w.connect()
+    w.client.tcb.settings.nodelay = True
+    w.lose(everything, count=1000)
+    start = w.now
+    for _ in range(4):
+        w.client.send(b"x")
+        w.run_for(100 * MS)
+    # Two are in flight at 100 ms: a probe 2 * 20 + 8 ms later, and a RTO of 220 ms from there, whatever is written.
+    first = [message for message in w.messages if data(message) and message.segment.seq == wrap(w.client.tcb.snd_una)]
+    assert [message.time - start for message in first] == [0, (100 + 48 + 220) * MS]
 
 
 @pytest.mark.row("B3")

@@ -285,7 +285,8 @@ class LossRecovery:
         # RFC 9937 §6.4; not if all was undone.
         if tcb.ssthresh < INFINITE_SSTHRESH and (self.ca_state == TCP_CA_CWR or self.undo_from >= 0):
             tcb.cwnd = tcb.ssthresh
-            tcb.trace_congestion(now, reasons.FULL_ACKNOWLEDGMENT)
+            lossless = self.ca_state == TCP_CA_CWR
+            tcb.trace_congestion(now, reasons.RATE_REDUCTION if lossless else reasons.FULL_ACKNOWLEDGMENT)
 
     def reduced_by_probe(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         """A tail-loss probe mended a loss that nothing else showed (RFC 8985 §7.4.2): the window is reduced at once."""
