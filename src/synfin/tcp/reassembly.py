@@ -104,6 +104,15 @@ class Reassembly:
             self._discard(len(self._blocks) - 1)
         return merged in self._blocks[low : low + 1]
 
+    def overlap(self, start: int, end: int) -> tuple[int, int] | None:
+        """The first of the octets `start` to `end` that are kept already, as a range; None if none are."""
+        low, high = self._touched(start, end)
+        for block in self._blocks[low:high]:
+            first, last = max(start, block.start), min(end, block.end)
+            if first < last:
+                return first, last
+        return None
+
     def _touched(self, start: int, end: int) -> tuple[int, int]:
         """The indices of the blocks that overlap or touch `start` to `end`: from the first to before the second."""
         low = bisect_left(self._starts, start)
