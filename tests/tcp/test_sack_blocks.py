@@ -18,7 +18,7 @@ class Receiver:
         self.base = self.c.rcv_nxt - start
 
     def gets(self, first: int, last: int) -> tuple[int, Blocks]:
-        """The octets `first` to `last` (included, as the RFC writes them) arrive. The ACK that answers, and its blocks."""
+        """The octets `first` to `last` (included, as in the RFC) arrive. The ACK that answers, and its blocks."""
         length = last - first + 1
         segment = Segment(80, 49152, self.base + first, self.c.snd_una, ACK, 65535, payload=(bytes(length),))
         reply = self.c.segment_arrives(segment, 0) or self.c.poll_transmit(0, 1500)
