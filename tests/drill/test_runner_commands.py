@@ -78,7 +78,7 @@ def test_what_was_set_is_restored() -> None:
     "command",
     [
         "sysctl -q net.ipv4.tcp_no_such_name=1",
-        "sysctl -q net.ipv4.tcp_recovery=1",
+        "sysctl -q net.ipv4.tcp_fack=1",
         "sysctl -q net.ipv4.tcp_congestion_control=no_such",
         "sysctl -q net.ipv4.tcp_sack=7",
         "sysctl -q net.ipv4.tcp_sack=yes",
