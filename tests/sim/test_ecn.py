@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 
 from synfin.events import CongestionChanged, PacketLost, PacketTransmitted
@@ -150,8 +148,7 @@ def test_a_queue_marks_and_loses_nothing(queue: str, version: int) -> None:
         assert change.ssthresh <= (change.flight + 2 * mss) // 2
     # The window comes down to it within a round trip, and no further (RFC 9937).
     reductions = world.changes("rate-reduction")
-    for change, following in pairwise([*changes, None]):
-        assert change is not None
+    for change, following in zip(changes, [*changes[1:], None], strict=True):
         until = following.time if following else 1 << 62
         window = [each.cwnd for each in reductions if change.time <= each.time < until]
         assert window == sorted(window, reverse=True)

@@ -41,7 +41,7 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
         return
     delivery = Delivery()
     delivery.echo = echo
-    if blocks and tcb.sack_permitted and not segment.flags & SYN:
+    if blocks and tcb.recovery.selective and not segment.flags & SYN:
         take_blocks(tcb, segment, ack, delivery)
     if ack > tcb.snd_una:
         _advance(tcb, segment, ack, delivery, now)
