@@ -108,26 +108,26 @@ def test_fast_retransmit_on_the_third_duplicate() -> None:
     assert poll(c, 102 * MS) == [13]
     assert c.cwnd == 11 * MSS
     ack(c, 1, 103 * MS)
-    # RFC 5681 §3.2: 13 segments in flight: ssthresh = 6.5, cwnd = ssthresh + 3.
-    flight = 13 * MSS
+    # RFC 5681 §3.2, step 2: without what limited transmit sent, 11 segments. ssthresh = 5.5, cwnd = ssthresh + 3.
+    flight = 11 * MSS
     assert c.ssthresh == flight // 2
     assert c.cwnd == flight // 2 + 3 * MSS
     assert poll(c, 103 * MS) == [1]
     assert isinstance(c.recovery, NewReno)
     assert c.recovery.in_recovery()
     # Each further duplicate inflates; new data go when the window has room for a full segment: 13 are in flight, the
-    # window is 6.5 + 3 + n.
+    # window is 5.5 + 3 + n.
     sent = []
     for n in range(1, 10):
         ack(c, 1, (103 + n) * MS)
         assert c.cwnd == flight // 2 + (3 + n) * MSS
         sent.append(poll(c, (103 + n) * MS))
-    assert [len(each) for each in sent] == [0, 0, 0, 0, 1, 1, 1, 1, 1]
-    assert sent[4] == [14]
-    # A full acknowledgment: RFC 6582 §3.2, step 3, option 1.
+    assert [len(each) for each in sent] == [0, 0, 0, 0, 0, 1, 1, 1, 1]
+    assert sent[5] == [14]
+    # A full acknowledgment: RFC 6582 §3.2, step 3, option 1; four segments are in flight.
     ack(c, 14, 200 * MS)
     assert not c.recovery.in_recovery()
-    assert c.cwnd == min(flight // 2, 5 * MSS + MSS)
+    assert c.cwnd == min(flight // 2, 4 * MSS + MSS)
 
 
 @pytest.mark.row("B5")

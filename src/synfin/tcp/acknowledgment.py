@@ -72,10 +72,8 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
 
 
 def _advance(tcb: Tcb, segment: Segment, ack: int, now: int) -> None:
-    flight = tcb.snd_nxt - tcb.snd_una
     delivery = tcb.sent.acknowledge(ack)
-    # RFC 7661 in short, as Linux: the window grows only while it, and not the user, limits what is sent.
-    tcb.cwnd_limited = tcb.snd_una < tcb.cwnd_limited_until or (tcb.cwnd < tcb.ssthresh and tcb.cwnd < 2 * flight)
+    tcb.cwnd_limited = tcb.validation.acknowledged(tcb, delivery, now)
     if tcb.ecn is not None and ack <= tcb.ecn.reduced_until:
         # RFC 3168 §6.1.2: it does not grow while it is being reduced.
         tcb.cwnd_limited = False
