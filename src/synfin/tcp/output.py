@@ -41,7 +41,7 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
             segment = _probe(tcb, now)
         if segment is not None:
             return segment
-        tcb.validation.burst_over(tcb, now)
+        tcb.validation.burst_over(tcb)
         _arm_persist(tcb, now)
     if tcb.keepalive is not None:
         segment = keepalive.probe(tcb, now)

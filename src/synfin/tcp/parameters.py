@@ -108,7 +108,7 @@ TCP_PARAMETERS: Final = (
     ),
     _tcp("tcp_pacing_ss_ratio", 200, "percent of a window for each round trip by which slow start is paced", 0, 1000),
     _tcp("tcp_pacing_ca_ratio", 120, "the same percent in congestion avoidance", 0, 1000),
-    _tcp("tcp_slow_start_after_idle", 1, "1: a window that was idle for an RTO, or not filled, shrinks", 0, 1),
+    _tcp("tcp_slow_start_after_idle", 1, "1: a congestion window that was idle for an RTO shrinks", 0, 1),
     # --- the rest
     _tcp("tcp_stdurg", 0, "1: the urgent pointer is read as that of the last urgent octet (RFC 1122)", 0, 1),
     _tcp("tcp_invalid_ratelimit", 500, "milliseconds between two answers to segments that are no use"),
@@ -121,7 +121,13 @@ TCP_PARAMETERS: Final = (
     _own("tcp_minshall", 1, "1: a small segment waits only for another small one (Linux); 0: for any data", 0, 1),
     _own("tcp_abc_limit", 0, "segments by which one ACK lets slow start grow, at most (RFC 3465's L); 0: all", 0, 255),
     _own("tcp_hystart", 1, "HyStart++ (RFC 9406): 0 never, 1 with CUBIC, 2 with Reno too", 0, 2),
-    _own("tcp_cwnd_validation", 1, "of an unused window: 0 RFC 5681's rules, 1 Linux's (RFC 2861), 2 RFC 7661's", 0, 2),
+    _own(
+        "tcp_cwnd_validation",
+        1,
+        "an idle window: 0 begins anew (RFC 5681), 1 halves for each RTO (Linux), 2 RFC 7661",
+        0,
+        2,
+    ),
     _own("tcp_probe_data", 0, "1: a window probe carries an octet of new data (RFC 9293 §3.8.6.1); 0: none", 0, 1),
     _own("tcp_rto_min_of_sum", 0, "1: the least RTO bounds the RTO (RFC 6298 §2.4); 0: the term beyond SRTT", 0, 1),
     _own("tcp_rto_slop", 0, "milliseconds added to the time-out of each retransmission (BSD)", 0, 1000),

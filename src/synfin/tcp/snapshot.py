@@ -68,7 +68,6 @@ _MOMENTS: Final = frozenset(
         "sent_at",
         "ts_recent_at",
         "undo_epoch_start",
-        "used_since",
     }
 )
 _REASONS: Final[Mapping[str, Reason]] = MappingProxyType({reason.name: reason for reason in reasons.all_reasons()})

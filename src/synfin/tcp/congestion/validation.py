@@ -3,8 +3,8 @@
 ``synfin.tcp_cwnd_validation`` chooses among three:
 
 * 0, RFC 5681 §4.1: after an idle RTO the window is the restart window.
-* 1, Linux (RFC 2861): the window halves for each idle RTO, and goes half the way down to what was used when it was
-  not filled for an RTO.
+* 1, Linux: the window halves for each idle RTO (RFC 2861 §3.1). One that is used, but not filled, stays as it is:
+  Linux has RFC 2861's rule for it, but starts its clock anew with each acknowledgment, so that it never acts.
 * 2, RFC 7661: the window stays for five minutes, but a loss is judged by what was lately acknowledged in a round trip.
 
 0 and 1 do nothing without ``tcp_slow_start_after_idle``. In all of them the window grows only while it is the window
@@ -34,8 +34,7 @@ MEASUREMENT_PERIODS: Final = 5
 
 #: No moment.
 _NEVER: Final = -1
-#: Linux's states in which the window is as losses left it (`synfin.tcp.recovery`).
-_TCP_CA_OPEN: Final = 0
+#: `synfin.tcp.recovery.TCP_CA_LOSS`
 _TCP_CA_LOSS: Final = 4
 
 
@@ -60,8 +59,6 @@ class WindowValidation:
         "pipe_period_since",
         "pipe_sample_since",
         "recovering",
-        "used",
-        "used_since",
         "window_until",
     )
 
@@ -71,9 +68,6 @@ class WindowValidation:
         self.limited = False
         self.most_out = 0
         self.window_until = iss
-        # RFC 2861: the most that was out since the window was last filled, or judged.
-        self.used = 0
-        self.used_since = _NEVER
         # RFC 7661: the highest samples of the last measurement periods, newest first, () while pipeACK is undefined;
         # since when the newest runs; the sample that is being taken.
         self.pipe_acks: tuple[int, ...] = ()
@@ -99,7 +93,7 @@ class WindowValidation:
         if idle and tcb.delivered > 1:
             tcb.congestion.idle(tcb, tcb.last_sent, now)
 
-    def burst_over(self, tcb: Tcb, now: int) -> None:
+    def burst_over(self, tcb: Tcb) -> None:
         """All was sent that may be sent now."""
         held_back = self.held_back
         if tcb.snd_nxt == self.burst_from and not held_back:
@@ -112,8 +106,6 @@ class WindowValidation:
             self.limited = limited
             self.most_out = out
             self.window_until = tcb.snd_nxt
-        if tcb.parameters.tcp_cwnd_validation == LINUX:
-            self._judge_use(tcb, out, now)
 
     def _restart(self, tcb: Tcb, now: int) -> None:
         rto = tcb.round_trip.rto
@@ -127,32 +119,11 @@ class WindowValidation:
             tcb.ssthresh = max(tcb.ssthresh, cwnd * 3 // 4)
             halvings = -(-over // rto)
             tcb.cwnd = max(cwnd >> min(halvings, 64), restart)
-            self.used = 0
-            self.used_since = now
         else:
             # RFC 5681 §4.1
             tcb.cwnd = restart
         if tcb.cwnd < cwnd:
             tcb.trace_congestion(now, reasons.IDLE_RESTART)
-
-    def _judge_use(self, tcb: Tcb, out: int, now: int) -> None:
-        """RFC 2861 §3.2: a window that was not filled for an RTO."""
-        if self.used_since < 0 or self.is_limited(tcb):
-            self.used = 0
-            self.used_since = now
-            return
-        self.used = max(self.used, out)
-        if not tcb.parameters.tcp_slow_start_after_idle or now - self.used_since < tcb.round_trip.rto:
-            return
-        full = tcb.send_buffer.end - tcb.snd_una >= tcb.send_limit()
-        if not full and tcb.recovery.ca_state() == _TCP_CA_OPEN:
-            used = max(self.used, tcb.congestion.initial_window(tcb))
-            if used < tcb.cwnd:
-                tcb.ssthresh = max(tcb.ssthresh, tcb.cwnd * 3 // 4)
-                tcb.cwnd = (tcb.cwnd + used) // 2
-                tcb.trace_congestion(now, reasons.WINDOW_UNUSED)
-            self.used = 0
-        self.used_since = now
 
     # --- what comes back
 
