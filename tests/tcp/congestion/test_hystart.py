@@ -84,6 +84,7 @@ def test_a_longer_round_trip_ends_slow_start(last: int, current: int, exits: boo
         assert slow_start(flow).css_baseline_min_rtt == current * MS
 
 
+@pytest.mark.requirement("MUST-19")
 def test_fewer_than_eight_samples_decide_nothing() -> None:
     """N_RTT_SAMPLE. An acknowledgment that measures nothing is no sample."""
     flow = starting()
@@ -116,6 +117,7 @@ def test_conservative_slow_start_grows_by_a_quarter() -> None:
         assert flow.reasons[-1] is reasons.CONSERVATIVE_SLOW_START
 
 
+@pytest.mark.requirement("MUST-19")
 def test_after_five_rounds_of_it_slow_start_is_over() -> None:
     """CSS_ROUNDS; the round in which it began counts. Then ssthresh = cwnd, and CUBIC goes on from there."""
     flow = starting()
@@ -133,6 +135,7 @@ def test_after_five_rounds_of_it_slow_start_is_over() -> None:
     assert (control.k, control.w_max, control.cwnd_prior) == (0, flow.tcb.ssthresh, flow.tcb.ssthresh)
 
 
+@pytest.mark.requirement("MUST-19")
 def test_a_false_alarm_resumes_slow_start() -> None:
     """currentRoundMinRTT < cssBaselineMinRtt: the exit was spurious."""
     flow = starting()

@@ -29,6 +29,7 @@ def test_how_far_one_acknowledgment_opens_the_window_in_slow_start(limit: int, g
     assert flow.tcb.cwnd == 10 * MSS + growth + 700
 
 
+@pytest.mark.requirement("MUST-19")
 def test_after_a_time_out_the_limit_is_one_segment() -> None:
     """RFC 3465 §2.3: what arrived long before may be acknowledged at once. The limit holds until slow start ends."""
     flow = Flow(Reno(), 20, 100 * MS, parameters=limited(2))
@@ -64,6 +65,7 @@ def test_one_acknowledgment_of_many_windows_adds_one_segment() -> None:
     assert flow.tcb.cwnd == 4 * MSS
 
 
+@pytest.mark.requirement("MUST-19")
 def test_a_loss_leaves_half_of_what_was_in_flight() -> None:
     """RFC 5681 §3.1, equation (4); §3.2, step 2: without what limited transmit sent beyond the window."""
     flow = Flow(Reno(), 20, 100 * MS)

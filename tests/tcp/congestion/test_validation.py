@@ -148,6 +148,7 @@ def test_the_window_grows_while_half_of_it_is_used() -> None:
     assert w.client.tcb.cwnd == before <= 41 * MSS
 
 
+@pytest.mark.requirement("MUST-19")
 def test_pipe_ack_is_the_largest_sample_of_a_second() -> None:
     """RFC 7661 §4.2: the sampling period is max(3 * RTT, 1 s), §4.5.1: older samples are forgotten."""
     w = filled(validation.RFC_7661, segments=40, ssthresh=20)
@@ -209,6 +210,7 @@ def test_a_time_out_in_the_non_validated_phase_goes_as_ever() -> None:
     assert tcb.cwnd >= 10 * MSS
 
 
+@pytest.mark.requirement("MUST-19")
 def test_cubic_lets_idle_time_go_by() -> None:
     """RFC 9438 §5.8, on a whole connection: its clock stands still while nothing is sent."""
     parameters = TcpParameters()
