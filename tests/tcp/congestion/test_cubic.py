@@ -172,8 +172,8 @@ def test_on_a_short_path_it_grows_as_reno_would_on_the_average() -> None:
 
 @pytest.mark.requirement("MUST-19")
 def test_what_a_single_acknowledgment_adds_is_not_rounded_away() -> None:
-    """A window of 7 * 10^6 octets: an acknowledgment of one octet adds less than 10^-4 of one. The path is so short that
-    time adds nothing."""
+    """A window of 7 * 10^6 octets: an acknowledgment of one octet adds less than 10^-4 of one. The path is so
+    short that time adds nothing."""
     flow = after_loss(10_000, 1)
     flow.ack(MSS)
     before = flow.tcb.cwnd
