@@ -97,7 +97,7 @@ TCP_PARAMETERS: Final = (
     _tcp("tcp_probe_interval", 600, "seconds until a finished search begins anew"),
     _tcp("tcp_probe_threshold", 8, "octets between the search's bounds at which it ends"),
     # --- sending
-    _tcp("tcp_congestion_control", "reno", "the congestion control of new connections"),
+    _tcp("tcp_congestion_control", "cubic", "the congestion control of new connections"),
     _tcp("tcp_min_tso_segs", 2, "segments that a superpacket may have, however slow the path", 1, 44),
     _tcp(
         "tcp_tso_rtt_log",
