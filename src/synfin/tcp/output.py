@@ -40,6 +40,7 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
             segment = _probe(tcb, now)
         if segment is not None:
             return segment
+        tcb.validation.burst_over(tcb)
         _arm_persist(tcb, now)
     if tcb.keepalive is not None:
         segment = keepalive.probe(tcb, now)
@@ -163,14 +164,13 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     fin = tcb.fin_queued and unsent >= 0
     if unsent <= 0 and not fin:
         return None
-    if tcb.sent.in_flight == 0:
-        _restart_after_idle(tcb, now)
+    tcb.validation.before_sending(tcb, now)
     if tcb.mtu_search is not None:
         size = mtu_probing.next_probe(tcb, now)
         if size > 0:
             return _mtu_probe(tcb, size, now)
         if size == mtu_probing.WAIT:
-            tcb.cwnd_limited_until = start
+            tcb.validation.held_back = True
             return None
     usable = tcb.snd_una + tcb.snd_wnd - start
     octets = 0
@@ -272,10 +272,10 @@ def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:
     if octets <= 0:
         return 0
     if allowed < min(octets, mss) and tcb.sent.in_flight:
-        tcb.cwnd_limited_until = tcb.snd_nxt
+        tcb.validation.held_back = True
         return 0
     if allowed < octets:
-        tcb.cwnd_limited_until = tcb.snd_nxt + 1
+        tcb.validation.held_back = True
         octets = max(allowed, min(octets, mss))
     partial = octets % mss
     if partial and not _may_send_partial(tcb, octets, partial, unsent):
@@ -301,15 +301,6 @@ def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
     if tcb.sent.in_flight == 0 and octets == partial:
         return tcb.probe_now or partial * 2 >= tcb.max_snd_wnd
     return False
-
-
-def _restart_after_idle(tcb: Tcb, now: int) -> None:
-    # RFC 5681 §4.1: after an idle RTO the acknowledgment clock is gone; begin with the restart window.
-    if tcb.parameters.tcp_slow_start_after_idle and tcb.delivered > 1 and now - tcb.last_sent > tcb.round_trip.rto:
-        restart = min(tcb.congestion.initial_window(tcb), tcb.cwnd)
-        if restart < tcb.cwnd:
-            tcb.cwnd = restart
-            tcb.trace_congestion(now, reasons.IDLE_RESTART)
 
 
 def _data_segment(tcb: Tcb, start: int, octets: int, flags: int, now: int) -> Segment:

@@ -10,6 +10,7 @@ from synfin.reasons import Reason
 from synfin.tcp import states
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import INFINITE_SSTHRESH, CongestionControl
+from synfin.tcp.congestion.validation import WindowValidation
 from synfin.tcp.counts import Counts
 from synfin.tcp.memory import Memory
 from synfin.tcp.parameters import TcpParameters
@@ -101,7 +102,6 @@ class Tcb:
         "cwnd",
         "cwnd_clamp",
         "cwnd_limited",
-        "cwnd_limited_until",
         "delivered",
         "dsack",
         "ecn",
@@ -181,6 +181,7 @@ class Tcb:
         "ts_recent",
         "ts_recent_at",
         "urgent",
+        "validation",
         "verdict",
         "wake",
         "why",
@@ -347,8 +348,9 @@ class Tcb:
         self.initcwnd = 0
         self.ssthresh = INFINITE_SSTHRESH
         self.cwnd_clamp = INFINITE_SSTHRESH
+        #: The window may grow by what the acknowledgment at hand acknowledges.
         self.cwnd_limited = False
-        self.cwnd_limited_until = iss
+        self.validation = WindowValidation(iss)
         #: Octets that the peer has acknowledged in all.
         self.delivered = 0
         self.counts = Counts()
