@@ -21,9 +21,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import synfin
-from campaigns.goodput.cells import Result, Run, Settings, all_runs, digest, line, load
-from campaigns.goodput.measure import FailedError, measure, seconds_of
-from campaigns.goodput.table import Summary
+from campaigns.beside_kernel.cells import Result, Run, Settings, all_runs, digest, line, load
+from campaigns.beside_kernel.measure import FailedError, measure, seconds_of
+from campaigns.beside_kernel.table import Summary
 from synfin.tcp.congestion import available
 
 #: How often a run is tried that does not count.

@@ -1,4 +1,4 @@
-"""Makes `campaigns.goodput` importable, however pytest was started."""
+"""Makes `campaigns.beside_kernel` importable, however pytest was started."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from campaigns.goodput.cells import ENDS, LOSSES, RTTS, Cell, Result, Run, Settings, all_runs, digest, line, load
-from campaigns.goodput.forwarder import Forwarded
-from campaigns.goodput.measure import complaint
-from campaigns.goodput.meter import Meter
-from campaigns.goodput.table import Summary
+from campaigns.beside_kernel.cells import ENDS, LOSSES, RTTS, Cell, Result, Run, Settings, all_runs, digest, line, load
+from campaigns.beside_kernel.forwarder import Forwarded
+from campaigns.beside_kernel.measure import complaint
+from campaigns.beside_kernel.meter import Meter
+from campaigns.beside_kernel.table import Summary
 
 SECOND = 1_000_000_000
 SETTINGS = Settings(10.0, 5.0, "cubic", "6.18", "0123456789ab")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.goodput.cells import RATE, Cell, Run
-from campaigns.goodput.measure import ways
-from campaigns.goodput.way import Way
+from campaigns.beside_kernel.cells import RATE, Cell, Run
+from campaigns.beside_kernel.measure import ways
+from campaigns.beside_kernel.way import Way
 from synfin.link.faults import Passage
 from synfin.link.queues import Bottleneck, DropTail
 from synfin.wire.ip import Packet

@@ -119,10 +119,10 @@ def _retransmission(tcb: Tcb, now: int, room: int) -> Segment | None:
         return make_syn(tcb, now)
     allowed = tcb.recovery.allowed(tcb)
     usable = tcb.snd_una + tcb.snd_wnd - entry.start
-    if entry.start == tcb.snd_una:
+    if usable <= 0 and entry.start == tcb.snd_una:
         # Where the peer has shrunk its window to nothing, the oldest segment serves as the probe (RFC 9293 §3.8.6,
         # MUST-35).
-        usable = max(usable, tcb.mss)
+        usable = tcb.mss
     if tcb.sent.in_flight == 0:
         allowed = max(allowed, tcb.mss)
     if allowed < min(tcb.mss, entry.end - entry.start) or usable <= 0:

@@ -200,6 +200,7 @@ def test_a_time_out_in_the_non_validated_phase_goes_as_ever() -> None:
     w = filled(validation.RFC_7661)
     trickle(w, 20, 2)
     tcb = w.client.tcb
+    tcb.parameters.tcp_early_retrans = 0
     w.lose(by_client(data), 1, 20)
     w.client.write(bytes(20 * MSS))
     w.run_for(5 * SECOND)

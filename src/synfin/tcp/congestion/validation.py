@@ -138,6 +138,7 @@ class WindowValidation:
             if tcb.recovery.ca_state == TCP_CA_LOSS:
                 # RFC 7661 §4.4: after a time-out the standard rules hold.
                 self.loss_window = 0
+                return self.is_limited(tcb)
             return self.limited
         self._sample(tcb, delivery.octets, now)
         validated = self.is_validated(tcb, now)

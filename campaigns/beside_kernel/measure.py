@@ -14,12 +14,12 @@ from random import Random
 from time import monotonic
 from typing import Final
 
-from campaigns.goodput import ends
-from campaigns.goodput.cells import KERNEL, RATE, Result, Run, Settings
-from campaigns.goodput.forwarder import Forwarded, forward
-from campaigns.goodput.meter import Meter
-from campaigns.goodput.namespace import new_namespace
-from campaigns.goodput.way import Way
+from campaigns.beside_kernel import ends
+from campaigns.beside_kernel.cells import KERNEL, RATE, Result, Run, Settings
+from campaigns.beside_kernel.forwarder import Forwarded, forward
+from campaigns.beside_kernel.meter import Meter
+from campaigns.beside_kernel.namespace import new_namespace
+from campaigns.beside_kernel.way import Way
 
 MILLISECOND: Final = 1_000_000
 #: How long a process may take to begin, and to end, in seconds.

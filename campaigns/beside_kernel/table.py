@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Final
 
-from campaigns.goodput.cells import ENDS, LOSSES, RATE, RTTS, Cell, Result, Run, of_cell
+from campaigns.beside_kernel.cells import ENDS, LOSSES, RATE, RTTS, Cell, Result, Run, of_cell
 
 #: The share of the rate that two kernels reach without loss, at least, for the path to count.
 SATURATED: Final = 0.95

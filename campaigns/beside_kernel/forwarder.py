@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection as Pipe
 from time import monotonic_ns
 from typing import Final
 
-from campaigns.goodput.namespace import MTU, device_drops, enter, open_tun
-from campaigns.goodput.way import Way
+from campaigns.beside_kernel.namespace import MTU, device_drops, enter, open_tun
+from campaigns.beside_kernel.way import Way
 
 #: Packets read from a device before those that are due have their turn.
 BATCH: Final = 32

@@ -16,9 +16,9 @@ from multiprocessing.connection import Connection as Pipe
 from time import monotonic_ns
 from typing import Final
 
-from campaigns.goodput.forwarder import ADDRESSES
-from campaigns.goodput.meter import SECOND, Meter
-from campaigns.goodput.namespace import enter, open_tun
+from campaigns.beside_kernel.forwarder import ADDRESSES
+from campaigns.beside_kernel.meter import SECOND, Meter
+from campaigns.beside_kernel.namespace import enter, open_tun
 from synfin.host.parameters import Parameters
 from synfin.socket import Stack
 
