@@ -10,8 +10,8 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.info import TCPI_OPT_ECN, TCPI_OPT_ECN_SEEN, tcp_info
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
+from synfin.tcp.ca_states import TCP_CA_CWR, TCP_CA_OPEN
 from synfin.tcp.parameters import TcpParameters
-from synfin.tcp.recovery import TCP_CA_CWR, TCP_CA_OPEN
 from synfin.wire.ip import CE, ECT_0, ECT_1, NOT_ECT
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, CWR, ECE, PSH, SYN, Options, Segment
@@ -233,25 +233,20 @@ def test_an_echo_halves_the_window_once_and_cwr_tells_it_once() -> None:
     end.write(100 * MSS)
     flight = end.tcb.snd_nxt - end.tcb.snd_una
     assert flight == 10 * MSS
-    end.arrive(ACK | ECE, ack=1001 + MSS)
-    assert end.tcb.cwnd == end.tcb.ssthresh == 5 * MSS
-    assert end.poll() == []
-    # The echoes of the same window of data, and no growth.
-    for number in range(2, 6):
+    # The echoes of the same window of data reduce it once, to 5 segments. RFC 9937 §6.2: of the ten segments in flight
+    # every second one that arrives lets one go, the first at once.
+    sent = []
+    for number in range(1, 11):
         end.arrive(ACK | ECE, ack=1001 + number * MSS)
-        assert end.tcb.cwnd == 5 * MSS
-    sent = end.poll()
-    assert sent == []
-    end.arrive(ACK | ECE, ack=1001 + 6 * MSS)
-    sent = end.poll()
-    assert [(segment.flags, codepoint) for segment, codepoint in sent] == [(ACK | CWR, ECT_0)]
-    for number in range(7, 11):
-        end.arrive(ACK | ECE, ack=1001 + number * MSS)
-        assert [(segment.flags, codepoint) for segment, codepoint in end.poll()] == [(ACK, ECT_0)]
-        assert end.tcb.cwnd == 5 * MSS
-    # What is acknowledged now was sent with CWR: an echo that goes on is of a new mark.
+        assert end.tcb.ssthresh == 5 * MSS
+        sent.append([(segment.flags, codepoint) for segment, codepoint in end.poll()])
+    assert sent == [[(ACK | CWR, ECT_0)], [], *[[(ACK, ECT_0)], []] * 4]
+    assert end.tcb.cwnd == 5 * MSS
+    # What is acknowledged now was sent with CWR: an echo that goes on is of a new mark. Five halved are 2, in whole
+    # segments.
     end.arrive(ACK | ECE, ack=1001 + 11 * MSS)
-    assert end.tcb.cwnd == 5 * MSS // 2
+    assert end.tcb.ssthresh == 2 * MSS
+    assert [(segment.flags, codepoint) for segment, codepoint in end.poll()] == [(ACK | CWR, ECT_0)]
     assert end.tcb.snd_una == 1001 + 11 * MSS
 
 
@@ -337,7 +332,8 @@ def test_an_echo_on_a_duplicate_acknowledgment_counts() -> None:
     end = End()
     end.write(20 * MSS)
     end.arrive(ACK | ECE, ack=1001)
-    assert end.tcb.cwnd == 5 * MSS
+    assert end.tcb.ssthresh == 5 * MSS
+    assert end.tcb.recovery.ca_state == TCP_CA_CWR
 
 
 def test_an_old_echo_does_not() -> None:

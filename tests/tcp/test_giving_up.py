@@ -12,11 +12,11 @@ from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.readiness import POLLERR, POLLOUT
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, FIN, RST
-from tests.tcp.world import MS, SECOND, World, by_client, by_server, data, everything, fin, rst
+from tests.tcp.world import MS, SECOND, World, by_client, by_server, data, everything, fin, rst, without_probes
 
 
 def opened(**parameters: int) -> World:
-    client = TcpParameters()
+    client = without_probes()
     for name, value in parameters.items():
         setattr(client, name, value)
     w = World(client)

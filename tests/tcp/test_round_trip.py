@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.round_trip import RoundTrip, time_for_retransmissions
-from tests.tcp.world import MS, SECOND, World, by_client, data, everything
+from tests.tcp.world import MS, SECOND, World, by_client, data, everything, without_probes
 
 
 @pytest.mark.row("B3")
@@ -96,7 +96,7 @@ def test_time_for_retransmissions() -> None:
 
 @pytest.mark.row("B3")
 def test_a_lost_segment_is_sent_again_after_the_rto_and_each_time_later() -> None:
-    w = World()
+    w = World(without_probes())
     w.connect()
     w.lose(by_client(data), count=4)
     w.client.send(b"x")
@@ -111,7 +111,7 @@ def test_a_lost_segment_is_sent_again_after_the_rto_and_each_time_later() -> Non
 @pytest.mark.row("B3")
 @pytest.mark.requirement("MUST-18")
 def test_without_timestamps_karns_rule_forbids_the_measurement_and_keeps_the_back_off() -> None:
-    parameters = TcpParameters()
+    parameters = without_probes()
     parameters.tcp_timestamps = 0
     w = World(client=parameters)
     w.connect()

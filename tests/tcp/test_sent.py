@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synfin.tcp.delivery import Delivery
 from synfin.tcp.sent import LOST, OUTSTANDING, SentRecord
 
 OPS = st.lists(
@@ -57,7 +58,8 @@ def test_against_a_model_of_octets(ops: list[tuple[str, int, int]]) -> None:
         elif what == "acknowledge":
             number = min(una + offset, nxt)
             covered = [model.pop(each) for each in range(una, number)]
-            result = record.acknowledge(number)
+            result = Delivery()
+            record.acknowledge(number, result)
             assert result.octets == len(covered)
             if any(octet.transmissions > 1 for octet in covered) or not covered:
                 assert result.rtt_from == -1
@@ -91,7 +93,7 @@ def test_the_list_does_not_keep_what_was_acknowledged() -> None:
     record = SentRecord()
     for number in range(100_000):
         record.append(number, number + 1, 1, 0, 0)
-        record.acknowledge(number - 10)
+        record.acknowledge(number - 10, Delivery())
     assert len(record._entries) < 200
 
 

@@ -300,8 +300,16 @@ def acknowledging_fins() -> TcpParameters:
     return parameters
 
 
+def without_probes(parameters: TcpParameters | None = None) -> TcpParameters:
+    """Those of a host that sends no tail-loss probes: the RTO alone says when something is sent again."""
+    parameters = parameters or TcpParameters()
+    parameters.tcp_early_retrans = 0
+    return parameters
+
+
 class World:
-    """The client, the server and the network: `delay` ns each way, in order unless a rule says otherwise."""
+    """The client, the server and the network: `delay` ns each way, in order unless a rule says otherwise. Messages of
+    one end arrive `spacing` ns apart at least."""
 
     def __init__(
         self,
@@ -311,10 +319,13 @@ class World:
         room: int = 1500,
         mss: int = 1460,
         start: int = 0,
+        spacing: int = 0,
     ) -> None:
         self.now = start
         self.start = start
         self.delay = delay
+        self.spacing = spacing
+        self._free_at = {"client": start, "server": start}
         #: The largest segment that the link takes; above 1500, superpackets.
         self.room = room
         #: Superpackets arrive whole, as from a link that aggregates; otherwise they are cut before they travel.
@@ -457,7 +468,9 @@ class World:
         for segment in [superpacket] if self.whole else cut_segment(end.identity, superpacket):
             message = Message(self.now, end.name, segment, self.states())
             self.messages.append(message)
-            delays = [self.delay]
+            left = max(self.now, self._free_at[end.name])
+            self._free_at[end.name] = left + self.spacing
+            delays = [left - self.now + self.delay]
             for rule in self._rules:
                 rule.apply(message, delays)
             message.lost = not delays

@@ -1,8 +1,8 @@
 """Scripts played to the Linux kernel, and to synfin: who does what the script says, and who does not.
 
 The kernel has a namespace of its own for each script, and is told to behave as synfin does (`kernel_bench.as_synfin`):
-with the profile's parameters, Reno, and without loss probes, RACK and F-RTO, which synfin does not have. Its time is
-that of the clock on the wall. As one does with packetdrill on slow machines, the tolerance in microseconds is widened,
+with the profile's parameters, Reno, and without what synfin does not have. Its time is that of the clock on the wall.
+As one does with packetdrill on slow machines, the tolerance in microseconds is widened,
 to `TOLERANCE`; that in percent stays, since the wheel of the kernel's timers is as coarse as that. As packetdrill does,
 we ask for a scheduling of real time. A machine that is busy may be late all the same: then the script is played again,
 whatever came of it, up to `LATE_ATTEMPTS` times; and one counts as contradicted only if it was so `ATTEMPTS` times.

@@ -15,9 +15,6 @@ NATURE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "net.ipv4.tcp_no_metrics_save": frozenset({"1"}),
         "net.ipv4.tcp_fastopen": frozenset({"0"}),
-        "net.ipv4.tcp_early_retrans": frozenset({"0"}),
-        "net.ipv4.tcp_recovery": frozenset({"0"}),
-        "net.ipv4.tcp_frto": frozenset({"0"}),
         "net.ipv4.tcp_autocorking": frozenset({"0"}),
         "net.ipv4.tcp_low_latency": frozenset({"0", "1"}),
         "net.ipv4.tcp_fack": frozenset({"0"}),
@@ -50,7 +47,6 @@ IDLE: Final = frozenset(
         "net.ipv4.tcp_pacing_ca_ratio",
         "net.ipv4.tcp_allowed_congestion_control",
         "net.ipv4.tcp_challenge_ack_limit",
-        "net.ipv4.tcp_max_reordering",
         "net.ipv4.tcp_comp_sack_delay_ns",
         "net.ipv4.tcp_comp_sack_slack_ns",
         "net.ipv4.tcp_fastopen_key",

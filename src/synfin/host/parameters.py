@@ -9,6 +9,7 @@ from typing import Final
 from synfin.host.binding import reserved_ports
 from synfin.tcp.congestion import available
 from synfin.tcp.parameters import INT_MAX, TCP_PARAMETERS, Parameter, TcpParameters, Value
+from synfin.tcp.recovery import available_recoveries
 
 #: All parameters that are the host's own.
 HOST_PARAMETERS: Final = (
@@ -161,8 +162,13 @@ def parse(parameter: Parameter, text: str) -> Value:
         return "".join(text.split())
     if isinstance(default, str):
         word = text.strip()
-        if word not in available():
-            raise ValueError(f"{name} takes one of {', '.join(available())}")
+        names = available()
+        if name == "synfin.tcp_loss_recovery":
+            if not word:
+                return word
+            names = available_recoveries()
+        if word not in names:
+            raise ValueError(f"{name} takes one of {', '.join(names)}")
         return word
     numbers = tuple(int(word) for word in text.split())
     if not all(parameter.least <= number <= parameter.most for number in numbers):

@@ -88,6 +88,10 @@ FREEBSD: Final = Profile(
         "net.ipv4.tcp_tw_reuse": 0,
         "net.ipv4.tcp_invalid_ratelimit": 0,
         "net.ipv4.tcp_slow_start_after_idle": 1,
+        # Its base stack has neither RACK and tail-loss probes nor F-RTO.
+        "net.ipv4.tcp_recovery": 0,
+        "net.ipv4.tcp_early_retrans": 0,
+        "net.ipv4.tcp_frto": 0,
         "synfin.tcp_quick_acks": 0,
         "synfin.tcp_push_bursts": 0,
         "synfin.tcp_delay_fin_ack": 0,

@@ -11,7 +11,6 @@ has sacked, so that a SACK block costs work for what is new in it alone.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import deque
 from typing import Final
 
 from synfin.tcp.delivery import Delivery
@@ -69,6 +68,7 @@ class SentRecord:
         "_head",
         "_lost_from",
         "_order",
+        "_order_head",
         "fack",
         "in_flight",
         "lost",
@@ -84,7 +84,8 @@ class SentRecord:
         #: No lost range starts before this number.
         self._lost_from = 0
         #: Transmissions as (time, start, end), the oldest first. Some may be of no interest any more.
-        self._order: deque[tuple[int, int, int]] = deque()
+        self._order: list[tuple[int, int, int]] = []
+        self._order_head = 0
         #: Octets that are believed to be in the network: neither sacked nor lost.
         self.in_flight = 0
         #: Those of them that were sent more than once.
@@ -141,10 +142,13 @@ class SentRecord:
             self.sacked.add(start, end)
             self.sacked_segments += _segments(end - start, segment_size)
 
-    def restored(self) -> None:
-        """All ranges of the other record are here."""
-        entries = sorted(self.entries(), key=_sent_at)
-        self._order.extend((entry.sent_at, entry.start, entry.end) for entry in entries)
+    def order(self) -> list[tuple[int, int, int]]:
+        """Transmissions as (time, start, end) in the order in which they left. Some may be of no interest any more."""
+        return self._order[self._order_head :]
+
+    def restore_order(self, order: list[tuple[int, int, int]]) -> None:
+        """Takes the order of another record."""
+        self._order.extend(order)
 
     def retransmit(self, entry: SentRange, octets: int, segment_size: int, now: int, delivered: int) -> None:
         """Records that the first `octets` of the lost range `entry` were sent again; what remains stays lost."""
@@ -199,8 +203,10 @@ class SentRecord:
             if len(self.sacked) == 0:
                 self.sacked_segments = 0
         order = self._order
-        while order and order[0][2] <= number:
-            order.popleft()
+        first = self._order_head
+        while first < len(order) and order[first][2] <= number:
+            first += 1
+        self._order_begins(first)
 
     def sack(self, start: int, end: int, delivery: Delivery) -> None:
         """The peer has `start` to `end`, which lie between SND.UNA and SND.NXT.
@@ -299,7 +305,7 @@ class SentRecord:
         self.in_flight = 0
         self.resent = 0
         self._lost_from = 0
-        self._order.clear()
+        self._forget_order()
 
     def mark_lost(self, start: int, end: int, again: bool = True) -> None:
         """Believes lost what is outstanding between `start` and `end`, cutting ranges at both; without `again`, only
@@ -337,7 +343,7 @@ class SentRecord:
         """
         order = self._order
         waits = -1
-        index = 0
+        first = index = self._order_head
         while index < len(order):
             time, start, stop = order[index]
             if time > sent_at:
@@ -345,15 +351,28 @@ class SentRecord:
             # RFC 8985 §6.2: of what left at the same time, the numbers tell what came first.
             last = stop if time < sent_at else min(stop, end - 1)
             left = self._look_at(time, start, stop, last, time <= before)
-            if index == 0 and not left & _REST:
-                order.popleft()
+            index += 1
+            if index == first + 1 and not left & _REST:
+                first = index
                 continue
             if left & _DUE:
                 waits = time
-            index += 1
-            if index >= most:
-                return sent_at
+            if index - first >= most:
+                waits = sent_at
+                break
+        self._order_begins(first)
         return waits
+
+    def _order_begins(self, first: int) -> None:
+        """What left before that one is of no interest any more."""
+        if first == len(self._order) or (first > 64 and first * 2 > len(self._order)):
+            del self._order[:first]
+            first = 0
+        self._order_head = first
+
+    def _forget_order(self) -> None:
+        self._order.clear()
+        self._order_head = 0
 
     def _look_at(self, time: int, start: int, stop: int, last: int, lose: bool) -> int:
         """Goes over what of a transmission is outstanding (a superpacket may be several ranges now) and, if it is to
@@ -386,8 +405,9 @@ class SentRecord:
                 if entry.transmissions > 1:
                     self.resent += length
         self.lost = 0
-        self._order.clear()
-        self.restored()
+        self._forget_order()
+        entries = sorted(self.entries(), key=_sent_at)
+        self._order.extend((entry.sent_at, entry.start, entry.end) for entry in entries)
 
     def forget_sacked(self) -> None:
         """RFC 2018 §8: the receiver may have dropped what it had sacked. It counts as outstanding again."""
@@ -425,7 +445,7 @@ class SentRecord:
 
     def clear(self) -> None:
         self._entries.clear()
-        self._order.clear()
+        self._forget_order()
         self.sacked.clear()
         self.sacked_segments = 0
         self._head = 0

@@ -141,7 +141,11 @@ def _dumped(name: str, value: object, now: int) -> Plain:
                 "pushes": list(value.pushes()),
             }
         case SentRecord():
-            return {"fack": value.fack, "ranges": [_fields(entry, now) for entry in value.entries()]}
+            return {
+                "fack": value.fack,
+                "order": [[time - now, start, end] for time, start, end in value.order()],
+                "ranges": [_fields(entry, now) for entry in value.entries()],
+            }
         case ReceiveQueue():
             return [bytes(piece) for piece in value.pieces()]
         case Reassembly():
@@ -216,7 +220,8 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
                     _number(entry["transmissions"]),
                     _number(entry["fate"]),
                 )
-            connection.sent.restored()
+            order = [[_number(number) for number in _list(each)] for each in _list(fields["order"])]
+            connection.sent.restore_order([(time + now, start, end) for time, start, end in order])
             connection.sent.fack = _number(fields["fack"])
         case "receive_queue":
             for each in _list(value):
