@@ -233,14 +233,14 @@ def test_an_echo_halves_the_window_once_and_cwr_tells_it_once() -> None:
     end.write(100 * MSS)
     flight = end.tcb.snd_nxt - end.tcb.snd_una
     assert flight == 10 * MSS
-    # The echoes of the same window of data reduce it once, to 5 segments. RFC 9937 §6.2: of the ten segments in flight
-    # every second one that arrives lets one go, the first at once.
+    # The echoes of the same window of data reduce it once, to 5 segments. RFC 9937 §6.2: every second one that arrives
+    # lets one go, the first at once, until 5 are in flight.
     sent = []
     for number in range(1, 11):
         end.arrive(ACK | ECE, ack=1001 + number * MSS)
         assert end.tcb.ssthresh == 5 * MSS
         sent.append([(segment.flags, codepoint) for segment, codepoint in end.poll()])
-    assert sent == [[(ACK | CWR, ECT_0)], [], *[[(ACK, ECT_0)], []] * 4]
+    assert sent == [[(ACK | CWR, ECT_0)], [], *[[(ACK, ECT_0)], []] * 3, [], [(ACK, ECT_0)]]
     assert end.tcb.cwnd == 5 * MSS
     # What is acknowledged now was sent with CWR: an echo that goes on is of a new mark. Five halved are 2, in whole
     # segments.
@@ -381,6 +381,7 @@ def test_no_probe_is_sent_while_the_window_is_being_reduced() -> None:
     end.tcb.cwnd = 40 * MSS
     assert {segment.payload_length for segment, _ in end.poll()} == {500}
     end.arrive(ACK, ack=wrap(end.tcb.snd_nxt))
+    end.tcb.cwnd = 40 * MSS
     assert 750 in {segment.payload_length for segment, _ in end.poll()}
 
 
