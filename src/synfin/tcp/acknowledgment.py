@@ -84,11 +84,8 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
 
 
 def _advance(tcb: Tcb, segment: Segment, ack: int, delivery: Delivery, now: int) -> None:
-    flight = tcb.snd_nxt - tcb.snd_una
     sent = tcb.sent
     sent.acknowledge(ack, delivery)
-    # RFC 7661 in short, as Linux: the window grows only while it, and not the user, limits what is sent.
-    tcb.cwnd_limited = tcb.snd_una < tcb.cwnd_limited_until or (tcb.cwnd < tcb.ssthresh and tcb.cwnd < 2 * flight)
     opening = tcb.snd_una == tcb.iss
     delivery.advanced = ack - tcb.snd_una
     tcb.snd_una = ack

@@ -170,7 +170,7 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
         if size > 0:
             return _mtu_probe(tcb, size, now)
         if size == mtu_probing.WAIT:
-            tcb.cwnd_limited_until = start
+            _judge_window(tcb, True)
             return None
     usable = tcb.snd_una + tcb.snd_wnd - start
     octets = 0
@@ -203,6 +203,7 @@ def _send_new(tcb: Tcb, octets: int, fin: bool, now: int) -> Segment:
         # RFC 6298 §5.1
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
     tcb.recovery.sent_out(octets)
+    _judge_window(tcb, tcb.recovery.allowed(tcb) < tcb.mss)
     tcb.recovery.schedule(tcb, now)
     tcb.stop_timer(timers.PERSIST, now)
     if tcb.probe_now and octets:
@@ -272,15 +273,24 @@ def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:
     if octets <= 0:
         return 0
     if allowed < min(octets, mss) and tcb.sent.in_flight:
-        tcb.cwnd_limited_until = tcb.snd_nxt
+        _judge_window(tcb, True)
         return 0
     if allowed < octets:
-        tcb.cwnd_limited_until = tcb.snd_nxt + 1
         octets = max(allowed, min(octets, mss))
     partial = octets % mss
     if partial and not _may_send_partial(tcb, octets, partial, unsent):
         octets -= partial
     return octets
+
+
+def _judge_window(tcb: Tcb, limits: bool) -> None:
+    """Remembers, for a window of data, whether the congestion window `limits` what is sent, as Linux does
+    (tcp_cwnd_validate)."""
+    outstanding = tcb.snd_nxt - tcb.snd_una
+    if limits or tcb.snd_una >= tcb.cwnd_used_until or (not tcb.cwnd_limited and outstanding > tcb.most_in_flight):
+        tcb.cwnd_limited = limits
+        tcb.most_in_flight = outstanding
+        tcb.cwnd_used_until = tcb.snd_nxt
 
 
 def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:

@@ -101,7 +101,7 @@ class Tcb:
         "cwnd",
         "cwnd_clamp",
         "cwnd_limited",
-        "cwnd_limited_until",
+        "cwnd_used_until",
         "delivered",
         "dsack",
         "ecn",
@@ -125,6 +125,7 @@ class Tcb:
         "max_snd_wnd",
         "memory",
         "more_to_come",
+        "most_in_flight",
         "mss",
         "mtu_search",
         "orphaned",
@@ -347,8 +348,11 @@ class Tcb:
         self.initcwnd = 0
         self.ssthresh = INFINITE_SSTHRESH
         self.cwnd_clamp = INFINITE_SSTHRESH
+        #: The congestion window was used up, in the window of data that ends at `cwnd_used_until`; `most_in_flight`: how
+        #: many octets were outstanding in it at most, if not.
         self.cwnd_limited = False
-        self.cwnd_limited_until = iss
+        self.cwnd_used_until = iss
+        self.most_in_flight = 0
         #: Octets that the peer has acknowledged in all.
         self.delivered = 0
         self.counts = Counts()

@@ -14,3 +14,21 @@ def test_the_fast_retransmission_is_not_kept_back_by_a_part_of_a_segment() -> No
     s.now += RTT
     # With the FIN what is in flight is no multiple of the MSS, and ssthresh leaves less than one segment.
     assert s.ack(0, (1, 4)) == [0]
+
+
+def test_a_window_that_was_used_up_exactly_may_grow() -> None:
+    s = Sender()
+    s.flight(10)
+    s.ack(10)
+    assert s.cwnd == 20
+    # Half of it is enough in slow start, less is not.
+    s.write(11)
+    s.sent()
+    s.now += RTT
+    s.ack(21)
+    assert s.cwnd == 31
+    s.write(15)
+    s.sent()
+    s.now += RTT
+    s.ack(36)
+    assert s.cwnd == 31

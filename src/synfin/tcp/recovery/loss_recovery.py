@@ -165,8 +165,15 @@ class LossRecovery:
         if self.window_falls():
             safe = delivery.advanced > 0 and tcb.sent.lost_in_all == lost_before
             self.reduce(tcb, delivery.octets, safe, now)
-        elif delivery.advanced and tcb.cwnd_limited:
+        elif self._may_grow(tcb, delivery):
             self._grow(tcb, delivery, now)
+
+    def _may_grow(self, tcb: Tcb, delivery: Delivery) -> bool:
+        """RFC 7661 in short, as Linux has it: the window grows only while it, and not the user, limits what is sent."""
+        if not delivery.advanced:
+            return False
+        # Slow start may grow to twice what is used.
+        return tcb.cwnd_limited or (tcb.cwnd < tcb.ssthresh and tcb.cwnd < 2 * tcb.most_in_flight)
 
     def _grow(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         tcb.cwnd = min(tcb.cwnd, tcb.cwnd_clamp)
