@@ -98,6 +98,9 @@ class LossRecovery:
         """How many octets the peer is known to have beyond SND.UNA."""
         return tcb.sent.sacked.octets
 
+    def reordered(self, tcb: Tcb, start: int) -> None:
+        """What was sent once from `start` on arrived behind what was sent later."""
+
     def recovered(self, tcb: Tcb) -> None:
         """Recovery is over, and was needed."""
 
@@ -463,6 +466,7 @@ class LossRecovery:
         """What filled the gap was the original, late. True if there is nothing to mend for now."""
         if self.undo_from < 0 or not self._is_delayed(delivery):
             return False
+        self.reordered(tcb, tcb.snd_una - delivery.advanced)
         if tcb.sent.resent:
             # Other retransmissions are on their way; no more of them for now.
             return True
