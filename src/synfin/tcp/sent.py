@@ -178,13 +178,12 @@ class SentRecord:
             if entry.start >= number:
                 break
             covered = min(entry.end, number) - entry.start
+            if entry.transmissions > 1 and resent_at < 0:
+                resent_at = entry.sent_at
             if entry.fate == SACKED:
                 self.sacked_segments -= _segments(covered, entry.segment_size)
             else:
-                if entry.transmissions > 1:
-                    if resent_at < 0:
-                        resent_at = entry.sent_at
-                elif rtt_from < 0:
+                if entry.transmissions == 1 and rtt_from < 0:
                     rtt_from = entry.sent_at
                 self._leave(entry, covered)
                 self._count(entry, entry.start, entry.start + covered, delivery)

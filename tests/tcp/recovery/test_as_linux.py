@@ -3,7 +3,10 @@ in tests/drill/scripts say the same of both)."""
 
 from __future__ import annotations
 
-from tests.tcp.recovery.sender import RTT, Sender
+from synfin.tcp.ca_states import TCP_CA_LOSS
+from synfin.tcp.timers import RETRANSMISSION
+from tests.tcp.recovery.sender import MSS, RTT, Sender
+from tests.tcp.world import MS
 
 
 def test_the_fast_retransmission_is_not_kept_back_by_a_part_of_a_segment() -> None:
@@ -32,3 +35,53 @@ def test_a_window_that_was_used_up_exactly_may_grow() -> None:
     s.now += RTT
     s.ack(36)
     assert s.cwnd == 31
+
+
+def test_a_fast_retransmission_starts_the_timer_anew() -> None:
+    # RFC 6675 §6 leaves it open.
+    s = Sender()
+    s.flight(10)
+    assert s.ack(0, (1, 4)) == [0]
+    assert s.c.timers.deadlines[RETRANSMISSION] == s.now + s.c.round_trip.rto
+
+
+def test_how_far_something_was_late_counts_up_to_what_has_arrived_by_now() -> None:
+    s = Sender()
+    s.flight(10)
+    s.ack(0, (2, 3))
+    s.now += 5 * MS
+    s.ack(10)
+    assert s.c.recovery.reordering_seen == 1
+    assert s.c.recovery.reordering == 10
+
+
+def test_a_gap_that_the_original_fills_late_is_reordering() -> None:
+    s = Sender(timestamps=True)
+    s.flight(10)
+    original = s.tsval() - 100
+    assert s.ack(0, (1, 4), ecr=original) == [0]
+    s.now += 10 * MS
+    s.ack(4, ecr=original)
+    assert s.c.recovery.reordering_seen == 1
+    assert s.c.recovery.reordering == 4
+
+
+def test_without_sack_an_acknowledgment_of_the_retransmission_too_proves_nothing() -> None:
+    # RFC 5682 §2.1: only the second acknowledgment tells.
+    s = Sender("newreno")
+    s.flight(3)
+    assert s.later(300 * MS) == [0]
+    s.ack(2)
+    assert s.c.recovery.ca_state == TCP_CA_LOSS
+    assert s.c.sent.in_flight < MSS + MSS
+
+
+def test_no_round_trip_is_taken_of_an_ack_that_covers_a_retransmission_sacked_before() -> None:
+    s = Sender()
+    s.flight(6)
+    assert s.later(150 * MS) == [5]
+    s.ack(0, (5, 6))
+    rto = s.c.round_trip.rto
+    s.now += RTT
+    s.ack(6)
+    assert s.c.round_trip.rto == rto
