@@ -348,8 +348,8 @@ class Tcb:
         self.initcwnd = 0
         self.ssthresh = INFINITE_SSTHRESH
         self.cwnd_clamp = INFINITE_SSTHRESH
-        #: The congestion window was used up, in the window of data that ends at `cwnd_used_until`; `most_in_flight`: how
-        #: many octets were outstanding in it at most, if not.
+        #: The congestion window was used up, in the window of data that ends at `cwnd_used_until`. If not, so many
+        #: octets were outstanding in it at most: `most_in_flight`.
         self.cwnd_limited = False
         self.cwnd_used_until = iss
         self.most_in_flight = 0
