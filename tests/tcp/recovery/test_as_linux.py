@@ -1,9 +1,13 @@
-"""Recovery where RFCs leave a choice, or where whole segments matter: as the Linux kernel was seen to do it (the scripts
-in tests/drill/scripts say the same of both)."""
+"""Recovery where RFCs leave a choice, or where whole segments matter: as the Linux kernel was seen to do it.
+
+The scripts in tests/drill/scripts say the same of both.
+"""
 
 from __future__ import annotations
 
+from synfin import reasons
 from synfin.tcp.ca_states import TCP_CA_LOSS
+from synfin.tcp.info import tcp_info
 from synfin.tcp.timers import RETRANSMISSION
 from tests.tcp.recovery.sender import MSS, RTT, Sender
 from tests.tcp.world import MS
@@ -85,3 +89,54 @@ def test_no_round_trip_is_taken_of_an_ack_that_covers_a_retransmission_sacked_be
     s.now += RTT
     s.ack(6)
     assert s.c.round_trip.rto == rto
+
+
+def info(s: Sender, *names: str) -> tuple[int, ...]:
+    told = tcp_info(s.c, s.now)
+    return tuple(told[f"tcpi_{name}"] for name in names)
+
+
+def test_a_probe_is_no_retransmission_in_flight() -> None:
+    s = Sender()
+    s.flight(3)
+    assert s.later(150 * MS) == [2]
+    assert info(s, "lost", "retrans", "total_retrans") == (0, 0, 1)
+    assert s.c.sent.resent == 0
+
+
+def test_what_was_sent_again_for_nothing_is_not_lost() -> None:
+    s = Sender(tcp_early_retrans=0)
+    s.flight(10)
+    assert s.later(250 * MS) == [0]
+    assert info(s, "lost", "retrans") == (10, 1)
+    s.ack(0, (3, 4))
+    assert info(s, "lost", "retrans", "sacked") == (0, 1, 1)
+
+
+def test_without_sack_duplicates_are_counted_as_delivered() -> None:
+    s = Sender("newreno")
+    s.flight(10)
+    for _ in range(4):
+        s.ack(0)
+    assert info(s, "sacked", "delivered") == (4, 5)
+    # It acknowledges six: those four, the one that was missing, and one more.
+    s.ack(6)
+    assert info(s, "sacked", "delivered") == (0, 7)
+
+
+def test_a_duplicate_that_was_reported_was_delivered() -> None:
+    s = Sender()
+    s.flight(3)
+    assert s.later(150 * MS) == [2]
+    s.ack(3)
+    s.ack(3, (2, 3))
+    assert info(s, "delivered", "dsack_dups") == (5, 1)
+
+
+def test_more_duplicates_than_were_sent_twice_are_not_believed() -> None:
+    s = Sender()
+    s.flight(10)
+    s.ack(3, (1, 2))
+    assert info(s, "delivered", "dsack_dups") == (4, 1)
+    assert reasons.DSACK_IGNORED in s.c.happened
+    assert reasons.DSACK_RECEIVED not in s.c.happened
