@@ -140,3 +140,17 @@ def test_more_duplicates_than_were_sent_twice_are_not_believed() -> None:
     assert info(s, "delivered", "dsack_dups") == (4, 1)
     assert reasons.DSACK_IGNORED in s.c.happened
     assert reasons.DSACK_RECEIVED not in s.c.happened
+
+
+def test_what_a_receiver_gave_up_again_is_missed_after_half_a_round_trip() -> None:
+    s = Sender()
+    s.flight(6)
+    s.ack(0, (3, 5))
+    assert s.later(30 * MS) == []
+    assert s.later(5 * MS) == [0]
+    # It covers all up to what was sacked, and yet not that.
+    s.ack(3)
+    assert s.later(RTT // 2 - 1) == []
+    assert s.later(1) == [3]
+    assert s.c.recovery.ca_state == TCP_CA_LOSS
+    assert reasons.SACK_RENEGED in s.c.happened
