@@ -119,7 +119,7 @@ def test_parameters(capfd: Capture) -> None:
         ("sysctl --device left net.ipv4.tcp_sack=yes", "'yes' is no value for net.ipv4.tcp_sack", "like '1'"),
         ("sysctl --device left net.ipv4.tcp_sack=", "'' is no value for net.ipv4.tcp_sack", "like '1'"),
         ("sysctl --device left net.ipv4.tcp_rmem=1", "'1' is no value for net.ipv4.tcp_rmem", "like"),
-        ("sysctl --device left net.ipv4.tcp_congestion_control=none", "'none' is no value", "like 'reno'"),
+        ("sysctl --device left net.ipv4.tcp_congestion_control=none", "'none' is no value", "like 'cubic'"),
         ("sysctl --device left -w net.ipv4.tcp_sack", "no value for net.ipv4.tcp_sack", "=VALUE"),
         ("sysctl --device middle", "no synfin tun command of yours runs on the device middle", "start one"),
         ("ss --device middle", "no synfin tun command of yours runs on the device middle", "start one"),

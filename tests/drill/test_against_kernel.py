@@ -182,7 +182,8 @@ def test_the_kernel_is_told_to_behave_as_synfin() -> None:
     for profile in OF_LINUX:
         values = as_synfin(profile)
         assert values["net.ipv4.tcp_congestion_control"] == "reno"
-        assert values["net.ipv4.tcp_recovery"] == values["net.ipv4.tcp_early_retrans"] == "0"
+        assert values["net.ipv4.tcp_fastopen"] == values["net.ipv4.tcp_comp_sack_nr"] == "0"
+        assert (values["net.ipv4.tcp_recovery"], values["net.ipv4.tcp_early_retrans"]) == ("1", "3")
     assert as_synfin("linux")["net.ipv4.tcp_syn_linear_timeouts"] == "4"
     assert as_synfin("linux-suite")["net.ipv4.tcp_syn_linear_timeouts"] == "0"
 

@@ -59,7 +59,7 @@ def test_a_result_is_compared(call: str, right: str, wrong: str) -> None:
         ("getsockopt(4, SOL_SOCKET, SO_ERROR, {}, [4]) = 0", "[0]", "[ECONNRESET]"),
         ("getsockopt(4, SOL_SOCKET, SO_LINGER, {}, [8]) = 0", "{onoff=0, linger=0}", "{onoff=1, linger=0}"),
         ("getsockopt(4, SOL_SOCKET, SO_RCVTIMEO, {}, [16]) = 0", "{tv_sec=0, tv_usec=0}", "{tv_sec=1, tv_usec=0}"),
-        ("getsockopt(4, IPPROTO_TCP, TCP_CONGESTION, {}, [16]) = 0", '"reno"', '"cubic"'),
+        ("getsockopt(4, IPPROTO_TCP, TCP_CONGESTION, {}, [16]) = 0", '"cubic"', '"reno"'),
         ("ioctl(4, SIOCINQ, {}) = 0", "[100]", "[99]"),
         ("poll([{{fd=4, events=POLLIN|POLLOUT, revents={}}}], 1, 0) = 1", "POLLIN|POLLOUT", "POLLIN"),
         ("poll([{{fd=77, events=POLLIN, revents={}}}], 1, 0) = 1", "POLLNVAL", "POLLIN"),

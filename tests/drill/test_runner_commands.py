@@ -42,6 +42,7 @@ def value(name: str, command: str, profile: str | None = None) -> str:
         ("sysctl -q net.ipv4.tcp_syn_retries=3 > /dev/null 2>&1", "net.ipv4.tcp_syn_retries", "3"),
         ("sysctl net.inet.tcp.rfc1323=0", "net.ipv4.tcp_timestamps", "0"),
         ("sysctl net.inet.tcp.rfc1323=0", "net.ipv4.tcp_window_scaling", "0"),
+        ("sysctl net.inet.tcp.cc.algorithm=newreno", "net.ipv4.tcp_congestion_control", "reno"),
         ("sysctl net.inet.tcp.sack.enable=0", "net.ipv4.tcp_sack", "0"),
         ("sysctl net.inet.tcp.recvspace=32768", "net.ipv4.tcp_rmem", "4096\t32768\t2097152"),
         ("sysctl net.inet.tcp.msl=5000", "synfin.tcp_timewait_len", "10"),
@@ -78,7 +79,7 @@ def test_what_was_set_is_restored() -> None:
     "command",
     [
         "sysctl -q net.ipv4.tcp_no_such_name=1",
-        "sysctl -q net.ipv4.tcp_recovery=1",
+        "sysctl -q net.ipv4.tcp_fack=1",
         "sysctl -q net.ipv4.tcp_congestion_control=no_such",
         "sysctl -q net.ipv4.tcp_sack=7",
         "sysctl -q net.ipv4.tcp_sack=yes",

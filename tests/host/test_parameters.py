@@ -73,6 +73,9 @@ def test_set_reaches_what_connections_read() -> None:
     assert parameters.tcp.tcp_syn_retries == 2
     assert parameters.tcp.tcp_rmem == (4096, 8192, 16384)
     assert parameters.ip_local_port_range == (1024, 65535)
+    for recovery in ("rack", "sack", "newreno", ""):
+        parameters.set("synfin.tcp_loss_recovery", f" {recovery}\n")
+        assert parameters.tcp.tcp_loss_recovery == recovery
     # Another host has its own.
     assert Parameters().tcp.tcp_syn_retries == 6
 
@@ -102,6 +105,10 @@ def test_values_that_do_not_fit(name: str, text: str) -> None:
     ("name", "text"),
     [
         ("net.ipv4.tcp_congestion_control", "nonsense"),
+        ("net.ipv4.tcp_congestion_control", ""),
+        ("net.ipv4.tcp_congestion_control", "rack"),
+        ("synfin.tcp_loss_recovery", "nonsense"),
+        ("synfin.tcp_loss_recovery", "reno"),
         ("net.ipv4.ip_local_port_range", "0 99999"),
         ("net.ipv4.ip_default_ttl", "0"),
         ("net.ipv4.ip_default_ttl", "256"),

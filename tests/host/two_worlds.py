@@ -130,6 +130,8 @@ class Ours(World):
 
     def __init__(self) -> None:
         self.host = Host("ours", SECRET)
+        # A namespace of the kernel may choose no other.
+        self.host.parameters.set("net.ipv4.tcp_congestion_control", "reno")
         self.now = SECOND
         self.sockets: dict[str, Socket] = {}
 

@@ -112,7 +112,8 @@ def test_a_black_hole_is_found_after_r1(version: int) -> None:
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_search_from_the_beginning_never_stalls(version: int) -> None:
-    world = BlackHole(version, 2)
+    # What HyStart++ makes of round trips is another matter.
+    world = BlackHole(version, 2, tcp_hystart=0)
     seconds = world.transfer(3_000_000)
     assert len(world.program.received) == 3_000_000
     assert seconds < 1.5

@@ -14,7 +14,7 @@ from tests.sim.watching import MILLISECOND, SECOND, Watch
 from tests.sim.worlds import Reader
 
 
-def ecn_parameters(ecn: int, **others: int) -> Parameters:
+def ecn_parameters(ecn: int, **others: int | str) -> Parameters:
     parameters = Parameters()
     parameters.tcp.tcp_ecn = ecn
     for name, value in others.items():
@@ -124,12 +124,12 @@ def test_a_cookie_remembers_ecn() -> None:
 MARKING = ["rate 10Mbit queue 200 red min 5 max 40 p=10% ecn", "rate 10Mbit codel ecn", "rate 10Mbit fq-codel"]
 
 
-@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(("version", "congestion", "tenths"), [(4, "reno", 5), (6, "reno", 5), (4, "cubic", 7)])
 @pytest.mark.parametrize("queue", MARKING)
-def test_a_queue_marks_and_loses_nothing(queue: str, version: int) -> None:
+def test_a_queue_marks_and_loses_nothing(queue: str, version: int, congestion: str, tenths: int) -> None:
     data = bytes(range(256)) * 8000
-    world = World(ecn_parameters(1), ecn_parameters(2), version, queue)
-    world.transfer(data)
+    world = World(ecn_parameters(1, tcp_congestion_control=congestion), ecn_parameters(2), version, queue)
+    mss = world.transfer(data).mss
     counters = world.server.host.counters
     marks = counters["IpExtInCEPkts" if version == 4 else "Ip6InCEPkts"]
     assert marks > 0
@@ -138,13 +138,22 @@ def test_a_queue_marks_and_loses_nothing(queue: str, version: int) -> None:
     assert world.lost() == 0
     assert sum(segment.payload_length for _, segment in world.sent("client")) == len(data)
     assert world.client.host.counters["TcpRetransSegs"] == 0
-    # It backs off: once for each window of data, by half of what was in flight.
+    # It backs off: once for each window of data, to so many tenths of what was in flight.
     changes = world.changes("ecn-echo")
     assert changes
     cwr = [segment for _, segment in world.sent("client") if segment.flags & CWR and not segment.flags & SYN]
     assert len(cwr) == len(changes) <= marks
     for change in changes:
-        assert change.cwnd == change.ssthresh <= change.flight // 2
+        # The ACK that brought the echo had just acknowledged two segments at most.
+        assert change.ssthresh <= (change.flight + 2 * mss) * tenths // 10
+    # The window comes down to it within a round trip, and no further (RFC 9937).
+    reductions = world.changes("rate-reduction")
+    for change, following in zip(changes, [*changes[1:], None], strict=True):
+        until = following.time if following else 1 << 62
+        window = [each.cwnd for each in reductions if change.time <= each.time < until]
+        assert window == sorted(window, reverse=True)
+        if following:
+            assert window[-1] == change.ssthresh
     # The receiver's echo ends with CWR, and the first ACK after a mark has it.
     assert any(segment.flags & ECE for _, segment in world.sent("server") if not segment.flags & SYN)
 

@@ -26,14 +26,14 @@ class Reader:
         self.told: list[Connection] = []
         self.errors: list[OSError] = []
         self.accepted: list[Connection] = []
-        self.outbox: dict[Connection, bytes] = {}
+        self.outbox: dict[Connection, memoryview] = {}
         #: What is sent on each connection that is accepted, if anything is.
         self.answer = b""
         node.changed = self.changed
 
     def send(self, connection: Connection, data: bytes) -> None:
         """Sends all of it, and then a FIN."""
-        self.outbox[connection] = data
+        self.outbox[connection] = memoryview(data)
         self.changed(connection)
 
     def changed(self, entry: Connection | Listener) -> None:
@@ -42,7 +42,7 @@ class Reader:
                 connection = self.node.accept(entry)
                 self.accepted.append(connection)
                 if self.answer:
-                    self.outbox[connection] = self.answer
+                    self.outbox[connection] = memoryview(self.answer)
                 self.changed(connection)
             return
         self._read(entry)
@@ -76,7 +76,7 @@ class Reader:
             pass
         except OSError as error:
             self.errors.append(error)
-            data = b""
+            data = memoryview(b"")
         self.outbox[connection] = data
         if not data:
             self.node.close(connection)

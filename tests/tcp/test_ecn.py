@@ -6,11 +6,11 @@ import pytest
 
 from synfin import reasons
 from synfin.tcp import states, timers
+from synfin.tcp.ca_states import TCP_CA_CWR, TCP_CA_OPEN
 from synfin.tcp.connection import Connection
 from synfin.tcp.info import TCPI_OPT_ECN, TCPI_OPT_ECN_SEEN, tcp_info
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
-from synfin.tcp.ca_states import TCP_CA_CWR, TCP_CA_OPEN
 from synfin.tcp.parameters import TcpParameters
 from synfin.wire.ip import CE, ECT_0, ECT_1, NOT_ECT
 from synfin.wire.sequence import wrap

@@ -8,7 +8,6 @@ import pytest
 
 from synfin.sim import Network
 from synfin.tcp import path
-from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.readiness import POLLERR, POLLOUT
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, FIN, RST

@@ -53,8 +53,8 @@ def test_of_losses() -> None:
     w.client.send(b"x" * 3000)
     w.run_for(SECOND)
     info = tcp_info(w.client.tcb, w.now)
-    # After 2 * 20 + 8 ms a tail-loss probe, which is the last of the three segments (104 octets); from there on the RTO,
-    # 220 ms, then 440: two time-outs, after which the first segment is out again.
+    # After 2 * 20 + 8 ms a tail-loss probe, the last of the three segments (104 octets); from there on the RTO, 220 ms,
+    # then 440: two time-outs, after which the first segment is out again.
     assert info["tcpi_retransmits"] == 2
     assert info["tcpi_backoff"] == 2
     assert info["tcpi_ca_state"] == 4

@@ -228,7 +228,7 @@ def test_the_receive_queue_against_bytes(ops: list[tuple[str, int]], margin: int
             assert octets == waiting[:number]
             waiting = waiting[len(octets) :]
         assert queue.octets == len(waiting)
-        assert queue.charge == sum(_cost(piece) for piece in queue._pieces)
+        assert queue.charge == sum(_cost(piece) for piece in queue.pieces())
         assert (queue.charge == 0) == (waiting == b"")
     queue.clear()
     assert (queue.octets, queue.charge) == (0, 0)

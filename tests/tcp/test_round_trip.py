@@ -8,7 +8,22 @@ from hypothesis import strategies as st
 
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.round_trip import RoundTrip, time_for_retransmissions
+from synfin.wire.sequence import wrap
 from tests.tcp.world import MS, SECOND, World, by_client, data, everything, without_probes
+
+
+def test_a_user_who_goes_on_writing_does_not_put_off_the_rto() -> None:
+    w = World()
+    w.connect()
+    w.client.tcb.settings.nodelay = True
+    w.lose(everything, count=1000)
+    start = w.now
+    for _ in range(4):
+        w.client.send(b"x")
+        w.run_for(100 * MS)
+    # Two are in flight at 100 ms: a probe 2 * 20 + 8 ms later, and a RTO of 220 ms from there, whatever is written.
+    first = [message for message in w.messages if data(message) and message.segment.seq == wrap(w.client.tcb.snd_una)]
+    assert [message.time - start for message in first] == [0, (100 + 48 + 220) * MS]
 
 
 @pytest.mark.row("B3")

@@ -108,7 +108,7 @@ def test_against_a_scan(ops: list[tuple[str, int, int]]) -> None:
                 record.retransmit(entry, min(length, entry.end - entry.start), 1, now, 0)
         check(record, una, nxt)
     record.acknowledge(nxt, Delivery())
-    assert len(record._order) == 0
+    assert record._order == []
 
 
 def test_it_stops_to_look_after_so_many() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synfin.tcp import snapshot, states
+from synfin.tcp.congestion import CongestionControl, Cubic, Reno
 from synfin.tcp.connection import Connection
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.snapshot import _MOMENTS, _OF_THE_HOST, Snapshot, dump, from_json, restore, to_json
@@ -24,9 +25,10 @@ def moved(connection: Connection, now: int, parameters: TcpParameters) -> Connec
     return restore(from_json(to_json(dump(connection, now))), parameters, now)
 
 
-def busy(losses: tuple[int, ...], delays: tuple[int, ...]) -> World:
+def busy(losses: tuple[int, ...], delays: tuple[int, ...], congestion: type[CongestionControl] = Reno) -> World:
     """A transfer each way, in which some segments are lost and some late."""
     w = World()
+    w.client.congestion = congestion
     for nth in losses:
         w.lose(data, nth)
     for nth in delays:
@@ -69,11 +71,14 @@ def move(end: End) -> None:
     st.sets(st.integers(1, 60), max_size=4),
     st.sets(st.integers(1, 60), max_size=4),
     st.sets(st.integers(0, 250), min_size=1, max_size=5),
+    st.sampled_from([Reno, Cubic]),
 )
-def test_nobody_can_tell(losses: set[int], delays: set[int], move_at: set[int]) -> None:
+def test_nobody_can_tell(
+    losses: set[int], delays: set[int], move_at: set[int], congestion: type[CongestionControl]
+) -> None:
     """Moved in mid-transfer, with holes on both sides, retransmissions and timers under way: octet for octet and
     moment for moment the same."""
-    faults = (tuple(sorted(losses)), tuple(sorted(delays)))
+    faults = (tuple(sorted(losses)), tuple(sorted(delays)), congestion)
     assert played(busy(*faults), move_at) == played(busy(*faults), set())
 
 
@@ -152,8 +157,26 @@ def test_every_moment_is_known_to_be_one() -> None:
         w.run_for(60 * SECOND)
         return w.client.tcb
 
+    def congested(start: int) -> Connection:
+        validating = TcpParameters()
+        validating.tcp_cwnd_validation = 2
+        w = World(client=validating, start=start)
+        w.client.congestion = Cubic
+        w.connect()
+        w.server.reading = True
+        # In congestion avoidance when something is lost, and again afterwards; then little is sent.
+        w.client.tcb.ssthresh = 12 * 1448
+        w.lose(by_client(data), 60)
+        w.client.write(bytes(400_000))
+        w.run_for(3 * SECOND)
+        for _ in range(20):
+            w.client.write(bytes(1448))
+            w.run_for(100 * MS)
+        return w.client.tcb
+
     shift = 777 * SECOND
     found = moments(world(0), world(shift), shift) | moments(shut(0), shut(shift), shift)
+    found |= moments(congested(0), congested(shift), shift)
     # `earliest` follows from the deadlines; the numbers of the stream are none.
     assert found - {"earliest"} <= _MOMENTS
     assert found >= _MOMENTS, "each of them is met here"

@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from synfin import reasons
 from synfin.link.segmentation import cut
 from synfin.tcp import closed, states, time_wait
-from synfin.tcp.congestion import Reno
+from synfin.tcp.congestion import CongestionControl, Reno
 from synfin.tcp.connection import Connection
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
@@ -139,6 +139,8 @@ class End:
         self.identity = identity
         self.parameters = parameters
         self.mss = mss
+        #: Makes the congestion control of what it opens.
+        self.congestion: Callable[[], CongestionControl] = Reno
         self.numbers = InitialSequenceNumbers(name.encode() * 4)
         self.connection: Connection | None = None
         self.listener: Listener | None = None
@@ -161,7 +163,7 @@ class End:
             self.parameters,
             self.numbers.iss(self.identity, now),
             self.mss,
-            Reno(),
+            self.congestion(),
             NewReno(self.numbers.iss(self.identity, now)),
             self.numbers.timestamp_offset(self.identity),
         )

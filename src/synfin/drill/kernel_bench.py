@@ -20,7 +20,7 @@ from synfin.host.profiles import PROFILES, parameters
 
 #: The profiles that a kernel of Linux can be.
 OF_LINUX: Final = frozenset({"linux", "linux-suite"})
-#: The one congestion control of synfin that a kernel is sure to have.
+#: Reno is the one of synfin's that a namespace may choose: others are restricted to the machine's own.
 _CONGESTION: Final = "net.ipv4.tcp_congestion_control"
 _PAUSE: Final = SECOND // 1000
 

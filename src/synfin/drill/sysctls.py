@@ -25,7 +25,6 @@ NATURE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "net.ipv4.tcp_reflect_tos": frozenset({"0"}),
         "net.ipv4.tcp_fwmark_accept": frozenset({"0"}),
         "net.inet.tcp.functions_default": frozenset({"freebsd"}),
-        "net.inet.tcp.cc.algorithm": frozenset({"newreno"}),
         "net.inet.tcp.cc.abe": frozenset({"0"}),
         "net.inet.tcp.rfc3390": frozenset({"0", "1"}),
         "net.inet.tcp.path_mtu_discovery": frozenset({"1"}),
@@ -91,10 +90,15 @@ def _number(value: str) -> int:
     return int(value)
 
 
+def _algorithm(parameters: Parameters, value: str) -> Mapping[str, str]:
+    return {"net.ipv4.tcp_congestion_control": "reno" if value == "newreno" else value}
+
+
 #: FreeBSD's names, and what they are here. Its times are in milliseconds.
 _OF_FREEBSD: Final[Mapping[str, Conversion]] = MappingProxyType(
     {
         "rfc1323": _rfc1323,
+        "cc.algorithm": _algorithm,
         "sack.enable": _same("net.ipv4.tcp_sack"),
         "ecn.enable": _same("net.ipv4.tcp_ecn"),
         "recvspace": _middle("net.ipv4.tcp_rmem"),

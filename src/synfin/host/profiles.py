@@ -92,6 +92,9 @@ FREEBSD: Final = Profile(
         "net.ipv4.tcp_recovery": 0,
         "net.ipv4.tcp_early_retrans": 0,
         "net.ipv4.tcp_frto": 0,
+        # net.inet.tcp.abc_l_var
+        "synfin.tcp_abc_limit": 2,
+        "synfin.tcp_cwnd_validation": 0,
         "synfin.tcp_quick_acks": 0,
         "synfin.tcp_push_bursts": 0,
         "synfin.tcp_delay_fin_ack": 0,
@@ -128,6 +131,10 @@ RFC: Final = Profile(
         "net.ipv4.tcp_keepalive_probes": 10,
         # RFC 9293 §3.4.2: MSL is two minutes.
         "synfin.tcp_timewait_len": 240,
+        # RFC 5681, RFC 3465 §2.3, RFC 7661
+        "net.ipv4.tcp_congestion_control": "reno",
+        "synfin.tcp_abc_limit": 2,
+        "synfin.tcp_cwnd_validation": 2,
         # RFC 9293 §3.8.6.3, §3.7.4, §3.8.6.1, §3.9.2.2, §3.10.7.2
         "synfin.tcp_quick_acks": 0,
         "synfin.tcp_push_bursts": 0,

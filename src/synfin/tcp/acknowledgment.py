@@ -26,33 +26,36 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
     tcb.more_to_come = False
     if ack >= tcb.snd_una and not segment.flags & SYN:
         _update_window(tcb, segment, seq, ack, now)
-    delivery = Delivery()
-    sent = tcb.sent
-    if segment.options.sack and tcb.sack_permitted and not segment.flags & SYN:
-        take_blocks(tcb, segment, ack, delivery)
-    if tcb.ecn is not None and segment.flags & (ECE | SYN) == ECE and ack >= tcb.snd_una:
-        delivery.echo = True
-    if ack > tcb.snd_una:
-        _advance(tcb, segment, ack, delivery, now)
-        return
-    if (
+    duplicate = (
         # RFC 5681 §2, the definition of a duplicate acknowledgment
         ack == tcb.snd_una
-        and tcb.snd_nxt > tcb.snd_una
+        and tcb.snd_nxt > ack
         and segment.payload_length == 0
         and not segment.flags & (SYN | FIN)
         and tcb.snd_wnd == window_before > 0
-        and len(sent) > 0
-        and tcb.snd_una > tcb.iss
-    ):
+        and ack > tcb.iss
+    )
+    echo = tcb.ecn is not None and segment.flags & (ECE | SYN) == ECE and ack >= tcb.snd_una
+    blocks = segment.options.sack
+    if not (ack > tcb.snd_una or duplicate or echo or blocks):
+        return
+    delivery = Delivery()
+    delivery.echo = echo
+    if blocks and tcb.recovery.selective and not segment.flags & SYN:
+        take_blocks(tcb, segment, ack, delivery)
+    if ack > tcb.snd_una:
+        _advance(tcb, segment, ack, delivery, now)
+        return
+    if duplicate:
         tcb.verdict = reasons.DUPLICATE_ACKNOWLEDGMENT
         delivery.duplicate = True
-    if delivery.duplicate or delivery.sacked or delivery.echo or delivery.duplicated is not None:
+    if duplicate or echo or delivery.sacked or delivery.duplicated is not None:
         if delivery.sacked:
             _measure(tcb, segment, delivery, now)
         tcb.recovery.acknowledged(tcb, delivery, now)
         tcb.counts.delivered += delivery.segments
         tcb.delivered += delivery.octets
+        sent = tcb.sent
         sent.fack = max(sent.fack, sent.sacked.end)
 
 
@@ -86,6 +89,7 @@ def _update_window(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> 
 def _advance(tcb: Tcb, segment: Segment, ack: int, delivery: Delivery, now: int) -> None:
     sent = tcb.sent
     sent.acknowledge(ack, delivery)
+    tcb.cwnd_limited = tcb.validation.acknowledged(tcb, delivery, now)
     opening = tcb.snd_una == tcb.iss
     delivery.advanced = ack - tcb.snd_una
     tcb.snd_una = ack

@@ -40,6 +40,7 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
             segment = _probe(tcb, now)
         if segment is not None:
             return segment
+        tcb.validation.burst_over(tcb)
         _arm_persist(tcb, now)
     if tcb.keepalive is not None:
         segment = keepalive.probe(tcb, now)
@@ -118,10 +119,10 @@ def _retransmission(tcb: Tcb, now: int, room: int) -> Segment | None:
         return make_syn(tcb, now)
     allowed = tcb.recovery.allowed(tcb)
     usable = tcb.snd_una + tcb.snd_wnd - entry.start
-    if entry.start == tcb.snd_una:
+    if usable <= 0 and entry.start == tcb.snd_una:
         # Where the peer has shrunk its window to nothing, the oldest segment serves as the probe (RFC 9293 §3.8.6,
         # MUST-35).
-        usable = max(usable, tcb.mss)
+        usable = tcb.mss
     if tcb.sent.in_flight == 0:
         allowed = max(allowed, tcb.mss)
     if allowed < min(tcb.mss, entry.end - entry.start) or usable <= 0:
@@ -166,14 +167,13 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     fin = tcb.fin_queued and unsent >= 0
     if unsent <= 0 and not fin:
         return None
-    if tcb.sent.in_flight == 0:
-        _restart_after_idle(tcb, now)
+    tcb.validation.before_sending(tcb, now)
     if tcb.mtu_search is not None:
         size = mtu_probing.next_probe(tcb, now)
         if size > 0:
             return _mtu_probe(tcb, size, now)
         if size == mtu_probing.WAIT:
-            _judge_window(tcb, True)
+            tcb.validation.held_back = True
             return None
     usable = tcb.snd_una + tcb.snd_wnd - start
     octets = 0
@@ -206,7 +206,6 @@ def _send_new(tcb: Tcb, octets: int, fin: bool, now: int) -> Segment:
         # RFC 6298 §5.1
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
     tcb.recovery.sent_out(octets)
-    _judge_window(tcb, tcb.recovery.allowed(tcb) < tcb.mss)
     tcb.recovery.schedule(tcb, now)
     tcb.stop_timer(timers.PERSIST, now)
     if tcb.probe_now and octets:
@@ -276,24 +275,15 @@ def _how_much(tcb: Tcb, unsent: int, usable: int, largest: int) -> int:
     if octets <= 0:
         return 0
     if allowed < min(octets, mss) and tcb.sent.in_flight:
-        _judge_window(tcb, True)
+        tcb.validation.held_back = True
         return 0
     if allowed < octets:
+        tcb.validation.held_back = True
         octets = max(allowed, min(octets, mss))
     partial = octets % mss
     if partial and not _may_send_partial(tcb, octets, partial, unsent):
         octets -= partial
     return octets
-
-
-def _judge_window(tcb: Tcb, limits: bool) -> None:
-    """Remembers, for a window of data, whether the congestion window `limits` what is sent, as Linux does
-    (tcp_cwnd_validate)."""
-    outstanding = tcb.snd_nxt - tcb.snd_una
-    if limits or tcb.snd_una >= tcb.cwnd_used_until or (not tcb.cwnd_limited and outstanding > tcb.most_in_flight):
-        tcb.cwnd_limited = limits
-        tcb.most_in_flight = outstanding
-        tcb.cwnd_used_until = tcb.snd_nxt
 
 
 def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
@@ -314,15 +304,6 @@ def _may_send_partial(tcb: Tcb, octets: int, partial: int, unsent: int) -> bool:
     if tcb.sent.in_flight == 0 and octets == partial:
         return tcb.probe_now or partial * 2 >= tcb.max_snd_wnd
     return False
-
-
-def _restart_after_idle(tcb: Tcb, now: int) -> None:
-    # RFC 5681 §4.1: after an idle RTO the acknowledgment clock is gone; begin with the restart window.
-    if tcb.parameters.tcp_slow_start_after_idle and tcb.delivered > 1 and now - tcb.last_sent > tcb.round_trip.rto:
-        restart = min(tcb.congestion.initial_window(tcb), tcb.cwnd)
-        if restart < tcb.cwnd:
-            tcb.cwnd = restart
-            tcb.trace_congestion(now, reasons.IDLE_RESTART)
 
 
 def _data_segment(tcb: Tcb, start: int, octets: int, flags: int, now: int) -> Segment:

@@ -104,7 +104,7 @@ TCP_PARAMETERS: Final = (
     _tcp("tcp_probe_interval", 600, "seconds until a finished search begins anew"),
     _tcp("tcp_probe_threshold", 8, "octets between the search's bounds at which it ends"),
     # --- sending
-    _tcp("tcp_congestion_control", "reno", "the congestion control of new connections"),
+    _tcp("tcp_congestion_control", "cubic", "the congestion control of new connections"),
     _tcp("tcp_min_tso_segs", 2, "segments that a superpacket may have, however slow the path", 1, 44),
     _tcp(
         "tcp_tso_rtt_log",
@@ -115,7 +115,7 @@ TCP_PARAMETERS: Final = (
     ),
     _tcp("tcp_pacing_ss_ratio", 200, "percent of a window for each round trip by which slow start is paced", 0, 1000),
     _tcp("tcp_pacing_ca_ratio", 120, "the same percent in congestion avoidance", 0, 1000),
-    _tcp("tcp_slow_start_after_idle", 1, "1: begin anew with the restart window after an idle RTO", 0, 1),
+    _tcp("tcp_slow_start_after_idle", 1, "1: a congestion window that was idle for an RTO shrinks", 0, 1),
     _own("tcp_loss_recovery", "", "loss recovery: newreno, sack or rack; nothing: as tcp_recovery says"),
     # --- the rest
     _tcp("tcp_stdurg", 0, "1: the urgent pointer is read as that of the last urgent octet (RFC 1122)", 0, 1),
@@ -127,6 +127,15 @@ TCP_PARAMETERS: Final = (
     _own("tcp_push_bursts", 1, "1: the last segment of a superpacket carries PSH (Linux)", 0, 1),
     _own("tcp_delay_fin_ack", 1, "1: the ACK of a FIN may wait for ours to bear it (Linux); 0: it goes at once", 0, 1),
     _own("tcp_minshall", 1, "1: a small segment waits only for another small one (Linux); 0: for any data", 0, 1),
+    _own("tcp_abc_limit", 0, "segments by which one ACK lets slow start grow, at most (RFC 3465's L); 0: all", 0, 255),
+    _own("tcp_hystart", 1, "HyStart++ (RFC 9406): 0 never, 1 with CUBIC, 2 with Reno too", 0, 2),
+    _own(
+        "tcp_cwnd_validation",
+        1,
+        "an idle window: 0 begins anew (RFC 5681), 1 halves for each RTO (Linux), 2 RFC 7661",
+        0,
+        2,
+    ),
     _own("tcp_probe_data", 0, "1: a window probe carries an octet of new data (RFC 9293 §3.8.6.1); 0: none", 0, 1),
     _own("tcp_rto_min_of_sum", 0, "1: the least RTO bounds the RTO (RFC 6298 §2.4); 0: the term beyond SRTT", 0, 1),
     _own("tcp_rto_slop", 0, "milliseconds added to the time-out of each retransmission (BSD)", 0, 1000),
@@ -150,11 +159,13 @@ class TcpParameters:
 
     __slots__ = tuple(parameter.attribute for parameter in TCP_PARAMETERS)
 
+    tcp_abc_limit: int
     tcp_abort_on_overflow: int
     tcp_adv_win_scale: int
     tcp_base_mss: int
     tcp_blackhole: int
     tcp_congestion_control: str
+    tcp_cwnd_validation: int
     tcp_delack_min: int
     tcp_delay_fin_ack: int
     tcp_drop_synfin: int
@@ -165,6 +176,7 @@ class TcpParameters:
     tcp_fin_timeout: int
     tcp_freebsd_options: int
     tcp_frto: int
+    tcp_hystart: int
     tcp_icmp_ends_connecting: int
     tcp_icmp_hard_aborts: int
     tcp_insecure_rst: int

@@ -104,6 +104,15 @@ class Reassembly:
             self._discard(len(self._blocks) - 1)
         return merged in self._blocks[low : low + 1]
 
+    def overlap(self, start: int, end: int) -> tuple[int, int] | None:
+        """The first of the octets `start` to `end` that are kept already, as a range; None if none are."""
+        low, high = self._touched(start, end)
+        for block in self._blocks[low:high]:
+            first, last = max(start, block.start), min(end, block.end)
+            if first < last:
+                return first, last
+        return None
+
     def _touched(self, start: int, end: int) -> tuple[int, int]:
         """The indices of the blocks that overlap or touch `start` to `end`: from the first to before the second."""
         low = bisect_left(self._starts, start)
@@ -209,7 +218,8 @@ class ReceiveQueue:
     __slots__ = ("_pieces", "charge", "octets")
 
     def __init__(self) -> None:
-        self._pieces: deque[Piece] = deque()
+        # None while it is empty: an empty deque takes 600 octets, and most connections are idle.
+        self._pieces: deque[Piece] | None = None
         self.octets = 0
         self.charge = 0
 
@@ -219,24 +229,29 @@ class ReceiveQueue:
         if length == 0:
             return
         self.octets += length
-        if length < COPY_BELOW and self._pieces:
-            last = self._pieces[-1]
+        pieces = self._pieces
+        if pieces is None:
+            pieces = self._pieces = deque()
+        elif length < COPY_BELOW:
+            last = pieces[-1]
             if isinstance(last, bytearray) and len(last) + length <= JOIN_BELOW:
                 last += piece
                 self.charge += length
                 return
         kept: Piece = bytearray(piece) if length < COPY_BELOW else _keep(piece)
         self.charge += _charge(kept)
-        self._pieces.append(kept)
+        pieces.append(kept)
 
     def pieces(self) -> list[Piece]:
         """All octets, in order, as they are kept."""
-        return list(self._pieces)
+        return list(self._pieces or ())
 
     def take(self, limit: int) -> list[Piece]:
         """Removes and returns up to `limit` octets, as views of what arrived."""
         taken: list[Piece] = []
         pieces = self._pieces
+        if pieces is None:
+            return taken
         while limit > 0 and pieces:
             piece = pieces[0]
             length = len(piece)
@@ -256,14 +271,15 @@ class ReceiveQueue:
                 self.octets -= limit
                 limit = 0
         if not pieces:
+            self._pieces = None
             self.charge = 0
         return taken
 
     def peek(self, offset: int, limit: int) -> list[Piece]:
         """Up to `limit` octets from `offset` on, copied; they stay."""
-        return [bytes(view) for view in slice_pieces(tuple(self._pieces), offset, offset + limit)]
+        return [bytes(view) for view in slice_pieces(tuple(self._pieces or ()), offset, offset + limit)]
 
     def clear(self) -> None:
-        self._pieces.clear()
+        self._pieces = None
         self.octets = 0
         self.charge = 0

@@ -24,6 +24,8 @@ from synfin.wire.tcp_options import (
 #: RFC 2018 §3: at most so many blocks fit beside timestamps, and without them.
 SACK_BLOCKS_WITH_TIMESTAMPS = 3
 SACK_BLOCKS = 4
+#: Octets of the option beside its blocks, aligned (RFC 2018 §3).
+SACK_HEADER = 4
 
 
 def select_window(tcb: Tcb) -> int:
@@ -184,10 +186,14 @@ def make_reset(tcb: Tcb, seq: int, now: int, acknowledge: bool) -> Segment:
     )
 
 
-def sack_blocks(tcb: Tcb) -> tuple[tuple[int, int], ...]:
-    """The blocks to report (RFC 2018 §4): a duplicate first (RFC 2883), then the latest changed ones."""
+def sack_blocks(tcb: Tcb, room: int = 40) -> tuple[tuple[int, int], ...]:
+    """The blocks to report (RFC 2018 §4), as many as `room` octets of options hold: a duplicate first (RFC 2883), then
+    the latest changed ones."""
     fin = tcb.fin_sequence
     if not tcb.sack_permitted or (len(tcb.reassembly) == 0 and tcb.dsack is None and fin < 0):
+        return ()
+    most = min(SACK_BLOCKS_WITH_TIMESTAMPS if tcb.timestamps else SACK_BLOCKS, (room - SACK_HEADER) // 8)
+    if most <= 0:
         return ()
     blocks: list[tuple[int, int]] = []
     if tcb.dsack is not None:
@@ -197,13 +203,12 @@ def sack_blocks(tcb: Tcb) -> tuple[tuple[int, int], ...]:
         # A FIN has its number, and came ahead of data like any octet.
         blocks.append((fin, fin + 1))
     blocks.extend((block.start, block.end + (block.end == fin)) for block in tcb.reassembly.recent)
-    most = SACK_BLOCKS_WITH_TIMESTAMPS if tcb.timestamps else SACK_BLOCKS
     return tuple((wrap(start), wrap(end)) for start, end in blocks[:most])
 
 
 def _options(tcb: Tcb, payload_length: int, now: int) -> Options:
-    # Blocks ride on pure acknowledgments; data keeps its full size.
-    sack = sack_blocks(tcb) if payload_length == 0 else ()
+    # RFC 2018 §4: on every segment with an ACK; but data keep their full size.
+    sack = sack_blocks(tcb, tcb.mss - payload_length) if payload_length < tcb.mss else ()
     if tcb.timestamps:
         ts_val = timestamp(now, tcb.ts_offset)
         if sack:

@@ -19,6 +19,7 @@ from synfin.reasons import Reason
 from synfin.tcp import states
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import CongestionControl, congestion_control
+from synfin.tcp.congestion.validation import WindowValidation
 from synfin.tcp.connection import Connection
 from synfin.tcp.counts import Counts
 from synfin.tcp.ecn import Ecn
@@ -50,18 +51,24 @@ _MOMENTS: Final = frozenset(
         "began_at",
         "busy_since",
         "challenged_at",
+        "epoch_start",
         "first_retransmission",
         "half_began_at",
         "heard",
         "last_data_received",
         "last_received",
         "last_sent",
+        "non_validated_since",
+        "observed_at",
+        "pipe_period_since",
+        "pipe_sample_since",
         "probing_since",
         "rcv_space_since",
         "rto_since",
         "rwnd_since",
         "sent_at",
         "ts_recent_at",
+        "undo_epoch_start",
     }
 )
 _REASONS: Final[Mapping[str, Reason]] = MappingProxyType({reason.name: reason for reason in reasons.all_reasons()})
@@ -155,7 +162,9 @@ def _dumped(name: str, value: object, now: int) -> Plain:
             return [[block.start, b"".join(block.pieces)] for block in blocks]
         case CongestionControl() | LossRecovery():
             return {"name": value.name, **_fields(value, now)}
-        case RoundTrip() | Acknowledging() | Settings() | Counts() | KeepAlive() | Urgent() | Ecn() | MtuSearch():
+        case RoundTrip() | Acknowledging() | Settings() | Counts() | WindowValidation():
+            return _fields(value, now)
+        case KeepAlive() | Urgent() | Ecn() | MtuSearch():
             return _fields(value, now)
     raise TypeError(f"{name} is a {type(value).__name__}, which cannot be dumped")
 
@@ -239,7 +248,7 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
             connection.ecn = _part(Ecn(), value, now)
         case "mtu_search":
             connection.mtu_search = _part(MtuSearch(0, 0, 0), value, now)
-        case "congestion" | "recovery" | "round_trip" | "acknowledging" | "settings" | "counts":
+        case "congestion" | "recovery" | "round_trip" | "acknowledging" | "settings" | "counts" | "validation":
             _set_fields(getattr(connection, name), value, now)
         case _:
             return False

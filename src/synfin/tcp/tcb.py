@@ -10,6 +10,7 @@ from synfin.reasons import Reason
 from synfin.tcp import states
 from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import INFINITE_SSTHRESH, CongestionControl
+from synfin.tcp.congestion.validation import WindowValidation
 from synfin.tcp.counts import Counts
 from synfin.tcp.memory import Memory
 from synfin.tcp.parameters import TcpParameters
@@ -101,7 +102,6 @@ class Tcb:
         "cwnd",
         "cwnd_clamp",
         "cwnd_limited",
-        "cwnd_used_until",
         "delivered",
         "dsack",
         "ecn",
@@ -125,7 +125,6 @@ class Tcb:
         "max_snd_wnd",
         "memory",
         "more_to_come",
-        "most_in_flight",
         "mss",
         "mtu_search",
         "orphaned",
@@ -182,6 +181,7 @@ class Tcb:
         "ts_recent",
         "ts_recent_at",
         "urgent",
+        "validation",
         "verdict",
         "wake",
         "why",
@@ -348,11 +348,9 @@ class Tcb:
         self.initcwnd = 0
         self.ssthresh = INFINITE_SSTHRESH
         self.cwnd_clamp = INFINITE_SSTHRESH
-        #: The congestion window was used up, in the window of data that ends at `cwnd_used_until`. If not, so many
-        #: octets were outstanding in it at most: `most_in_flight`.
+        #: The window may grow by what the acknowledgment at hand acknowledges.
         self.cwnd_limited = False
-        self.cwnd_used_until = iss
-        self.most_in_flight = 0
+        self.validation = WindowValidation(iss)
         #: Octets that the peer has acknowledged in all.
         self.delivered = 0
         self.counts = Counts()

@@ -90,6 +90,7 @@ def _in_order(tcb: Tcb, arrival: Arrival, pieces: tuple[Piece, ...], length: int
     acknowledging.data_received(size, tcb.advertised_mss, offered, tcb.round_trip.rto, now)
     ends = segment.flags & FIN != 0 and arrival.end - 1 == tcb.rcv_nxt
     if len(tcb.reassembly) and not ends:
+        _note_overlap(tcb, tcb.rcv_nxt - length, tcb.rcv_nxt)
         block = tcb.reassembly.take(tcb.rcv_nxt)
         if block is not None:
             for piece in block.pieces:
@@ -136,9 +137,9 @@ def _out_of_order(
     tcb.verdict = reasons.OUT_OF_ORDER_DATA
     tcb.counts.out_of_order += 1
     kept = True
+    _note_overlap(tcb, first, first + length)
     if tcb.reassembly.covers(first, first + length):
         tcb.verdict = reasons.DUPLICATE_DATA
-        note_duplicate(tcb, first, first + length)
     elif not tcb.reassembly.insert(first, pieces, length, tcb.rcv_buf):
         tcb.verdict = reasons.REASSEMBLY_FULL
         kept = False
@@ -147,6 +148,13 @@ def _out_of_order(
     # RFC 5681 §4.2: an immediate duplicate ACK, one for each such segment.
     arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)
     tcb.why = reasons.ACK_OUT_OF_ORDER
+
+
+def _note_overlap(tcb: Tcb, start: int, end_of_it: int) -> None:
+    """RFC 2883 §4.2: of what arrived twice, the first part is reported."""
+    overlap = tcb.reassembly.overlap(start, end_of_it) if tcb.dsack is None else None
+    if overlap is not None:
+        note_duplicate(tcb, *overlap)
 
 
 # Eighth, check the FIN bit.

@@ -83,6 +83,20 @@ def test_a_sack_of_what_was_never_sent_again_is_proof_enough() -> None:
     assert s.c.recovery.ca_state != TCP_CA_LOSS
 
 
+def test_without_sack_a_retransmission_that_fills_a_gap_proves_nothing() -> None:
+    # Segment 0 was lost, 1 to 4 have arrived: they are acknowledged with it, though they were sent once.
+    s = Sender("newreno", tcp_early_retrans=0)
+    s.flight(10, more=10)
+    assert timed_out(s) == [0]
+    s.now += RTT
+    assert s.ack(5)[:2] == [10, 11]
+    assert reasons.SPURIOUS_TIMEOUT not in s.c.happened
+    assert s.c.recovery.ca_state == TCP_CA_LOSS
+    # What was never sent again arrives next: then it is proved.
+    s.ack(6)
+    assert reasons.SPURIOUS_TIMEOUT in s.c.happened
+
+
 # --- Eifel: RFC 3522, RFC 4015
 
 

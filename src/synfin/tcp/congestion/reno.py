@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synfin import reasons
-from synfin.tcp.congestion.control import CongestionControl
+from synfin.tcp.congestion.hystart import SlowStart
 
 if TYPE_CHECKING:
     from synfin.reasons import Reason
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from synfin.tcp.tcb import Tcb
 
 
-class Reno(CongestionControl):
+class Reno(SlowStart):
     """Slow start and congestion avoidance of RFC 5681 §3.1, counting octets acknowledged (RFC 3465)."""
 
     __slots__ = ("_acknowledged",)
@@ -21,19 +21,17 @@ class Reno(CongestionControl):
     name = "reno"
 
     def __init__(self) -> None:
+        super().__init__()
+        #: RFC 3465's bytes_acked
         self._acknowledged = 0
 
     def acknowledged(self, tcb: Tcb, delivery: Delivery, now: int) -> Reason:
         octets = delivery.octets
         if tcb.cwnd < tcb.ssthresh:
-            # RFC 5681 §3.1, RFC 3465 §2.2. As Linux does, without its limit L: one acknowledgment of a
-            # superpacket stands for those of all its segments.
-            grown = min(tcb.cwnd + octets, tcb.ssthresh)
-            octets -= grown - tcb.cwnd
-            tcb.cwnd = grown
+            octets = self.grow_exponentially(tcb, octets)
             if octets <= 0:
-                return reasons.SLOW_START
-        # RFC 5681 §3.1, equation (3) by counting: one segment for each window acknowledged.
+                return self.slow_start_reason()
+        # RFC 5681 §3.1, equation (3), as RFC 3465 §2.1 counts: one segment for each window acknowledged.
         self._acknowledged += octets
         if self._acknowledged >= tcb.cwnd:
             self._acknowledged -= tcb.cwnd
@@ -42,6 +40,7 @@ class Reno(CongestionControl):
         return reasons.CONGESTION_AVOIDANCE
 
     def reduced(self, tcb: Tcb, flight: int, now: int) -> int:
-        # RFC 5681 §3.1, equation (4)
+        self.leave_slow_start()
         self._acknowledged = 0
-        return max(flight // 2, 2 * tcb.mss)
+        # RFC 5681 §3.1, equation (4)
+        return max(tcb.validation.used_window(tcb, flight) // 2, 2 * tcb.mss)

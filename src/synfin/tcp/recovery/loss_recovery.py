@@ -173,15 +173,8 @@ class LossRecovery:
         if self.window_falls():
             safe = delivery.advanced > 0 and tcb.sent.lost_in_all == lost_before
             self.reduce(tcb, delivery.octets, safe, now)
-        elif self._may_grow(tcb, delivery):
+        elif delivery.advanced and tcb.validation.may_grow(tcb):
             self._grow(tcb, delivery, now)
-
-    def _may_grow(self, tcb: Tcb, delivery: Delivery) -> bool:
-        """RFC 7661 in short, as Linux has it: the window grows only while it, and not the user, limits what is sent."""
-        if not delivery.advanced:
-            return False
-        # Slow start may grow to twice what is used.
-        return tcb.cwnd_limited or (tcb.cwnd < tcb.ssthresh and tcb.cwnd < 2 * tcb.most_in_flight)
 
     def _grow(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         tcb.cwnd = min(tcb.cwnd, tcb.cwnd_clamp)
@@ -307,7 +300,8 @@ class LossRecovery:
         # RFC 9937 §6.4; not if all was undone.
         if tcb.ssthresh < INFINITE_SSTHRESH and (self.ca_state == TCP_CA_CWR or self.undo_from >= 0):
             tcb.cwnd = tcb.ssthresh
-            tcb.trace_congestion(now, reasons.FULL_ACKNOWLEDGMENT)
+            lossless = self.ca_state == TCP_CA_CWR
+            tcb.trace_congestion(now, reasons.RATE_REDUCTION if lossless else reasons.FULL_ACKNOWLEDGMENT)
 
     def reduced_by_probe(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         """A tail-loss probe mended a loss that nothing else showed (RFC 8985 §7.4.2): the window is reduced at once."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from synfin import reasons
 from synfin.tcp.ca_states import TCP_CA_LOSS, TCP_CA_RECOVERY
+from synfin.tcp.delivery import NONE
 from synfin.tcp.recovery.loss_recovery import LossRecovery
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class NewReno(LossRecovery):
 
     def take(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         if delivery.advanced:
+            if delivery.resent_at >= 0:
+                # It may be the retransmission that let it advance over what had arrived before.
+                delivery.original_end = NONE
             before = self.arrived
             if before:
                 # RFC 9937 §6.2: less what the duplicates told before.

@@ -77,6 +77,9 @@ class RackTlp(SelectiveRecovery):
         """Whether what was sent again at `sent_at` may have arrived the first time."""
         if now - sent_at < tcb.round_trip.min_rtt:
             return True
+        # Out of order, the echo is that of an older segment (RFC 7323 §4.3), and tells nothing of this one.
+        if delivery.latest_end > tcb.snd_una:
+            return False
         return delivery.ts_ecr >= 0 and before(delivery.ts_ecr, timestamp(sent_at, tcb.ts_offset))
 
     def _adapt(self, tcb: Tcb, delivery: Delivery) -> None:

@@ -30,28 +30,31 @@ def reset(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
 
 def schedule(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
     """§7.2: new data left, or an acknowledgment came that was not the last. The retransmission timer runs."""
-    if tcb.parameters.tcp_early_retrans not in _PROBING:
-        return
-    # §7.3: one probe at a time, and a round trip measured after it; otherwise probes could keep the RTO away for ever.
-    needless = recovery.probe_end >= 0 or tcb.round_trip.samples <= recovery.probe_samples
-    if needless or recovery.ca_state not in _QUIET or len(tcb.sent) == 0 or tcb.sent.sacked.octets:
+    sent = tcb.sent
+    first = sent.first()
+    if (
+        first is None
+        or tcb.parameters.tcp_early_retrans not in _PROBING
+        or recovery.ca_state not in _QUIET
+        or sent.sacked_segments
+        # §7.3: one probe at a time, and a round trip measured after it; otherwise probes could keep the RTO away for
+        # ever.
+        or recovery.probe_end >= 0
+        or tcb.round_trip.samples <= recovery.probe_samples
+    ):
         tcb.stop_timer(timers.LOSS_PROBE, now)
         return
     srtt = tcb.round_trip.srtt
-    if srtt:
-        # §7.2: the peer may delay its acknowledgment of a single segment.
-        single = _is_single(tcb)
-        timeout = 2 * srtt + (tcb.parameters.tcp_rto_min_us * MICROSECOND if single else timers.TIMEOUT_MIN)
-    else:
+    if srtt == 0:
         timeout = INITIAL_RTO
+    elif len(sent) == 1 and first.end - first.start <= max(first.segment_size, 1) + 1:
+        # §7.2: the peer may delay its acknowledgment of a single segment, perhaps with a FIN.
+        timeout = 2 * srtt + tcb.parameters.tcp_rto_min_us * MICROSECOND
+    else:
+        timeout = 2 * srtt + timers.TIMEOUT_MIN
     # Never later than the RTO, which goes on from the probe.
-    tcb.start_timer(timers.LOSS_PROBE, min(now + timeout, tcb.timers.deadlines[timers.RETRANSMISSION]), now)
-
-
-def _is_single(tcb: Tcb) -> bool:
-    """Whether one segment is in flight, perhaps with a FIN."""
-    first = tcb.sent.first()
-    return first is not None and len(tcb.sent) == 1 and first.end - first.start <= max(first.segment_size, 1) + 1
+    deadline = min(now + timeout, tcb.timers.deadlines[timers.RETRANSMISSION])
+    tcb.start_timer(timers.LOSS_PROBE, deadline, now)
 
 
 def deadline_reached(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
