@@ -357,6 +357,8 @@ def test_a_link_that_is_full_gets_everything_later(run: Run) -> None:
     """In order, nothing twice, and what it refused first."""
 
     async def body(left: Stack, right: Stack) -> None:
+        # The link may be full for longer than the few milliseconds that a tail-loss probe waits.
+        left.host.parameters.tcp.tcp_early_retrans = 0
         (_, writer), (their_reader, their_writer) = await both(left, right)
         before = len(gate(left).sent)
         gate(left).full = True
