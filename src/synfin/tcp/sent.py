@@ -434,6 +434,10 @@ class SentRecord:
                 self.in_flight += entry.end - entry.start
         self.sacked.clear()
         self.sacked_segments = 0
+        first = self.first()
+        if first is not None:
+            # Nor is anything late that arrives now.
+            self.fack = first.start
 
     def first_sent_once(self, start: int, end: int) -> SentRange | None:
         """The first range between `start` and `end` that is outstanding and was sent once, or None."""

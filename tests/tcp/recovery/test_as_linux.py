@@ -154,3 +154,8 @@ def test_what_a_receiver_gave_up_again_is_missed_after_half_a_round_trip() -> No
     assert s.later(1) == [3]
     assert s.c.recovery.ca_state == TCP_CA_LOSS
     assert reasons.SACK_RENEGED in s.c.happened
+    # What comes after it is no reordering.
+    seen = s.c.recovery.reordering_seen
+    s.now += RTT
+    s.ack(5)
+    assert s.c.recovery.reordering_seen == seen

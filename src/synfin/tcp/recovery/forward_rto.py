@@ -31,10 +31,8 @@ def process(recovery: LossRecovery, tcb: Tcb, delivery: Delivery, now: int) -> i
     if delivery.advanced and recovery.undo_loss(tcb, delivery, False, now):
         return SPURIOUS
     if recovery.frto:
-        # §3.1, step 3b: not all was lost, as what was never sent again has arrived. Without SACK that is not certain if
-        # something that was sent again is acknowledged with it.
-        original = 0 <= delivery.original_end <= recovery.recover and (recovery.selective or delivery.resent_at < 0)
-        if original and recovery.undo_loss(tcb, delivery, True, now):
+        # §3.1, step 3b: not all was lost, as what was never sent again has arrived.
+        if 0 <= delivery.original_end <= recovery.recover and recovery.undo_loss(tcb, delivery, True, now):
             return SPURIOUS
         if tcb.snd_nxt > recovery.recover:
             if delivery.sacked or delivery.duplicate:
