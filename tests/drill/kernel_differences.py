@@ -46,4 +46,20 @@ DIFFERENCES: Final = (
         "leaves it room",
         "RFC 9293 §3.8.6.2.2: any window will do that does not move its right edge back",
     ),
+    Difference(
+        ("rack/off", "rack/off-and-a-lost-retransmission", "time-outs/without-rack-all-is-lost"),
+        "RACK looks for losses whatever tcp_recovery is: the recovery of RFC 6675 is no longer in the kernel",
+        "RFC 8985 §1, RFC 6675 §1: a sender may have either; synfin has both, and the parameter chooses",
+    ),
+    Difference(
+        ("recovery/half-of-what-is-in-flight",),
+        "ssthresh becomes half of the congestion window, however little of it is used (tcp_reno_ssthresh)",
+        "RFC 5681 §3.1, equation (4): it MUST be no more than half of FlightSize; to use cwnd is called a mistake there",
+    ),
+    Difference(
+        ("rack/latest-transmission",),
+        "RACK's round trip is that of the segment with the highest number that an ACK acknowledges, though another left "
+        "later: what is lost besides is found by the reordering timer (tcp_rack_advance)",
+        "RFC 8985 §6.2, step 2: RACK.rtt is that of the segment sent last, segments being taken in the order of sending",
+    ),
 )

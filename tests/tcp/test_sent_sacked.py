@@ -36,7 +36,8 @@ def check(record: SentRecord, una: int, nxt: int) -> None:
     sums = dict.fromkeys((OUTSTANDING, SACKED, LOST), 0)
     for entry in entries:
         sums[entry.fate] += entry.end - entry.start
-    again = sum(e.end - e.start for e in entries if e.fate == OUTSTANDING and e.transmissions > 1)
+    again = sum(e.end - e.start for e in entries if e.again)
+    assert all(e.fate == OUTSTANDING and e.transmissions > 1 for e in entries if e.again)
     assert (record.in_flight, record.lost, record.sacked.octets) == (sums[OUTSTANDING], sums[LOST], sums[SACKED])
     assert record.resent == again
     pairs = record.sacked.pairs()

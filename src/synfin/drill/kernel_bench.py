@@ -28,8 +28,8 @@ _PAUSE: Final = SECOND // 1000
 def as_synfin(profile: str) -> dict[str, str]:
     """The parameters with which a kernel behaves as synfin does under a profile, by sysctl's names.
 
-    They are the profile's own, Reno, and the values at which what synfin does not do is switched off: Fast Open,
-    compressed ACKs and the like.
+    They are the profile's own, those of loss recovery with them, Reno, and the values at which what synfin does not do
+    is switched off: Fast Open, compressed ACKs and the like.
     """
     chosen = parameters(profile)
     values = {name: min(every) for name, every in sysctls.NATURE.items()}

@@ -39,11 +39,7 @@ NATURE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 IDLE: Final = frozenset(
     {
         "net.ipv4.tcp_tso_win_divisor",
-        "net.ipv4.tcp_min_tso_segs",
-        "net.ipv4.tcp_tso_rtt_log",
         "net.ipv4.tcp_limit_output_bytes",
-        "net.ipv4.tcp_pacing_ss_ratio",
-        "net.ipv4.tcp_pacing_ca_ratio",
         "net.ipv4.tcp_allowed_congestion_control",
         "net.ipv4.tcp_challenge_ack_limit",
         "net.ipv4.tcp_comp_sack_delay_ns",

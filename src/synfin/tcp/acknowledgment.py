@@ -52,8 +52,8 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
     if duplicate or echo or delivery.sacked or delivery.duplicated is not None:
         if delivery.sacked:
             _measure(tcb, segment, delivery, now)
-        tcb.counts.delivered += delivery.segments
         tcb.recovery.acknowledged(tcb, delivery, now)
+        tcb.counts.delivered += delivery.segments
         tcb.delivered += delivery.octets
         sent = tcb.sent
         sent.fack = max(sent.fack, sent.sacked.end)
@@ -94,7 +94,6 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, delivery: Delivery, now: int)
     delivery.advanced = ack - tcb.snd_una
     tcb.snd_una = ack
     counts = tcb.counts
-    counts.delivered += delivery.segments
     if counts.rto_since >= 0:
         counts.recovered(now)
     tcb.send_buffer.release(ack)
@@ -111,6 +110,7 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, delivery: Delivery, now: int)
     recovery = tcb.recovery
     if not opening:
         recovery.acknowledged(tcb, delivery, now)
+    counts.delivered += delivery.segments
     tcb.delivered += delivery.octets
     sent.fack = max(sent.fack, sent.sacked.end, ack)
     # RFC 6298 §5.2, §5.3

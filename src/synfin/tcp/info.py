@@ -8,7 +8,7 @@ from typing import Final
 from synfin.tcp import states
 from synfin.tcp.congestion import INITIAL_WINDOW
 from synfin.tcp.listener import Listener
-from synfin.tcp.sent import LOST, OUTSTANDING, SACKED, SentRange
+from synfin.tcp.sent import AGAIN, LOST, OUTSTANDING, SACKED, SentRange
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6, Tcb
 
 # tcpi_options
@@ -259,17 +259,19 @@ def _put_state(tcb: Tcb, info: TcpInfo) -> None:
 def _put_sent(tcb: Tcb, info: TcpInfo) -> None:
     """What is outstanding, in segments."""
     totals = {OUTSTANDING: 0, SACKED: 0, LOST: 0}
-    again = 0
+    resent = mended = 0
     for entry in tcb.sent.entries():
         count = _segments(entry)
         totals[entry.fate] += count
-        if entry.fate == OUTSTANDING and entry.transmissions > 1:
-            again += count
+        resent += count if entry.again else 0
+        mended += count if entry.again == AGAIN else 0
     info.set("tcpi_unacked", sum(totals.values()))
-    info.set("tcpi_sacked", totals[SACKED])
+    # Without SACK each duplicate acknowledgment stands for a segment.
+    sacked = totals[SACKED] if tcb.sack_permitted else -(-tcb.recovery.out_of_order(tcb) // max(tcb.mss, 1))
+    info.set("tcpi_sacked", sacked)
     # Linux counts as lost also what was sent again since.
-    info.set("tcpi_lost", totals[LOST] + again)
-    info.set("tcpi_retrans", again)
+    info.set("tcpi_lost", totals[LOST] + mended)
+    info.set("tcpi_retrans", resent)
 
 
 def _segments(entry: SentRange) -> int:

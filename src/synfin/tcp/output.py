@@ -143,12 +143,15 @@ def _send_again(tcb: Tcb, entry: SentRange, limit: int, now: int) -> Segment:
     fin = entry.start + octets == data_end and entry.end > data_end
     if fin:
         flags |= FIN
-    tcb.sent.retransmit(entry, octets + (1 if fin else 0), min(tcb.mss, octets), now, tcb.delivered)
+    probe = tcb.recovery.probe_due
+    tcb.sent.retransmit(entry, octets + (1 if fin else 0), min(tcb.mss, octets), now, tcb.delivered, probe)
     tcb.counts.sent_again(octets, tcb.mss)
     tcb.recovery.sent_out(octets)
-    if not tcb.recovery.probe_due:
+    if not probe:
         tcb.recovery.sent_again(tcb, max(-(-octets // tcb.mss), 1), now)
-    if not tcb.timers.running(timers.RETRANSMISSION):
+    # RFC 6298 §5.1; RFC 6675 §6 lets fast recovery start it anew, as Linux does for the oldest segment.
+    mends = tcb.recovery.ca_state == TCP_CA_RECOVERY and not tcb.keep_retransmission_timer
+    if (mends and entry.start == tcb.snd_una) or not tcb.timers.running(timers.RETRANSMISSION):
         tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
     tcb.why = tcb.why_lost
     return _data_segment(tcb, entry.start, octets, flags, now)

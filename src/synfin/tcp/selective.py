@@ -39,8 +39,13 @@ def _duplicate(tcb: Tcb, delivery: Delivery, start: int, end: int) -> None:
     if end > tcb.snd_nxt or start < tcb.snd_una - max(tcb.max_snd_wnd, tcb.mss):
         tcb.happened += (reasons.DSACK_IGNORED,)
         return
-    delivery.duplicated = (start, end)
     segments = -(-(end - start) // tcb.mss)
     tcb.counts.dsack_dups += segments
+    if tcb.counts.dsack_dups > tcb.counts.total_retrans:
+        # Nobody can have more duplicates than were sent. The network made some, or the peer.
+        tcb.happened += (reasons.DSACK_IGNORED,)
+        return
+    delivery.duplicated = (start, end)
+    delivery.segments += segments
     tcb.recovery.duplicate_reported(tcb, end, segments)
     tcb.happened += (reasons.DSACK_RECEIVED,)

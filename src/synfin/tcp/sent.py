@@ -20,6 +20,11 @@ OUTSTANDING: Final = 0
 SACKED: Final = 1
 LOST: Final = 2
 
+# Of what is outstanding.
+ONCE: Final = 0
+AGAIN: Final = 1
+NEEDLESSLY: Final = 2
+
 # What `SentRecord._look_at` finds.
 _REST: Final = 1
 _DUE: Final = 2
@@ -30,10 +35,11 @@ class SentRange:
 
     `sent_at`: when they were last sent (ns), in the transmission of that `serial` number, for several may leave at one
     time. `transmissions`: how often. `delivered`: how many octets the peer had acknowledged in all when they were last
-    sent.
+    sent. `again`: whether they are in flight because they were sent again (`AGAIN`), which a probe does not count for,
+    and perhaps for nothing (`NEEDLESSLY`).
     """
 
-    __slots__ = ("delivered", "end", "fate", "segment_size", "sent_at", "serial", "start", "transmissions")
+    __slots__ = ("again", "delivered", "end", "fate", "segment_size", "sent_at", "serial", "start", "transmissions")
 
     def __init__(self, start: int, end: int, segment_size: int, sent_at: int, delivered: int, serial: int) -> None:
         self.start = start
@@ -44,6 +50,7 @@ class SentRange:
         self.transmissions = 1
         self.delivered = delivered
         self.fate = OUTSTANDING
+        self.again = ONCE
 
     def __repr__(self) -> str:
         fate = ("outstanding", "sacked", "lost")[self.fate]
@@ -93,7 +100,7 @@ class SentRecord:
         self._serial = 0
         #: Octets that are believed to be in the network: neither sacked nor lost.
         self.in_flight = 0
-        #: Those of them that were sent more than once.
+        #: Those of them that were sent again.
         self.resent = 0
         #: Octets that are believed lost and were not sent again yet.
         self.lost = 0
@@ -150,6 +157,7 @@ class SentRecord:
         if fate == OUTSTANDING:
             self.in_flight += end - start
             if transmissions > 1:
+                entry.again = AGAIN
                 self.resent += end - start
         elif fate == LOST:
             self.lost += end - start
@@ -165,8 +173,11 @@ class SentRecord:
         """Takes the order of another record."""
         self._order.extend(order)
 
-    def retransmit(self, entry: SentRange, octets: int, segment_size: int, now: int, delivered: int) -> None:
-        """Records that the first `octets` of the lost range `entry` were sent again; what remains stays lost."""
+    def retransmit(
+        self, entry: SentRange, octets: int, segment_size: int, now: int, delivered: int, probe: bool = False
+    ) -> None:
+        """Records that the first `octets` of the lost range `entry` were sent again, perhaps as a `probe` only; what
+        remains stays lost."""
         if entry.start + octets < entry.end:
             self._cut(self._index(entry.start), entry.start + octets)
         entry.fate = OUTSTANDING
@@ -179,7 +190,9 @@ class SentRecord:
         self._order.append((now, entry.serial, entry.start, entry.end))
         self.lost -= length
         self.in_flight += length
-        self.resent += length
+        if not probe:
+            entry.again = AGAIN
+            self.resent += length
 
     # --- what arrived
 
@@ -194,13 +207,12 @@ class SentRecord:
             if entry.start >= number:
                 break
             covered = min(entry.end, number) - entry.start
+            if entry.transmissions > 1 and resent_at < 0:
+                resent_at = entry.sent_at
             if entry.fate == SACKED:
                 self.sacked_segments -= _segments(covered, entry.segment_size)
             else:
-                if entry.transmissions > 1:
-                    if resent_at < 0:
-                        resent_at = entry.sent_at
-                elif rtt_from < 0:
+                if entry.transmissions == 1 and rtt_from < 0:
                     rtt_from = entry.sent_at
                 self._leave(entry, covered)
                 self._count(entry, entry.start, entry.start + covered, delivery)
@@ -250,6 +262,7 @@ class SentRecord:
                     self._cut(index, last)
                 self._leave(entry, entry.end - entry.start)
                 entry.fate = SACKED
+                entry.again = ONCE
                 delivery.sacked += entry.end - entry.start
                 self.sacked_segments += _segments(entry.end - entry.start, entry.segment_size)
                 self._count(entry, entry.start, entry.end, delivery)
@@ -277,7 +290,7 @@ class SentRecord:
         """So many octets of `entry` are no longer in flight, or lost."""
         if entry.fate == OUTSTANDING:
             self.in_flight -= octets
-            if entry.transmissions > 1:
+            if entry.again:
                 self.resent -= octets
         elif entry.fate == LOST:
             self.lost -= octets
@@ -315,6 +328,7 @@ class SentRecord:
             entry = self._entries[index]
             if entry.fate == OUTSTANDING:
                 entry.fate = LOST
+                entry.again = ONCE
         self.lost += self.in_flight
         self.lost_in_all += self.in_flight
         self.in_flight = 0
@@ -344,8 +358,9 @@ class SentRecord:
         length = entry.end - entry.start
         entry.fate = LOST
         self.in_flight -= length
-        if entry.transmissions > 1:
+        if entry.again:
             self.resent -= length
+            entry.again = ONCE
         self.lost += length
         self.lost_in_all += length
         self._lost_from = min(self._lost_from, entry.start)
@@ -410,16 +425,17 @@ class SentRecord:
 
     def unmark_lost(self) -> None:
         """Nothing is lost after all: what was believed to be is in the network."""
+        if self.resent:
+            for index in range(self._head, len(self._entries)):
+                if self._entries[index].again:
+                    self._entries[index].again = NEEDLESSLY
         if self.lost == 0:
             return
         for index in range(self._index(self._lost_from), len(self._entries)):
             entry = self._entries[index]
             if entry.fate == LOST:
                 entry.fate = OUTSTANDING
-                length = entry.end - entry.start
-                self.in_flight += length
-                if entry.transmissions > 1:
-                    self.resent += length
+                self.in_flight += entry.end - entry.start
         self.lost = 0
         self._forget_order()
         entries = sorted(self.entries(), key=_serial)
@@ -431,12 +447,13 @@ class SentRecord:
             entry = self._entries[index]
             if entry.fate == SACKED:
                 entry.fate = OUTSTANDING
-                length = entry.end - entry.start
-                self.in_flight += length
-                if entry.transmissions > 1:
-                    self.resent += length
+                self.in_flight += entry.end - entry.start
         self.sacked.clear()
         self.sacked_segments = 0
+        first = self.first()
+        if first is not None:
+            # Nor is anything late that arrives now.
+            self.fack = first.start
 
     def first_sent_once(self, start: int, end: int) -> SentRange | None:
         """The first range between `start` and `end` that is outstanding and was sent once, or None."""
@@ -483,5 +500,6 @@ class SentRecord:
         rest = SentRange(number, entry.end, entry.segment_size, entry.sent_at, entry.delivered, entry.serial)
         rest.transmissions = entry.transmissions
         rest.fate = entry.fate
+        rest.again = entry.again
         entry.end = number
         self._entries.insert(index + 1, rest)

@@ -194,6 +194,8 @@ def test_a_dsack_of_something_else_undoes_nothing() -> None:
 def test_which_block_is_a_dsack(first: tuple[int, int], blocks: list[tuple[int, int]]) -> None:
     s = Sender("rack")
     s.flight(10)
+    # As if one had been sent twice.
+    s.c.counts.total_retrans = 1
     s.ack(5, *blocks)
     assert s.c.counts.dsack_dups == 1
     assert reasons.DSACK_RECEIVED in s.c.happened

@@ -149,6 +149,12 @@ class WindowValidation:
         # RFC 7661 §4.4
         return validated or self.limited
 
+    def may_grow(self, tcb: Tcb) -> bool:
+        """Whether the window may grow, now that the acknowledgment may have changed it."""
+        if tcb.parameters.tcp_cwnd_validation != RFC_7661:
+            return self.is_limited(tcb)
+        return tcb.cwnd_limited
+
     def used_window(self, tcb: Tcb, flight: int) -> int:
         """The octets by which to judge a loss, of which a congestion control takes its part: `flight` is how many are
         outstanding. Called once for each reduction, before the window changes."""

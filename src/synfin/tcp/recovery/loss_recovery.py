@@ -5,21 +5,26 @@ The states are Linux's (`synfin.tcp.ca_states`). The subclasses say what is lost
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from synfin import reasons
-from synfin.tcp import mtu_probing
+from synfin.tcp import mtu_probing, timers
 from synfin.tcp.ca_states import TCP_CA_CWR, TCP_CA_DISORDER, TCP_CA_LOSS, TCP_CA_OPEN, TCP_CA_RECOVERY
 from synfin.tcp.clock import timestamp
 from synfin.tcp.congestion import INFINITE_SSTHRESH
+from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.recovery import forward_rto
 from synfin.tcp.recovery.proportional import send_count
+from synfin.tcp.sent import SACKED
 from synfin.wire.sequence import before
 
 if TYPE_CHECKING:
     from synfin.reasons import Reason
     from synfin.tcp.delivery import Delivery
     from synfin.tcp.tcb import Tcb
+
+#: A receiver that gave up what it had sacked is given so many nanoseconds, or half a round trip, to say it did not.
+RENEGING_DELAY: Final = 10 * MILLISECOND
 
 
 class LossRecovery:
@@ -98,6 +103,9 @@ class LossRecovery:
         """How many octets the peer is known to have beyond SND.UNA."""
         return tcb.sent.sacked.octets
 
+    def reordered(self, tcb: Tcb, start: int) -> None:
+        """What was sent once from `start` on arrived behind what was sent later."""
+
     def recovered(self, tcb: Tcb) -> None:
         """Recovery is over, and was needed."""
 
@@ -165,7 +173,7 @@ class LossRecovery:
         if self.window_falls():
             safe = delivery.advanced > 0 and tcb.sent.lost_in_all == lost_before
             self.reduce(tcb, delivery.octets, safe, now)
-        elif delivery.advanced and tcb.cwnd_limited:
+        elif delivery.advanced and tcb.validation.may_grow(tcb):
             self._grow(tcb, delivery, now)
 
     def _grow(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
@@ -179,6 +187,13 @@ class LossRecovery:
         if delivery.echo:
             # What a router marked is congestion, whatever else it was.
             self.prior_ssthresh = 0
+        if delivery.advanced and self._reneged(tcb):
+            # RFC 2018 §8; as Linux, there is no use in waiting for the whole RTO.
+            tcb.start_timer(timers.RETRANSMISSION, now + max(tcb.round_trip.srtt // 2, RENEGING_DELAY), now)
+            tcb.keep_retransmission_timer = True
+            tcb.stop_timer(timers.LOSS_PROBE, now)
+            tcb.stop_timer(timers.REORDERING, now)
+            return
         state = self.ca_state
         if state == TCP_CA_OPEN:
             self.stamp = -1
@@ -326,8 +341,7 @@ class LossRecovery:
     def timed_out(self, tcb: Tcb, now: int) -> None:
         """The retransmission timer expired (RFC 5681 §3.1, RFC 6298 §5)."""
         new = self.ca_state < TCP_CA_RECOVERY
-        first = tcb.sent.first()
-        if first is not None and tcb.sent.sacked.octets and self._reneged(tcb):
+        if self._reneged(tcb):
             tcb.happened += (reasons.SACK_RENEGED,)
             tcb.sent.forget_sacked()
             tcb.sent.mark_all_lost()
@@ -358,8 +372,8 @@ class LossRecovery:
 
     def _reneged(self, tcb: Tcb) -> bool:
         """RFC 2018 §8: what lies at SND.UNA was sacked, and yet not acknowledged."""
-        pairs = tcb.sent.sacked.pairs()
-        return bool(pairs) and pairs[0][0] <= tcb.snd_una
+        first = tcb.sent.first()
+        return first is not None and first.fate == SACKED
 
     def _in_loss(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         verdict = forward_rto.process(self, tcb, delivery, now)
@@ -457,6 +471,7 @@ class LossRecovery:
         """What filled the gap was the original, late. True if there is nothing to mend for now."""
         if self.undo_from < 0 or not self._is_delayed(delivery):
             return False
+        self.reordered(tcb, tcb.snd_una - delivery.advanced)
         if tcb.sent.resent:
             # Other retransmissions are on their way; no more of them for now.
             return True

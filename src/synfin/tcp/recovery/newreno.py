@@ -48,6 +48,7 @@ class NewReno(LossRecovery):
                 # RFC 9937 §6.2: less what the duplicates told before.
                 self.arrived = max(before - max(delivery.octets - tcb.mss, 0), 0)
                 delivery.octets = max(delivery.octets - before, min(tcb.mss, delivery.octets))
+                delivery.segments = max(delivery.segments - -(-before // tcb.mss), 1)
             if self.ca_state != TCP_CA_RECOVERY:
                 self.duplicates = 0
                 self.arrived = 0
@@ -61,6 +62,7 @@ class NewReno(LossRecovery):
             if octets > 0:
                 self.arrived += octets
                 delivery.octets += octets
+                delivery.segments += 1
 
     def detect(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         if self.ca_state == TCP_CA_RECOVERY:

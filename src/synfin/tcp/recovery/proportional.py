@@ -22,7 +22,7 @@ def send_count(
             count += mss
         # To catch up, as far as is permitted.
         count = min(ssthresh - in_flight, count)
-    if out == 0 and count <= 0:
+    if out == 0:
         # The fast retransmission is never kept back.
-        count = mss
+        count = max(count, mss)
     return max(count, 0)

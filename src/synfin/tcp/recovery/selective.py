@@ -32,14 +32,18 @@ class SelectiveRecovery(LossRecovery):
 
     def take(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         if delivery.reordered_from >= 0:
-            # RFC 8985 §6.2, step 3; by how many segments, as Linux has it
-            extent = -(-(tcb.sent.fack - delivery.reordered_from) // tcb.mss)
-            if extent > self.reordering:
-                self.reordering = min(extent, tcb.parameters.tcp_max_reordering)
-            self.reordering_seen += 1
-            tcb.happened += (reasons.REORDERING_SEEN,)
+            # RFC 8985 §6.2, step 3
+            self.reordered(tcb, delivery.reordered_from)
         if self.probe_end >= 0:
             tail_loss_probe.acknowledged(self, tcb, delivery, now)
+
+    def reordered(self, tcb: Tcb, start: int) -> None:
+        # By how many segments, as Linux has it: up to the highest one that has arrived by now.
+        extent = -(-(max(tcb.snd_una, tcb.sent.sacked.end) - start) // tcb.mss)
+        if extent > self.reordering:
+            self.reordering = min(extent, tcb.parameters.tcp_max_reordering)
+        self.reordering_seen += 1
+        tcb.happened += (reasons.REORDERING_SEEN,)
 
     def enter_recovery(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         tail_loss_probe.reset(self, tcb, now)
