@@ -4,15 +4,16 @@ A socket never waits by itself. It makes a call of `synfin.host.calls`; where th
 a blocking one, it asks its `Waiting`, which also keeps the host going: packets in, packets out, deadlines.
 
 What a new way to wait writes: a subclass of `Waiting`, of `Bell` (how one waiter is woken) and of `Selecting` (how a
-selector waits). `current` says where a new socket belongs: to what `use` said for this context (a task, a thread), or
-else to what `provide` said for the process.
+selector waits). `current` says where a new socket belongs: to what `use` said for this context (a task, a thread), then to
+that of the event loop of ours that runs in this thread, and else to what `provide` said for the process.
 """
 
 from __future__ import annotations
 
 import selectors
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from errno import ENETDOWN
@@ -62,6 +63,12 @@ class Selecting(ABC):
         lock. Keeps the host going, if nobody else does; a deadline that is over only looks, but sends and receives
         what is there."""
 
+    def begin(self) -> None:  # noqa: B027 (most have nothing to do)
+        """The event loop that uses the selector begins to run: from now on it will come back here all the time."""
+
+    def end(self) -> None:  # noqa: B027
+        """That loop stops to run, and may begin again."""
+
     @abstractmethod
     def close(self) -> None:
         """The selector is closed."""
@@ -82,6 +89,8 @@ class Waiting(ABC):
     def __init__(self, host: Host, lock: AbstractContextManager[object]) -> None:
         self.host = host
         self.lock = lock
+        #: Whether it has ended: who waits gets ENETDOWN.
+        self.down = False
         self._watchers: dict[int, list[Callable[[], object]]] = {}
 
     # --- to be written
@@ -119,6 +128,10 @@ class Waiting(ABC):
         Raises socket.gaierror where the system must not be asked."""
         return None
 
+    def name_of(self, address: str) -> str | None:
+        """The name that this world has for an address; None if it knows none, and the system is asked."""
+        return None
+
     def sleep(self, duration: int) -> None:
         """time.sleep, in nanoseconds."""
         with self.lock:
@@ -154,27 +167,50 @@ class Waiting(ABC):
             for call in tuple(watchers):
                 call()
 
-    def wait(self, wanted: Sequence[tuple[Socket, int]], deadline: int = NEVER) -> bool:
-        """Returns True when one of the sockets has one of the bits of poll(2) that are wanted of it (or POLLERR or
-        POLLHUP), or was closed; False at `deadline`. Called with the lock held once, which is given up meanwhile."""
-        bell: Bell | None = None
+    def tell_all(self) -> None:
+        """Tells all who watch."""
+        for number in list(self._watchers):
+            self.tell_number(number)
+
+    def wait(self, sock: Socket, bits: int, deadline: int = NEVER) -> bool:
+        """Returns True when `sock` has one of the `bits` of poll(2) (or POLLERR or POLLHUP), or was closed; False at
+        `deadline`. Called with the lock held once, which is given up meanwhile. Raises OSError with ENETDOWN when all of
+        this has ended."""
+        host = self.host
+        wanted = bits | ALWAYS
+
+        def done() -> bool:
+            return sock.closed or sock.linger_until >= 0 or calls.poll(host, sock) & wanted != 0
+
+        return self.wait_until(sock, done, deadline)
+
+    def wait_until(self, sock: Socket, done: Callable[[], bool], deadline: int = NEVER) -> bool:
+        """As `wait`, until `done()`, which is asked again whenever something happened on `sock`."""
+        if done():
+            return True
+        bell = self.new_bell()
+        self.watch(sock, bell.ring)
         try:
-            while True:
-                for sock, bits in wanted:
-                    if sock.closed or sock.linger_until >= 0 or calls.poll(self.host, sock) & (bits | ALWAYS):
-                        return True
-                if self.now() >= deadline:
-                    return False
-                if bell is None:
-                    bell = self.new_bell()
-                    for sock, _ in wanted:
-                        self.watch(sock, bell.ring)
-                bell.clear()
+            while self.now() < deadline:
                 self.pause(bell, deadline)
+                bell.clear()
+                if done():
+                    return True
+                if self.down:
+                    raise os_error(ENETDOWN)
+            return False
         finally:
-            if bell is not None:
-                for sock, _ in wanted:
-                    self.unwatch(sock, bell.ring)
+            self.unwatch(sock, bell.ring)
+
+
+class _Thread(threading.local):
+    #: Loops of ours that run in this thread: what waits here comes to us, and a descriptor can be a mere number.
+    own_loops = 0
+    #: Where sockets belong that such a loop makes.
+    waiting: Waiting | None = None
+
+
+thread: Final = _Thread()
 
 
 # --- where a new socket belongs
@@ -193,7 +229,7 @@ def current() -> Waiting:
 
 def find_current() -> Waiting | None:
     """As `current`; None if there is none."""
-    waiting = _here.get()
+    waiting = _here.get() or thread.waiting
     if waiting is not None:
         return waiting
     for provider in reversed(_provided):
