@@ -216,7 +216,7 @@ class LinkDriver(Waiting):
         (nanoseconds). With the lock held."""
         if self.down:
             return NEVER
-        if readable:
+        if readable or self._more:
             self._receive()
         now = monotonic_ns() + TIMER_SLACK
         if self.host.next_deadline() <= now:
@@ -272,6 +272,8 @@ class LinkDriver(Waiting):
         if before is not None and not before.yields:
             return before is turn
         self._turn = turn
+        # Who had it may have been told of packets, and not have read them.
+        self._more = True
         turn.thread = threading.get_ident()
         turn.attach()
         if before is not None:
@@ -331,6 +333,7 @@ class LinkDriver(Waiting):
         finally:
             bell.turn = None
             self._turn = before
+            self._more = True
             turn.close()
             # It may have been woken meanwhile, in vain.
             before.wake()
@@ -401,12 +404,12 @@ class Turn:
             data = found[index][0].data
             if data is WOKEN:
                 del found[index]
-                self._woken = False
                 try:
-                    while len(guards.read(self._pipe[0], 64)) == 64:
-                        pass
+                    guards.read(self._pipe[0], 64)
                 except BlockingIOError:
                     pass
+                # Last: who wakes it from here on writes again; what woke it before is looked at from here on.
+                self._woken = False
                 # A channel has no other sign.
                 readable = True
             elif data is LINK:
@@ -518,10 +521,9 @@ class LinkSelecting(Selecting):
                 if mine and self._running:
                     # Who had it has ended.
                     self._begun = driver.later = True
-        readable = False
         try:
             with lock:
-                due = driver.work(not self._begun) if mine else NEVER
+                due = driver.work(False) if mine else NEVER
             while True:
                 due = 0 if bell.rung else min(due, deadline)
                 found = self._system.select(timeout_of(due))
