@@ -8,13 +8,14 @@ POLLOUT: what it has sent (before anybody knew it) stays unread for ever; SO_SND
 POLLHUP: the other end is closed. POLLERR: it was closed with that unread.
 POLLPRI: an octet out of band was written.
 
-It is shut down for sending, so that the system refuses whatever somebody writes into it. For this reason POLLRDHUP comes
-only with POLLHUP: an end of stream that is not the end of everything shows as POLLIN. POLLPRI brings POLLIN.
+It is shut down for sending, so that the system refuses whatever somebody writes into it. For this reason POLLRDHUP
+comes only with POLLHUP: an end of stream that is not the end of everything shows as POLLIN. POLLPRI brings POLLIN.
 """
 
 from __future__ import annotations
 
 import socket as system
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from synfin.socket import guards
@@ -173,17 +174,13 @@ class Descriptor:
 
     def _take_marks(self) -> None:
         self._marks = 0
-        try:
+        with suppress(BlockingIOError):
             while self.user.recv(MARKS * 2):
                 pass
-        except BlockingIOError:
-            pass
 
     def _take_urgent(self) -> None:
-        try:
+        with suppress(OSError):
             self.user.recv(1, system.MSG_OOB)
-        except OSError:
-            pass
         self._take_marks()
 
 

@@ -16,7 +16,7 @@ from errno import EBADF
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from synfin.socket.stand_in import socket as Socket
+    from synfin.socket import stand_in
 
 # What these modules had before.
 dup: Final = os.dup
@@ -63,15 +63,15 @@ def _ours(number: object) -> bool:
 
 
 @contextmanager
-def _borrow(number: int) -> Iterator[Socket]:
+def _borrow(number: int) -> Iterator[stand_in.socket]:
     """A socket for one call on `number`, which keeps it."""
+    from synfin.socket import stand_in
     from synfin.socket.open_sockets import TABLE
-    from synfin.socket.stand_in import socket as stand_in
 
     entry = TABLE.get(number)
     if entry is None:
         raise OSError(EBADF, os.strerror(EBADF))
-    sock = stand_in.of(entry, number)
+    sock = stand_in.socket.of(entry, number)
     sock.setblocking(not entry.nonblocking)
     try:
         yield sock
@@ -177,9 +177,9 @@ def _refuse(before: Any) -> Callable[..., Any]:
 
 def _wrap_socket(before: Any) -> Callable[..., Any]:
     def wrap_socket(self: ssl.SSLContext, sock: Any, *rest: Any, **more: Any) -> Any:
-        from synfin.socket.stand_in import socket as stand_in
+        from synfin.socket import stand_in
 
-        if not (isinstance(sock, stand_in) and sock.opened is not None):
+        if not (isinstance(sock, stand_in.socket) and sock.opened is not None):
             return before(self, sock, *rest, **more)
         from synfin.socket.tls import wrap
 

@@ -1,7 +1,7 @@
 """A host on a real link for programs that block, and for asyncio loops of ours.
 
-One thread per stack answers while the program thinks. While an event loop of ours runs, that loop does its work, and the
-thread rests: packets are read where the loop waits.
+One thread per stack answers while the program thinks. While an event loop of ours runs, that loop does its work, and
+the thread rests: packets are read where the loop waits.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import selectors
 import threading
+from contextlib import suppress
 from errno import ENETDOWN
 from time import monotonic_ns
 from typing import Final
@@ -47,7 +48,8 @@ class LinkDriver(Waiting):
     """
 
     def __init__(self, host: Host, interface: Interface, link: Link) -> None:
-        super().__init__(host, threading.RLock())
+        self._lock = threading.RLock()
+        super().__init__(host, self._lock)
         self.interface = interface
         self.link = link
         #: The error of the link that ended it, if one did.
@@ -166,11 +168,11 @@ class LinkDriver(Waiting):
             return
         if turn is None:
             self.start()
-        self.lock.release()
+        self._lock.release()
         try:
             bell.wait(min(max(deadline - monotonic_ns(), 0) / SECOND, LONGEST))
         finally:
-            self.lock.acquire()
+            self._lock.acquire()
 
     def selecting(self, system: selectors.BaseSelector) -> Selecting:
         return LinkSelecting(self, system)
@@ -325,11 +327,11 @@ class LinkDriver(Waiting):
                 due = self.work(readable)
                 if bell.rung or self.down or monotonic_ns() >= deadline:
                     return
-                self.lock.release()
+                self._lock.release()
                 try:
                     readable = turn.wait(min(due, deadline))
                 finally:
-                    self.lock.acquire()
+                    self._lock.acquire()
         finally:
             bell.turn = None
             self._turn = before
@@ -388,10 +390,9 @@ class Turn:
         """Ends the wait, from any thread."""
         if not self._woken:
             self._woken = True
-            try:
+            # Closed, or full of wakes.
+            with suppress(OSError):
                 guards.write(self._pipe[1], b"\0")
-            except (BlockingIOError, OSError):
-                pass
 
     def wait(self, deadline: int) -> bool:
         """Waits for the link, for `wake` or until `deadline`; whether there may be packets."""
@@ -404,10 +405,8 @@ class Turn:
             data = found[index][0].data
             if data is WOKEN:
                 del found[index]
-                try:
+                with suppress(BlockingIOError):
                     guards.read(self._pipe[0], 64)
-                except BlockingIOError:
-                    pass
                 # Last: who wakes it from here on writes again; what woke it before is looked at from here on.
                 self._woken = False
                 # A channel has no other sign.
@@ -447,11 +446,9 @@ class ThreadBell(Bell):
             if turn is not None:
                 turn.wake()
                 return
-            try:
+            # Two may ring at once.
+            with suppress(RuntimeError):
                 self._lock.release()
-            except RuntimeError:
-                # Two rang at once.
-                pass
 
     def clear(self) -> None:
         self._lock.acquire(blocking=False)

@@ -24,7 +24,18 @@ class OpenSocket:
     the system's socket that took its place when the address turned out to be none of ours; -1: none.
     """
 
-    __slots__ = ("__weakref__", "core", "descriptor", "host", "nonblocking", "options", "references", "system", "undecided", "waiting")
+    __slots__ = (
+        "__weakref__",
+        "core",
+        "descriptor",
+        "host",
+        "nonblocking",
+        "options",
+        "references",
+        "system",
+        "undecided",
+        "waiting",
+    )
 
     def __init__(self, waiting: Waiting, core: Socket, undecided: bool = False) -> None:
         self.waiting = waiting

@@ -41,7 +41,13 @@ class _Wait:
         self.entries = list(entries)
         self.waiting: Waiting = self.entries[0].waiting if self.entries else current()
 
-    def until(self, poll_system: Callable[[], list[Any]], ours: Callable[[], list[Any]], files: SystemSelector | None, timeout: float | None) -> list[Any]:
+    def until(
+        self,
+        poll_system: Callable[[], list[Any]],
+        ours: Callable[[], list[Any]],
+        files: SystemSelector | None,
+        timeout: float | None,
+    ) -> list[Any]:
         """What `ours` and `poll_system` say, as soon as it is something, or at the end of `timeout` (in seconds)."""
         found = ours() + poll_system()
         if found or (timeout is not None and timeout <= 0):

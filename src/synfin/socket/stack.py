@@ -111,8 +111,8 @@ class Stack:
 
     @property
     def waiting(self) -> LinkDriver:
-        """The way in which programs wait on this stack that are not in an ``async with`` of it: `synfin.run`, and, after
-        ``with``, everything that blocks."""
+        """The way in which programs wait on this stack that are not in an ``async with`` of it: `synfin.run`, and,
+        after ``with``, everything that blocks."""
         if self._link_driver is None:
             self._link_driver = LinkDriver(self.host, self._interface, self.link)
         return self._link_driver

@@ -11,8 +11,9 @@ import socket as system
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from errno import EAGAIN, EBADF, EFAULT, EINPROGRESS, EINVAL, EISCONN
-from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from synfin.host import calls
 from synfin.host.socket_option_numbers import (
@@ -44,7 +45,7 @@ T = TypeVar("T")
 _FLAGS_OF_TYPE: Final = getattr(system, "SOCK_NONBLOCK", 0) | getattr(system, "SOCK_CLOEXEC", 0)
 _NONBLOCK: Final = getattr(system, "SOCK_NONBLOCK", 0)
 #: Linux's numbers, which the core has on every platform.
-_OURS: Final = {system.AF_INET: AF_INET, system.AF_INET6: AF_INET6}
+_OURS: Final[dict[int, int]] = {system.AF_INET: AF_INET, system.AF_INET6: AF_INET6}
 _THEIRS: Final = {AF_INET: system.AF_INET, AF_INET6: system.AF_INET6}
 
 
@@ -55,9 +56,16 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
     """
 
     __slots__ = ("_number", "_open", "_timeout")
+    __module__ = "synfin.socket"
 
     def __init__(
-        self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None, *, waiting: Waiting | None = None
+        self,
+        family: int = -1,
+        type: int = -1,
+        proto: int = -1,
+        fileno: int | None = None,
+        *,
+        waiting: Waiting | None = None,
     ) -> None:
         self._open: OpenSocket | None = None
         #: The descriptor that `fileno` gives; -1: none yet.
@@ -94,7 +102,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
         self._closed = False
 
     @classmethod
-    def of(cls, entry: OpenSocket, number: int = -1) -> socket:
+    def of(cls, entry: OpenSocket, number: int = -1) -> Self:
         """A socket object for what is open already, under `number` if it has one."""
         made = cls.__new__(cls)
         made._begin(entry, number)
@@ -115,12 +123,27 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
         return self._open
 
     @property
-    def family(self) -> int:  # type: ignore[override]
+    def number(self) -> int:
+        """Its descriptor, if it was given one; -1 if not."""
+        return self._number
+
+    def wait_until(self, done: Callable[[], bool], late: str) -> None:
+        """Waits until `done()`, no longer than sending may take. Raises TimeoutError with the words `late`."""
+        entry = self._open
+        if entry is None:
+            raise os_error(EBADF)
+        waiting = entry.waiting
+        with waiting.lock:
+            if not waiting.wait_until(entry.core, done, self._deadline(waiting, entry.core.values.sndtimeo)):
+                raise TimeoutError(late) if self._timeout is not None else os_error(EAGAIN)
+
+    @property
+    def family(self) -> system.AddressFamily:
         entry = self._open
         return super().family if entry is None else system.AddressFamily(_THEIRS[entry.core.family])
 
     @property
-    def type(self) -> int:  # type: ignore[override]
+    def type(self) -> system.SocketKind:
         return super().type if self._open is None else system.SocketKind.SOCK_STREAM
 
     @property
@@ -128,7 +151,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
         return super().proto if self._open is None else 0
 
     @property
-    def timeout(self) -> float | None:  # type: ignore[override]
+    def timeout(self) -> float | None:
         return self.gettimeout()
 
     def __repr__(self) -> str:
@@ -138,10 +161,8 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
         words = f"<{type(self).__module__}.{type(self).__qualname__} fd={number}, family={int(self.family)}"
         words += f", type={int(self.type)}, proto={self.proto}"
         for name, call in (("laddr", self.getsockname), ("raddr", self.getpeername)):
-            try:
+            with suppress(OSError):
                 words += f", {name}={call()}"
-            except OSError:
-                pass
         return words + ">"
 
     def __del__(self) -> None:
@@ -472,7 +493,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             entry.called()
         return taken
 
-    def sendfile(self, file: IO[bytes], offset: int = 0, count: int | None = None) -> int:
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self._open is None:
             return super().sendfile(file, offset, count)
         # os.sendfile wants a descriptor of the system's.
@@ -622,7 +643,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             return super().getsockopt(level, optname) if buflen is None else super().getsockopt(level, optname, buflen)
         if buflen is not None and not 0 < buflen <= 1024 and buflen != 0:
             raise OSError("getsockopt buflen out of range")
-        length = 4 if not buflen else buflen
+        length = buflen or 4
         with entry.waiting.lock:
             value = calls.getsockopt(entry.host, entry.core, level, optname, entry.waiting.now(), length)
             entry.called()

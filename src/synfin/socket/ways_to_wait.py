@@ -1,11 +1,11 @@
 """What every way to wait implements: threads over a real link, an asyncio loop, virtual time.
 
-A socket never waits by itself. It makes a call of `synfin.host.calls`; where that says BlockingIOError and the socket is
-a blocking one, it asks its `Waiting`, which also keeps the host going: packets in, packets out, deadlines.
+A socket never waits by itself. It makes a call of `synfin.host.calls`; where that says BlockingIOError and the socket
+is a blocking one, it asks its `Waiting`, which also keeps the host going: packets in, packets out, deadlines.
 
 What a new way to wait writes: a subclass of `Waiting`, of `Bell` (how one waiter is woken) and of `Selecting` (how a
-selector waits). `current` says where a new socket belongs: to what `use` said for this context (a task, a thread), then to
-that of the event loop of ours that runs in this thread, and else to what `provide` said for the process.
+selector waits). `current` says where a new socket belongs: to what `use` said for this context (a task, a thread),
+then to that of the event loop of ours that runs in this thread, and else to what `provide` said for the process.
 """
 
 from __future__ import annotations
@@ -174,8 +174,8 @@ class Waiting(ABC):
 
     def wait(self, sock: Socket, bits: int, deadline: int = NEVER) -> bool:
         """Returns True when `sock` has one of the `bits` of poll(2) (or POLLERR or POLLHUP), or was closed; False at
-        `deadline`. Called with the lock held once, which is given up meanwhile. Raises OSError with ENETDOWN when all of
-        this has ended."""
+        `deadline`. Called with the lock held once, which is given up meanwhile. Raises OSError with ENETDOWN when all
+        of this has ended."""
         host = self.host
         wanted = bits | ALWAYS
 
