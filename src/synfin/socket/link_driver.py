@@ -312,6 +312,7 @@ class LinkDriver(Waiting):
             with self.lock:
                 self.give_turn(turn)
             turn.close()
+            turn.system.close()
 
     def _drive(self, before: Turn, bell: ThreadBell, deadline: int) -> None:
         """Keeps the host going in the thread that has the turn `before`, until `bell` rings or `deadline`; with the
@@ -337,6 +338,7 @@ class LinkDriver(Waiting):
             self._turn = before
             self._more = True
             turn.close()
+            turn.system.close()
             # It may have been woken meanwhile, in vain.
             before.wake()
 

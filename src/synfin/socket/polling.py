@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from synfin.socket import system
 from synfin.socket.open_sockets import FIRST_NUMBER, TABLE, OpenSocket
@@ -20,6 +20,8 @@ from synfin.tcp.timers import NEVER
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
+
+T = TypeVar("T")
 
 POLLNVAL: Final = 0x20
 EPOLLET: Final = 1 << 31
@@ -43,17 +45,19 @@ class _Wait:
 
     def until(
         self,
-        poll_system: Callable[[], list[Any]],
-        ours: Callable[[], list[Any]],
-        files: SystemSelector | None,
+        poll_system: Callable[[], list[T]],
+        ours: Callable[[], list[T]],
+        theirs: Callable[[], SystemSelector],
         timeout: float | None,
-    ) -> list[Any]:
-        """What `ours` and `poll_system` say, as soon as it is something, or at the end of `timeout` (in seconds)."""
+    ) -> list[T]:
+        """What `ours` and `poll_system` say, as soon as it is something, or at the end of `timeout` (in seconds).
+        `theirs` makes a selector that wakes up for what is the system's."""
         found = ours() + poll_system()
         if found or (timeout is not None and timeout <= 0):
             return found
         waiting = self.waiting
-        selecting = waiting.selecting(files if files is not None else SystemSelector())
+        files = theirs()
+        selecting = waiting.selecting(files)
         bell = selecting.bell
         for entry in self.entries:
             with entry.waiting.lock:
@@ -70,6 +74,7 @@ class _Wait:
                 with entry.waiting.lock:
                     entry.waiting.unwatch(entry.core, bell.ring)
             selecting.close()
+            files.close()
 
 
 def readiness(entry: OpenSocket) -> int:
@@ -108,7 +113,10 @@ def select(
             return []
         return [(place, one) for place, part in enumerate(system.select(*theirs, 0)) for one in part]
 
-    files = _files((number_of(one), (POLLIN, POLLOUT, POLLPRI)[place]) for place in range(3) for one in theirs[place])
+    def files() -> SystemSelector:
+        bits = (POLLIN, POLLOUT, POLLPRI)
+        return _files((number_of(one), bits[place]) for place in range(3) for one in theirs[place])
+
     found = _Wait(entry for _, _, entry, _ in ours).until(look_at_theirs, look, files, timeout)
     return (
         [one for place, one in found if place == 0],
@@ -184,7 +192,7 @@ class _Polled:
         if timeout is not None and timeout < 0:
             timeout = None
         wait = _Wait(entry for entry, _ in self._ours.values())
-        return wait.until(poll_system, self._look, _files(self._theirs.items()), timeout)
+        return wait.until(poll_system, self._look, lambda: _files(self._theirs.items()), timeout)
 
 
 class Poll(_Polled):

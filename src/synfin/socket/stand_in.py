@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FLAGS_OF_TYPE: Final = getattr(system, "SOCK_NONBLOCK", 0) | getattr(system, "SOCK_CLOEXEC", 0)
+#: Of a socket that was ours, and is closed.
+CLOSED_NUMBER: Final = -2
 _NONBLOCK: Final = getattr(system, "SOCK_NONBLOCK", 0)
 #: Linux's numbers, which the core has on every platform.
 _OURS: Final[dict[int, int]] = {system.AF_INET: AF_INET, system.AF_INET6: AF_INET6}
@@ -112,7 +114,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
     def let_go(self) -> None:
         """Forgets what it stands for, which stays open."""
         self._open = None
-        self._number = -1
+        self._number = CLOSED_NUMBER
         self._closed = True
 
     # --- what it is
@@ -228,6 +230,9 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
                 return call()
             except BlockingIOError:
                 pass
+            except OSError:
+                entry.called()
+                raise
         raise self._late()
 
     # --- names
@@ -261,9 +266,14 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             super().setsockopt(level, name, value)
         entry.release()
 
+    def _check_open(self) -> None:
+        if self._number == CLOSED_NUMBER:
+            raise os_error(EBADF)
+
     def bind(self, address: Any) -> None:
         entry = self._open
         if entry is None:
+            self._check_open()
             super().bind(address)
             return
         place = address_of(entry.waiting, entry.core.family, address, "bind")
@@ -277,6 +287,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
     def getsockname(self) -> Any:
         entry = self._open
         if entry is None:
+            self._check_open()
             return super().getsockname()
         with entry.waiting.lock:
             return calls.getsockname(entry.host, entry.core)
@@ -284,6 +295,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
     def getpeername(self) -> Any:
         entry = self._open
         if entry is None:
+            self._check_open()
             return super().getpeername()
         with entry.waiting.lock:
             return calls.getpeername(entry.host, entry.core)
@@ -293,6 +305,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
     def connect(self, address: Any) -> None:
         entry = self._open
         if entry is None:
+            self._check_open()
             super().connect(address)
             return
         place = address_of(entry.waiting, entry.core.family, address, "connect")
@@ -331,6 +344,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
 
     def connect_ex(self, address: Any) -> int:
         if self._open is None:
+            self._check_open()
             return super().connect_ex(address)
         try:
             self.connect(address)
@@ -356,6 +370,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
     def accept(self) -> tuple[system.socket, Any]:
         entry = self._open
         if entry is None:
+            self._check_open()
             return super().accept()
         waiting = entry.waiting
         host, core = entry.host, entry.core
@@ -399,6 +414,9 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
                 if self._timeout == 0 or flags & MSG_DONTWAIT:
                     raise
                 taken = 0
+            except OSError:
+                entry.called()
+                raise
             if taken < len(octets) and self._timeout != 0 and not flags & MSG_DONTWAIT:
                 taken = self._send_rest(entry, memoryview(octets), taken, flags)
             entry.called()
@@ -423,6 +441,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
                 continue
             except OSError as error:
                 if not taken:
+                    entry.called()
                     raise
                 _put_back(core, error)
                 break
@@ -496,7 +515,9 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self._open is None:
             return super().sendfile(file, offset, count)
-        # os.sendfile wants a descriptor of the system's.
+        # os.sendfile wants a descriptor of the system's, and begins at the offset also where that is 0.
+        if not offset and self._timeout != 0 and "b" in getattr(file, "mode", "") and file.seekable():
+            file.seek(0)
         sent: int = self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined]
         return sent
 
@@ -515,6 +536,10 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
                 if self._timeout == 0 or flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE):
                     raise
                 received = None
+            except OSError:
+                # The error is told, and shows no longer.
+                entry.called()
+                raise
             if self._timeout is None and not flags & (MSG_DONTWAIT | MSG_OOB):
                 wanted = calls.target(core, size, flags)
                 if received is None or 0 < received.octets < wanted:
@@ -557,6 +582,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
                 continue
             except OSError as error:
                 if not whole.octets:
+                    entry.called()
                     raise
                 _put_back(core, error)
                 return whole
@@ -714,7 +740,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
     def _real_close(self, _ss: Any = system.socket) -> None:
         entry, number = self._open, self._number
         self._open = None
-        self._number = -1
+        self._number = CLOSED_NUMBER
         if entry is None:
             if number >= 0:
                 TABLE.remove(number)
