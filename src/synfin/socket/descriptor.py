@@ -72,10 +72,11 @@ class Descriptor:
             self.user.close()
             self.user = _system_class(system.AF_UNIX, system.SOCK_STREAM, 0, other)
         else:
-            self.user.close()
+            self.close()
 
     def close(self) -> None:
-        """The socket is closed."""
+        """Nobody looks at it any more."""
+        self._entry.descriptor = None
         self._entry.waiting.unwatch(self._entry.core, self.arrived)
         self.user.close()
         if self._inner is not None:

@@ -185,14 +185,16 @@ class LinkDriver(Waiting):
         host = self.host
         try:
             while True:
-                self._transmit()
+                try:
+                    self._transmit()
+                except OSError as error:
+                    self.fail(error)
+                    return
                 changed = host.take_changed()
                 if not changed:
                     break
                 for entry in changed:
                     self.tell(entry)
-        except OSError as error:
-            self.fail(error)
         finally:
             self._pumping = False
         if self._when_idle is not None and not host.transport.connections:

@@ -72,7 +72,7 @@ class OpenSocket:
         waiting = self.waiting
         with waiting.lock:
             self.references -= 1
-            if self.references:
+            if self.references > 0:
                 return
             if self.descriptor is not None:
                 self.descriptor.close()
@@ -122,8 +122,10 @@ class Table:
     def close(self, number: int) -> None:
         """close(2) of a number that is ours."""
         entry = self._entries.pop(number)
-        if number < FIRST_NUMBER and entry.descriptor is not None:
-            entry.descriptor.close_number(number)
+        if number < FIRST_NUMBER:
+            with entry.waiting.lock:
+                if entry.descriptor is not None:
+                    entry.descriptor.close_number(number)
         entry.release()
 
 
