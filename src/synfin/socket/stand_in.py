@@ -254,6 +254,9 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             entry.system = super().fileno()
         elif number >= 0:
             TABLE.remove(number)
+            with entry.waiting.lock:
+                if entry.descriptor is not None:
+                    entry.descriptor.lose_number(number)
             made = super().detach()
             guards.dup2(made, number, False)
             guards.close(made)
