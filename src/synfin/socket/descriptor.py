@@ -43,7 +43,18 @@ def descriptor_for(entry: OpenSocket) -> int:
 class Descriptor:
     """Shows the readiness of `entry` at the descriptors of `user` and at those that were made from it by dup(2)."""
 
-    __slots__ = ("_entry", "_error", "_inner", "_inode", "_marks", "_unconnected", "_urgent", "_writable", "numbers", "user")
+    __slots__ = (
+        "_entry",
+        "_error",
+        "_inner",
+        "_inode",
+        "_marks",
+        "_unconnected",
+        "_urgent",
+        "_writable",
+        "numbers",
+        "user",
+    )
 
     def __init__(self, entry: OpenSocket) -> None:
         self._entry = entry
