@@ -24,6 +24,9 @@ from synfin.tcp.timers import NEVER
 
 T = TypeVar("T")
 
+#: The standard class, whatever is in its place now.
+SYSTEM_SOCKET: Final = system.socket
+
 _FLAGS_OF_TYPE: Final = getattr(system, "SOCK_NONBLOCK", 0) | getattr(system, "SOCK_CLOEXEC", 0)
 _NONBLOCK: Final = getattr(system, "SOCK_NONBLOCK", 0)
 #: Of a socket that was ours, and is closed.

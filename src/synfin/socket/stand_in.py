@@ -17,6 +17,7 @@ from synfin.host.sockets import Address, Socket
 from synfin.socket import guards
 from synfin.socket.naming import address_of
 from synfin.socket.open_sockets import FIRST_NUMBER, TABLE, OpenSocket
+from synfin.socket.socket_base import SYSTEM_SOCKET
 from synfin.socket.socket_transfer import Transfer
 from synfin.socket.ways_to_wait import address_octets
 from synfin.tcp import readiness
@@ -44,26 +45,27 @@ class socket(Transfer):  # noqa: N801 (the standard class's name)
         return False
 
     def _become_systems(self, entry: OpenSocket) -> None:
+        theirs = SYSTEM_SOCKET
         family, number, inheritable = self.family, self._number, self.get_inheritable()
-        super().__init__(family, system.SOCK_STREAM, 0)
+        theirs.__init__(self, family, system.SOCK_STREAM, 0)
         if number >= FIRST_NUMBER:
             # Who was given the number meant this one.
-            entry.system = super().fileno()
+            entry.system = theirs.fileno(self)
         elif number >= 0:
             TABLE.remove(number)
             with entry.waiting.lock:
                 if entry.descriptor is not None:
                     entry.descriptor.lose_number(number)
-            made = super().detach()
+            made = theirs.detach(self)
             guards.dup2(made, number, False)
             guards.close(made)
-            super().__init__(family, system.SOCK_STREAM, 0, number)
+            theirs.__init__(self, family, system.SOCK_STREAM, 0, number)
             self._number = -1
         self._open = None
-        super().settimeout(self._timeout)
-        super().set_inheritable(inheritable)
+        theirs.settimeout(self, self._timeout)
+        theirs.set_inheritable(self, inheritable)
         for level, name, value in entry.options:
-            super().setsockopt(level, name, value)
+            theirs.setsockopt(self, level, name, value)
         entry.release()
 
     def bind(self, address: Any) -> None:
