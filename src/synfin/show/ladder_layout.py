@@ -13,7 +13,7 @@ from statistics import median_low
 from typing import Final
 
 from synfin.show.canvas import Box, Point, text_box
-from synfin.show.history_rows import Arrival, Endpoint, Loss, Row, Transmission
+from synfin.show.history_rows import Arrival, Endpoint, Loss, Remark, Row, Transmission
 
 #: The sizes of texts: on arrows, beside the lifelines, and notes.
 LABEL_SIZE: Final = 17.0
@@ -29,6 +29,8 @@ _USUAL_FALL: Final = 36.0
 _LEAST_GAP: Final = 7.0
 _IDLE_GAP: Final = 66.0
 _IDLE: Final = 3
+# For a text between the lifelines about rows that are left out.
+_OMISSION_GAP: Final = 72.0
 # Between two labels of one direction.
 _LABEL_ROOM: Final = 27.5
 # How far below its row the text beside a lifeline may stand.
@@ -122,6 +124,8 @@ class Layout:
         self.lot_tops: dict[int, float] = {}
         #: Waits that were cut short, from y to y.
         self.breaks: list[tuple[float, float]] = []
+        #: The baseline of what is said of rows that are left out, by its row's number.
+        self.omissions: dict[int, float] = {}
         self.arrows: list[Arrow] = []
         self.labels: list[Label] = []
         self.bottom = top
@@ -167,6 +171,7 @@ class Layout:
         self.ys = []
         self.lot_tops = {}
         self.breaks = []
+        self.omissions = {}
         bottoms: dict[int, float] = {}
         # The first states stand above the first row.
         y = self._top + 1.5 * LINE
@@ -183,7 +188,13 @@ class Layout:
                 y += _IDLE_GAP if idle else max(_LEAST_GAP, wait * self._scale)
                 if idle:
                     self.breaks.append((above, y))
-            if isinstance(row, Transmission):
+            if isinstance(row, Remark) and row.endpoint is None:
+                # Below the arrows before it, and above the labels behind it.
+                above = max([y, *bottoms.values()])
+                y = max(y + _USUAL_FALL, above) + _OMISSION_GAP
+                self.omissions[at] = y - _OMISSION_GAP / 2
+                self.breaks.append((y - _OMISSION_GAP, y))
+            elif isinstance(row, Transmission):
                 y = max(y, last_sent.get(id(row.sender), 0.0) + _LABEL_ROOM)
                 sent_at[id(row)] = last_sent[id(row.sender)] = y
                 lowest = max(lowest, y + _USUAL_FALL)
