@@ -7,7 +7,6 @@ import random
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -176,9 +175,7 @@ def peer_that_forgot(file: Path, folder: Path) -> None:
 def _lossy(file: Path, seed: int, at_the_sender: bool) -> None:
     chance = random.Random(seed)
     with two_kernels() as world:
-        world.fate = lambda rightwards, number, packet: (
-            None if number > 4 and chance.random() < 0.03 else 0.0
-        )
+        world.fate = lambda rightwards, number, packet: None if number > 4 and chance.random() < 0.03 else 0.0
         with world.captured(world.left if at_the_sender else world.right, file):
             client, server = connected(world)
             echo(client, server, b"x" * 600_000)
@@ -208,22 +205,24 @@ def tail_lost(file: Path, folder: Path) -> None:
     lost: list[int] = []
 
     def fate(rightwards: bool, number: int, packet: bytes) -> float | None:
-        if rightwards and number > 4 and (payload(packet) == 77 or number == 7) and len(lost) < 2:
-            lost.append(number)
+        if rightwards and payload(packet) in (1447, 77) and payload(packet) not in lost:
+            lost.append(payload(packet))
             return None
         return 0.0
 
     with two_kernels(0.02) as world, world.captured(world.left, file):
         world.fate = fate
         client, server = connected(world)
-        for size in (1000, 1000, 1448 * 3 + 77):
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sizes = (1000, 1448, 1448, 1447, 77)
+        for size in sizes:
             client.sendall(b"x" * size)
-            got = 0
-            while got < size:
-                got += len(server.recv(10_000))
+        got = 0
+        while got < sum(sizes):
+            got += len(server.recv(10_000))
         server.close()
         client.close()
-    assert len(lost) == 2
+    assert lost == [1447, 77]
 
 
 def syn_lost(file: Path, folder: Path) -> None:
@@ -323,7 +322,7 @@ def ports_again(file: Path, folder: Path) -> None:
     """The same four numbers while the server is in TIME-WAIT."""
     with two_kernels() as world, world.captured(world.left, file), world.listener() as listener:
         for _ in range(2):
-            client = world.left.run(lambda: socket.socket())
+            client = world.left.run(socket.socket)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             client.bind(("", 40000))
             client.settimeout(PATIENCE)

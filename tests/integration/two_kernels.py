@@ -32,12 +32,12 @@ PORT = 8080
 #: The longest that anything may take, in seconds.
 PATIENCE = 30.0
 
-#: Told of a packet: whether it leaves the left end, how many went that way before it, and its octets. Says how much later than
-#: others it arrives, in seconds; None if it never does.
+#: Told of a packet: whether it leaves the left end, how many went that way before it, and its octets. Says how much
+#: later than others it arrives, in seconds; None if it never does.
 Fate = Callable[[bool, int, bytes], float | None]
 
 
-def unharmed(leftwards: bool, number: int, packet: bytes) -> float | None:
+def unharmed(rightwards: bool, number: int, packet: bytes) -> float | None:
     return 0.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from synfin.explain.kinds import REMARK
 from synfin.wire.tcp import FIN, RST, SYN
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ BETWEEN: Final = 60
 #: How many around one that is unusual: before it and behind it.
 _BEFORE: Final = 2
 _BEHIND: Final = 2
+#: What is but a remark is shown while there are fewer than so many.
+_REMARKS: Final = 12
 
 
 class Row:
@@ -70,7 +73,7 @@ class Kept:
         if row is None or finding.number != row.seen.number:
             return
         row.findings.append(finding)
-        if self._last and self._between < BETWEEN and (finding.kind.weight > 1 or self._between < BETWEEN // 2):
+        if self._last and self._between < BETWEEN and (finding.kind.weight > REMARK or self._between < _REMARKS):
             self._show(1 + _BEFORE)
             self._behind = _BEHIND
 

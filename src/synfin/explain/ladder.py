@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from synfin.explain.kinds import RETRANSMISSION
@@ -17,6 +18,7 @@ from synfin.wire.tcp import Segment
 if TYPE_CHECKING:
     from synfin.explain.connection import Connection
     from synfin.explain.dissect import Seen
+    from synfin.explain.observer import Step
 
 
 def history(connection: Connection, language: Language) -> History:
@@ -33,9 +35,10 @@ def history(connection: Connection, language: Language) -> History:
     if connection.opener is not None:
         ends[left].opened = "active"
         ends[1 - left].opened = "active" if _both_opened(connection) else "passive"
-    changes = connection.observer.replayed()
+    changes = deque(connection.observer.replayed())
     states = [end.first_state for end in ends]
     rows: list[Row] = []
+    sent_by_number: dict[int, Transmission] = {}
     for kept_row in kept.rows():
         seen, at = kept_row.seen, kept_row.end
         if kept_row.gap:
@@ -43,20 +46,42 @@ def history(connection: Connection, language: Language) -> History:
             octets = kept_row.gap_octets
             rows.append(Remark(seen.time, None, text.format(count=kept_row.gap, octets=octets), ""))
         # What was left out may have changed a state too.
-        while changes and changes[0][0] < seen.number:
-            _, changed, new = changes.pop(0)
-            states[changed] = NAMES[new]
-        before = list(states)
-        while changes and changes[0][0] == seen.number:
-            _, changed, new = changes.pop(0)
-            states[changed] = NAMES[new]
+        while changes and changes[0][0].number < seen.number:
+            step, new = changes.popleft()
+            states[step.end] = NAMES[new]
+        old = states[at]
+        arrivals: list[tuple[int, Step, str | None, str]] = []
+        while changes and changes[0][0].number == seen.number:
+            step, new = changes.popleft()
+            if step.cause:
+                arrivals.append((step.cause, step, states[step.end], NAMES[new]))
+            elif step.end != at:
+                arrivals.append((seen.number, step, states[step.end], NAMES[new]))
+            states[step.end] = NAMES[new]
+        mine = [before for _, step, before, _ in arrivals if step.end == at]
+        # What arrived after this was sent is told behind it.
         sent = Transmission(
-            seen.time, ends[at], ends[1 - at], _segment(seen), before[at], states[at], None, packet=seen.number
+            seen.time,
+            ends[at],
+            ends[1 - at],
+            _segment(seen),
+            old,
+            mine[0] if mine else states[at],
+            None,
+            packet=seen.number,
         )
+        sent_by_number[seen.number] = sent
         rows.append(sent)
-        if before[1 - at] != states[1 - at]:
-            arrival = Arrival(seen.time, sent, before[1 - at], states[1 - at], told=True)
-            sent.arrivals.append(arrival)
+        for cause, step, before, after in arrivals:
+            carrier = sent_by_number.get(cause, sent)
+            if carrier.sender is ends[step.end]:
+                continue
+            last = carrier.arrivals[-1] if carrier.arrivals else None
+            if last is not None and rows[-1] is last:
+                last.new_state = after
+                continue
+            arrival = Arrival(seen.time, carrier, before, after, told=True, duplicate=last is not None)
+            carrier.arrivals.append(arrival)
             rows.append(arrival)
         for finding in kept_row.findings:
             side = ends[at if finding.sender is None else finding.sender]

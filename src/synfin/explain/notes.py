@@ -11,8 +11,9 @@ from synfin.wire.errors import WireError
 #: Kinds of links that were not known, of which each is named.
 _MOST_LINKS: Final = 8
 
-BROKEN_OFF: Final = N_("the file breaks off or makes no sense after packet #{last}: {detail}")
-BROKEN_PACKETS: Final = N_("records that make no sense, passed over: {count} (the first: {detail})")
+CUT_OFF: Final = N_("the file is cut short: its last record, after packet #{last}, is not whole")
+BROKEN_OFF: Final = N_("the file makes no sense after packet #{last}: what follows cannot be read")
+BROKEN_RECORDS: Final = N_("records of the file that make no sense, passed over: {count} (the first after #{first})")
 WITHOUT_TIME: Final = N_("packets without a time, taken to have passed with the one before: {count}")
 DROPPED: Final = N_("the capture itself dropped packets, by its own count: {count}")
 BACKWARDS: Final = N_("times that go backwards: {count} (the first at #{first}); the order of the file counts")
@@ -63,7 +64,6 @@ class Notes:
     __slots__ = (
         "backwards",
         "broken",
-        "broken_detail",
         "cut_short",
         "damaged",
         "dropped",
@@ -88,8 +88,7 @@ class Notes:
         #: The number of the packet that is looked at, counted from 1.
         self.number = 0
         self.off: WireError | None = None
-        self.broken = 0
-        self.broken_detail = ""
+        self.broken = Count()
         self.without_time = 0
         self.dropped = 0
         self.backwards = Count()
@@ -114,9 +113,7 @@ class Notes:
 
     def broken_packet(self, error: WireError) -> None:
         """One record of the file makes no sense."""
-        if not self.broken:
-            self.broken_detail = _detail(error)
-        self.broken += 1
+        self.broken.add(self.number)
 
     def unknown_link(self, link: int) -> None:
         """A packet of a link of this type cannot be read."""
@@ -127,9 +124,7 @@ class Notes:
     def said(self) -> Iterator[tuple[str, dict[str, int | str]]]:
         """What there is to say: texts to be translated, and what fills their gaps."""
         if self.off is not None:
-            yield BROKEN_OFF, {"last": self.number, "detail": _detail(self.off)}
-        if self.broken:
-            yield BROKEN_PACKETS, {"count": self.broken, "detail": self.broken_detail}
+            yield CUT_OFF if str(self.off).endswith("cut short") else BROKEN_OFF, {"last": self.number}
         if self.unknown_links:
             types = ", ".join("…" if link < 0 else str(link) for link in self.unknown_links)
             yield UNKNOWN_LINKS, {"types": types, "count": sum(self.unknown_links.values())}
@@ -137,6 +132,7 @@ class Notes:
             if count:
                 yield text, {"count": count}
         for counted, text in (
+            (self.broken, BROKEN_RECORDS),
             (self.backwards, BACKWARDS),
             (self.unreadable, UNREADABLE),
             (self.cut_short, CUT_SHORT),
@@ -154,7 +150,3 @@ class Notes:
             yield FORGOTTEN, {"count": self.forgotten}
         if self.left_out:
             yield LEFT_OUT, {"count": self.left_out, "most": self.most_connections}
-
-
-def _detail(error: WireError) -> str:
-    return str(error).partition(": ")[2] or str(error)

@@ -37,12 +37,14 @@ _MOST_STEPS: Final = 64
 
 
 class Step:
-    """A change of one end's state, at packet `number`: an `event` of the table, or a `state` that is set."""
+    """A change of one end's state, at packet `number`: an `event` of the table, or a `state` that is set. `cause`: the
+    packet that arrived, 0 if the end did it by itself; it may be an earlier one than `number`."""
 
-    __slots__ = ("end", "event", "number", "state")
+    __slots__ = ("cause", "end", "event", "number", "state")
 
-    def __init__(self, number: int, end: int, event: str, state: int) -> None:
+    def __init__(self, number: int, cause: int, end: int, event: str, state: int) -> None:
         self.number = number
+        self.cause = cause
         self.end = end
         self.event = event
         self.state = state
@@ -67,7 +69,7 @@ class Observer:
         """A SYN without ACK."""
         if self.states[end] is None:
             self.firsts[end] = self.states[end] = CLOSED
-        self._happens(end, ACTIVE_OPEN, number)
+        self._happens(end, ACTIVE_OPEN, number, 0)
 
     def syn_ack_sent(self, end: int, number: int, syn: int) -> None:
         """A SYN+ACK, which proves that SYN, packet `syn` (0 if that was not seen), arrived."""
@@ -80,14 +82,14 @@ class Observer:
         """The first FIN."""
         if self.states[end] in (None, SYN_SENT, LISTEN, CLOSED):
             self._synchronized(end, number)
-        self._happens(end, CLOSE, number)
+        self._happens(end, CLOSE, number, 0)
 
     def reset_sent(self, end: int, number: int) -> None:
         """An RST, which is taken to arrive."""
         if self.states[end] is None:
             self.firsts[end] = self.states[end] = CLOSED
-        self._happens(end, ABORT, number)
-        self._happens(1 - end, RCV_RST, number)
+        self._happens(end, ABORT, number, 0)
+        self._happens(1 - end, RCV_RST, number, number)
 
     def text_sent(self, end: int, number: int) -> None:
         """A segment of an open connection: if the beginning was not seen, it is open."""
@@ -105,34 +107,34 @@ class Observer:
         """`by` acknowledges the other end's SYN (packet `syn`), in packet `number`."""
         if self.states[by] == SYN_SENT:
             self._proved(by, RCV_SYN_ACK, syn or number)
-        self._happens(1 - by, RCV_ACK_OF_SYN, number)
+        self._happens(1 - by, RCV_ACK_OF_SYN, number, number)
 
     def fin_acknowledged(self, by: int, number: int, fin: int) -> None:
         """`by` acknowledges the other end's FIN (packet `fin`), in packet `number`."""
         if self.states[by] is None:
             self._synchronized(by, number)
         self._proved(by, RCV_FIN, fin or number)
-        self._happens(1 - by, RCV_ACK_OF_FIN, number)
+        self._happens(1 - by, RCV_ACK_OF_FIN, number, number)
 
     # --- the table -----------------------------------------------------------------------------------------------
 
-    def _happens(self, end: int, event: str, number: int) -> bool:
+    def _happens(self, end: int, event: str, number: int, cause: int) -> bool:
         state = self.states[end]
         new = None if state is None else TRANSITIONS.get((state, event))
         if new is None:
             return False
         self.states[end] = new
         if len(self.steps) < _MOST_STEPS:
-            self.steps.append(Step(number, end, event, new))
+            self.steps.append(Step(number, cause, end, event, new))
         return True
 
     def _proved(self, end: int, event: str, number: int) -> bool:
-        return self._happens(end, event, max(number, self.last_sent[end]))
+        return self._happens(end, event, max(number, self.last_sent[end]), number)
 
     def _set(self, end: int, state: int, number: int) -> None:
         self.states[end] = state
         if len(self.steps) < _MOST_STEPS:
-            self.steps.append(Step(number, end, "", state))
+            self.steps.append(Step(number, 0, end, "", state))
 
     def _synchronized(self, end: int, number: int) -> None:
         if self.firsts[end] is None:
@@ -151,8 +153,8 @@ class Observer:
         """Whether that end holds a connection that is not over."""
         return self.states[end] not in (None, CLOSED, LISTEN, SYN_SENT, TIME_WAIT)
 
-    def replayed(self) -> list[tuple[int, int, int]]:
-        """Every change in the order of the packets: number, end, and its new state."""
+    def replayed(self) -> list[tuple[Step, int]]:
+        """Every change in the order of the packets, with the state that it leads to."""
         states = list(self.firsts)
         changes = []
         for step in sorted(self.steps, key=_number):
@@ -162,7 +164,7 @@ class Observer:
                 # Dated back, it may have come before something that was seen to happen first.
                 new = TRANSITIONS.get((old, step.event), step.state)
             if new != old:
-                changes.append((step.number, step.end, new))
+                changes.append((step, new))
                 states[step.end] = new
         return changes
 

@@ -28,6 +28,9 @@ WIDTH: Final = 100
 #: Connections in the table, unless more are asked for.
 MOST_ROWS: Final = 40
 _COLUMNS: Final = (kinds.RETRANSMISSION, kinds.DUPLICATE_ACK, kinds.ZERO_WINDOW, kinds.RESET)
+#: Findings of one kind that are listed, of each connection.
+_MOST_LISTED: Final = 4
+_MOST_REMARKS: Final = 1
 _KILO: Final = 1000
 
 
@@ -129,6 +132,7 @@ def _findings(explanation: Explanation, connection: Connection, language: Langua
         return [gettext("nothing unusual")]
     found: list[tuple[Finding, int]] = []
     for kind, some in connection.findings.items():
+        some = some[: _MOST_REMARKS if kind.weight == kinds.REMARK else _MOST_LISTED]
         more = connection.counts[kind] - len(some)
         found += [(finding, 0) for finding in some[:-1]]
         found.append((some[-1], more))

@@ -165,7 +165,12 @@ class _Ladder:
     def _footer(self) -> None:
         gettext = self._gettext
         history = self._history
-        counts = gettext("segments: {sent}, lost: {lost}, retransmissions: {again}").format(
+        if any(sent.packet for sent in history.transmissions):
+            # Of a capture only a part may be shown, and what was lost nobody saw.
+            text = gettext("segments shown: {sent}, retransmissions among them: {again}")
+        else:
+            text = gettext("segments: {sent}, lost: {lost}, retransmissions: {again}")
+        counts = text.format(
             sent=len(history.transmissions), lost=len(history.lost), again=len(history.retransmissions)
         )
         notes = [counts, gettext("* the state has just changed")]

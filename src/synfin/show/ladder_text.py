@@ -93,7 +93,9 @@ def unbreakable(text: str) -> list[str]:
         last = pieces[-1] if pieces else ""
         wide = cell_len(char) != 1
         joined = last and not last.endswith(" ") and not wide and cell_len(last[-1]) == 1
-        if last and (char == " " or char in _NEVER_FIRST or joined):
+        # The clause of an RFC stays in one piece.
+        clause = last.endswith("RFC ") or (char == "§" and last.startswith(("RFC ", "(RFC ")))
+        if last and (char == " " or char in _NEVER_FIRST or joined or clause):
             pieces[-1] += char
         else:
             pieces.append(char)
