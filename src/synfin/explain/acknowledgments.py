@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from synfin.explain import kinds
-from synfin.explain.values import MILLISECOND, milliseconds, parsed
+from synfin.explain.values import MILLISECOND, milliseconds, parsed, ts_val
 from synfin.wire.sequence import HALF, MASK
 from synfin.wire.tcp import FIN, SYN
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from synfin.explain.dissect import Seen
     from synfin.explain.end import End
 
-#: Timestamps alone; what is longer may have SACK blocks.
-_PLAIN_OPTIONS: Final = 12
+#: One SACK block as everybody aligns it; timestamps alone have that length too.
+_LEAST_BLOCKS: Final = 12
 _LARGEST_WINDOW: Final = 1 << 30
 #: A delayed ACK waits no longer than 500 ms (RFC 9293 MUST-58 and §3.8.6.3), and on Linux at least 40.
 _LEAST_DELAY: Final = 30 * MILLISECOND
@@ -34,7 +34,8 @@ def acknowledges(connection: Connection, seen: Seen, me: End, peer: End, at: int
             _progress(connection, seen, me, peer, at, ack, length)
     elif not news and not length and me.wnd >= 0:
         _nothing_new(connection, seen, me, peer, at, ack)
-    if len(seen.options) > _PLAIN_OPTIONS and not seen.flags & SYN:
+    options = seen.options
+    if len(options) >= _LEAST_BLOCKS and not seen.flags & SYN and (len(options) > _LEAST_BLOCKS or ts_val(options) < 0):
         _blocks(connection, seen, peer, at, ack)
     if not seen.wnd:
         if not seen.flags & (SYN | FIN):

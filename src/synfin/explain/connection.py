@@ -228,6 +228,7 @@ class Connection:
             me.payload += seen.payload
             if seen.payload == 1 and peer.wnd == 0:
                 self.find(kinds.ZERO_WINDOW_PROBE, seen, at)
+                me.probed = True
         elif start > nxt:
             if me.packets == 1:
                 # Mid-stream: what the other end acknowledged before was not the last.

@@ -95,6 +95,7 @@ class End:
         "recovery",
         "sack_time",
         "sacked",
+        "syn_acks",
         "syn_number",
         "syn_time",
         "syns",
@@ -133,6 +134,7 @@ class End:
         self.full = 0
         self.offered: Options = NO_OPTIONS
         self.syns = 0
+        self.syn_acks = 0
         self.syn_number = 0
         self.syn_time = 0
         self.fin: int | None = None

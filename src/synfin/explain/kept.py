@@ -21,6 +21,8 @@ _BEFORE: Final = 2
 _BEHIND: Final = 2
 #: What is but a remark is shown while there are fewer than so many.
 _REMARKS: Final = 12
+#: So few rows are not left out.
+_SKIPPED: Final = 3
 
 
 class Row:
@@ -40,13 +42,14 @@ class Row:
 class Kept:
     """Takes every packet of a connection, and keeps a bounded number of them."""
 
-    __slots__ = ("_behind", "_between", "_gap", "_gap_octets", "_last", "_rows", "all_of_it")
+    __slots__ = ("_behind", "_between", "_gap", "_gap_octets", "_last", "_rows", "_skipped")
 
-    def __init__(self, all_of_it: bool = False) -> None:
-        self.all_of_it = all_of_it
+    def __init__(self) -> None:
         self._rows: list[Row] = []
         # Rows of which it is not yet known whether they are shown.
         self._last: deque[Row] = deque()
+        # Rows left out: the first few, which are shown after all if they remain the only ones; or their sums.
+        self._skipped: list[Row] = []
         self._gap = 0
         self._gap_octets = 0
         self._behind = 0
@@ -55,7 +58,7 @@ class Kept:
     def add(self, seen: Seen, end: int) -> None:
         """A packet passed."""
         row = Row(seen, end)
-        if len(self._rows) < FIRST or self.all_of_it:
+        if len(self._rows) < FIRST:
             self._rows.append(row)
             return
         self._last.append(row)
@@ -82,12 +85,14 @@ class Kept:
         rest = list(self._last)
         if rest:
             rest[0].gap, rest[0].gap_octets = self._gap, self._gap_octets
-        return self._rows + rest
+        return self._rows + self._skipped + rest
 
     def _show(self, count: int) -> None:
         """Show the last `count` rows, and leave out what is before them."""
         while len(self._last) > count:
             self._leave_out(self._last.popleft())
+        self._rows += self._skipped
+        self._skipped = []
         while self._last:
             row = self._last.popleft()
             row.gap, row.gap_octets = self._gap, self._gap_octets
@@ -96,5 +101,9 @@ class Kept:
             self._between += 1
 
     def _leave_out(self, row: Row) -> None:
-        self._gap += 1
-        self._gap_octets += row.seen.payload
+        self._skipped.append(row)
+        if self._gap or len(self._skipped) > _SKIPPED:
+            for skipped in self._skipped:
+                self._gap += 1
+                self._gap_octets += skipped.seen.payload
+            self._skipped = []

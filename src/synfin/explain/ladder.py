@@ -42,12 +42,15 @@ def history(connection: Connection, language: Language) -> History:
     for kept_row in kept.rows():
         seen, at = kept_row.seen, kept_row.end
         if kept_row.gap:
-            text = gettext("{count} segments with {octets} octets are left out")
+            text = gettext("left out: {count} segments, {octets} octets")
             octets = kept_row.gap_octets
             rows.append(Remark(seen.time, None, text.format(count=kept_row.gap, octets=octets), ""))
         # What was left out may have changed a state too.
         while changes and changes[0][0].number < seen.number:
             step, new = changes.popleft()
+            carrier = sent_by_number.get(step.cause)
+            if carrier is not None and carrier.sender is not ends[step.end]:
+                rows.append(_arrival(seen.time, carrier, states[step.end], NAMES[new]))
             states[step.end] = NAMES[new]
         old = states[at]
         arrivals: list[tuple[int, Step, str | None, str]] = []
@@ -80,9 +83,7 @@ def history(connection: Connection, language: Language) -> History:
             if last is not None and rows[-1] is last:
                 last.new_state = after
                 continue
-            arrival = Arrival(seen.time, carrier, before, after, told=True, duplicate=last is not None)
-            carrier.arrivals.append(arrival)
-            rows.append(arrival)
+            rows.append(_arrival(seen.time, carrier, before, after))
         for finding in kept_row.findings:
             side = ends[at if finding.sender is None else finding.sender]
             rows.append(Remark(seen.time, side, sentence(connection, finding, language), finding.kind.clause))
@@ -94,6 +95,13 @@ def history(connection: Connection, language: Language) -> History:
         if isinstance(row, Transmission):
             row.retransmission = row.packet in again
     return History(ends[left], ends[1 - left], rows)
+
+
+def _arrival(time: int, carrier: Transmission, before: str | None, after: str) -> Arrival:
+    """The arrival of what had been sent, which changes the state of the end that it arrives at."""
+    arrival = Arrival(time, carrier, before, after, told=True, duplicate=bool(carrier.arrivals))
+    carrier.arrivals.append(arrival)
+    return arrival
 
 
 def _both_opened(connection: Connection) -> bool:

@@ -30,6 +30,7 @@ def opens(connection: Connection, seen: Seen, at: int) -> None:
     else:
         if connection.opener is None:
             connection.opener = 1 - at
+        me.syn_acks += 1
         observer.syn_ack_sent(at, seen.number, peer.syn_number)
     options = parsed(seen.options)
     if not again:

@@ -57,6 +57,9 @@ def _handshake(connection: Connection, seen: Seen, me: End, at: int, record: Sen
     """Whether it is a SYN, or a FIN without text, that came before."""
     flags = seen.flags
     if flags & SYN:
+        if flags & ACK and me.syn_acks == 1:
+            # RFC 9293 §3.5, figure 7: in a simultaneous open it has the number of the SYN, and says something new.
+            return True
         elapsed = milliseconds(seen.time - (record.time if record is not None else me.syn_time))
         connection.find(kinds.SYN_ACK_AGAIN if flags & ACK else kinds.SYN_AGAIN, seen, at, elapsed=elapsed)
         return True

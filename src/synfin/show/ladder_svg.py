@@ -31,7 +31,7 @@ _BAND: Final = 14.0
 _TIME_SIZE: Final = 13.0
 _MOST_SIDE: Final = 236.0
 # A remark beside a lifeline: how wide, and how many lines of it.
-_MOST_REMARK: Final = 200.0
+_MOST_REMARK: Final = 230.0
 _MOST_LINES: Final = 6
 _MOST_TIME: Final = 100.0
 _UNKNOWN: Final = "#ffffff"
