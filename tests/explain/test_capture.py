@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -78,7 +79,7 @@ def test_a_compressed_capture() -> None:
     assert [text for text, _ in explanation.notes.said()] == [CUT_OFF]
 
 
-LINKS = {
+LINKS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     "Ethernet": (1, lambda kind: ETHERNET_HEAD + kind),
     "VLAN": (1, lambda kind: ETHERNET_HEAD + b"\x81\x00\x00\x07" + kind),
     "two VLAN tags": (1, lambda kind: ETHERNET_HEAD + b"\x88\xa8\x00\x07\x81\x00\x00\x08" + kind),
@@ -140,7 +141,7 @@ def test_packets_snapped_within_the_header_are_told() -> None:
 
 
 @pytest.mark.parametrize("make", [pcap, pcapng])
-def test_a_file_that_is_cut_short_is_read_as_far_as_it_goes(make: type) -> None:
+def test_a_file_that_is_cut_short_is_read_as_far_as_it_goes(make: Callable[..., bytes]) -> None:
     data = make(life().packets)
     explanation, _ = explained(data[:-5])
     assert explanation.packets == 7

@@ -334,6 +334,16 @@ def ports_again(file: Path, folder: Path) -> None:
             time.sleep(1.2)
 
 
+def loopback(file: Path) -> None:
+    """A transfer within one namespace."""
+    with two_kernels() as world, world.captured(world.left, file, "lo"):
+        listener = world.left.run(lambda: socket.create_server(("127.0.0.1", PORT)))
+        client = world.left.run(lambda: socket.create_connection(("127.0.0.1", PORT), PATIENCE))
+        server, _ = listener.accept()
+        listener.close()
+        echo(client, server, b"x" * 300_000)
+
+
 CASES = {
     "curl and nginx": curl_and_nginx,
     "refused": refused,

@@ -156,18 +156,26 @@ class Observer:
     def replayed(self) -> list[tuple[Step, int]]:
         """Every change in the order of the packets, with the state that it leads to."""
         states = list(self.firsts)
-        changes = []
-        for step in sorted(self.steps, key=_number):
+        changes: list[tuple[Step, int] | None] = []
+        # The cause of each end's last change, and its place.
+        latest: dict[int, tuple[int, int]] = {}
+        for step in sorted(self.steps, key=_order):
             old = states[step.end]
             new = step.state
             if step.event and old is not None:
                 # Dated back, it may have come before something that was seen to happen first.
                 new = TRANSITIONS.get((old, step.event), step.state)
-            if new != old:
-                changes.append((step, new))
-                states[step.end] = new
-        return changes
+            if new == old:
+                continue
+            states[step.end] = new
+            if step.cause and latest.get(step.end, (0, 0))[0] == step.cause:
+                # One segment did both: a FIN that acknowledges a FIN.
+                changes[latest[step.end][1]] = None
+            latest[step.end] = step.cause, len(changes)
+            changes.append((step, new))
+        return [change for change in changes if change is not None]
 
 
-def _number(step: Step) -> int:
-    return step.number
+def _order(step: Step) -> tuple[int, bool]:
+    # What is sent is sent before it, or anything later, arrives.
+    return step.number, bool(step.cause)
