@@ -78,8 +78,7 @@ def curl_and_nginx(file: Path, folder: Path) -> None:
             with world.captured(world.left, file):
                 arguments = ["--silent", "--show-error", "--retry", "20", "--retry-connrefused", "--retry-delay", "1"]
                 arguments += ["--output", str(folder / "got"), f"http://{RIGHT}:{PORT}/"]
-                curl = world.started(world.left, "curl", *arguments)
-                assert curl.wait(PATIENCE) == 0, curl.communicate()
+                assert world.ran(world.left, "curl", *arguments) == 0
         finally:
             server.kill()
             server.communicate()
@@ -88,8 +87,7 @@ def curl_and_nginx(file: Path, folder: Path) -> None:
 
 def refused(file: Path, folder: Path) -> None:
     with two_kernels() as world, world.captured(world.left, file):
-        curl = world.started(world.left, "curl", "--silent", f"http://{RIGHT}:{PORT}/")
-        assert curl.wait(PATIENCE) == 7
+        assert world.ran(world.left, "curl", "--silent", f"http://{RIGHT}:{PORT}/") == 7
 
 
 def reset(file: Path, folder: Path) -> None:
@@ -152,6 +150,8 @@ def peer_without_power(file: Path, folder: Path) -> None:
         world.fate = lambda leftwards, number, packet: None
         client.sendall(b"y" * 1000)
         time.sleep(3)
+    client.close()
+    server.close()
 
 
 def peer_that_forgot(file: Path, folder: Path) -> None:
@@ -267,8 +267,7 @@ def no_answer(file: Path, folder: Path) -> None:
     """Nobody is there, and no one says so."""
     with two_kernels() as world, world.captured(world.left, file):
         world.fate = lambda rightwards, number, packet: None
-        curl = world.started(world.left, "curl", "--silent", "--max-time", "4", f"http://{RIGHT}:{PORT}/")
-        assert curl.wait(PATIENCE) == 28
+        assert world.ran(world.left, "curl", "--silent", "--max-time", "4", f"http://{RIGHT}:{PORT}/") == 28
 
 
 def window_closed(file: Path, folder: Path) -> None:

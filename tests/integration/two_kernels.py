@@ -178,6 +178,20 @@ class TwoKernels:
             )
         )
 
+    def ran(self, where: Namespace, *command: str) -> int:
+        """A process there, to its end: its exit code."""
+        process = self.started(where, *command)
+        process.communicate(timeout=PATIENCE)
+        return process.returncode
+
+    def states(self, where: Namespace) -> set[str]:
+        """The states of the connections there, as ``ss`` tells them, under the RFC's names."""
+        shown = where.run(
+            lambda: subprocess.run(["ss", "-tanH"], check=True, capture_output=True, text=True, timeout=PATIENCE)
+        )
+        states = {line.split()[0] for line in shown.stdout.splitlines()} - {"LISTEN"}
+        return {"ESTABLISHED" if state == "ESTAB" else state for state in states}
+
 
 def _settled(file: Path, quiet: float = 0.3) -> None:
     """Wait until tcpdump has nothing more to write."""
