@@ -116,7 +116,7 @@ def _draw(
     if svg is not None:
         title = translation(language).gettext("Connection {number} of {name}").format(number=kept.number, name=name)
         picture = render_ladder_svg(
-            drawn, language=language, title=title, relative=not absolute, most=FIRST + 3 * BETWEEN + LAST
+            drawn, language=language, title=title, relative=not absolute, most=FIRST + 2 * BETWEEN + LAST
         )
         svg.write_text(picture, encoding="utf-8")
     color = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ

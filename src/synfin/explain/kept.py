@@ -21,6 +21,8 @@ _BEFORE: Final = 2
 _BEHIND: Final = 2
 #: What is but a remark is shown while there are fewer than so many.
 _REMARKS: Final = 12
+#: Room for those that open or close.
+_ENDINGS: Final = 20
 #: So few rows are not left out.
 _SKIPPED: Final = 3
 
@@ -62,7 +64,7 @@ class Kept:
             self._rows.append(row)
             return
         self._last.append(row)
-        if seen.flags & (SYN | FIN | RST) and self._between < BETWEEN * 2:
+        if seen.flags & (SYN | FIN | RST) and self._between < BETWEEN + _ENDINGS:
             self._show(1)
         elif self._behind:
             self._behind -= 1
@@ -92,6 +94,7 @@ class Kept:
         while len(self._last) > count:
             self._leave_out(self._last.popleft())
         self._rows += self._skipped
+        self._between += len(self._skipped)
         self._skipped = []
         while self._last:
             row = self._last.popleft()

@@ -147,7 +147,7 @@ class Observer:
     @property
     def is_over(self) -> bool:
         """Neither end will send anything new."""
-        return all(state in (CLOSED, TIME_WAIT) for state in self.states)
+        return self.states != [None, None] and all(state in (CLOSED, TIME_WAIT, None) for state in self.states)
 
     def is_open(self, end: int) -> bool:
         """Whether that end holds a connection that is not over."""
