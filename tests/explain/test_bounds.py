@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import tracemalloc
 from collections.abc import Iterator
 
@@ -167,3 +168,20 @@ def test_ten_times_the_packets_take_no_more_memory() -> None:
     peak(2000)
     short, long = peak(2000), peak(20_000)
     assert long < short * 1.2 + 20_000
+
+
+def test_a_packet_takes_less_than_60_microseconds() -> None:
+    data = b"".join(long_transfer(20_000))
+    started = time.process_time()
+    explanation = explain(io.BytesIO(data))
+    assert (time.process_time() - started) / explanation.packets < 60e-6
+
+
+def test_no_segment_takes_long_however_much_it_covers() -> None:
+    end = End(Allowance())
+    for number in range(50_000):
+        end.add(number, number + 1, 0, number)
+    started = time.process_time()
+    for _ in range(1000):
+        end.sent_again(0, 50_000, 1)
+    assert time.process_time() - started < 0.5

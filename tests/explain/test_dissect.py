@@ -146,6 +146,19 @@ def test_copies_of_a_packet_from_another_place_are_passed_over() -> None:
     assert list(explanation.notes.said()) == [(DUPLICATES, {"count": 8, "first": 2})]
 
 
+def test_copies_of_what_came_and_went_on_one_interface() -> None:
+    tape = Tape()
+    for end, flags in ((0, SYN), (1, SYN | ACK), (0, ACK)):
+        tape.send(end, flags, identification=0)
+    packets = []
+    for time, packet in tape.packets:
+        for direction in (b"\0\4", b"\0\0"):
+            packets.append((time, direction + bytes(12) + b"\x08\0" + packet))
+    explanation, _ = explained(pcap(packets, 113))
+    assert explanation.connections[0].packets == 3
+    assert dict(explanation.notes.said()) == {DUPLICATES: {"count": 3, "first": 2}}
+
+
 def test_a_retransmission_is_no_copy() -> None:
     tape = Tape()
     tape.open()

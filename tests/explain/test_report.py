@@ -74,9 +74,9 @@ def test_the_table_says_it_all() -> None:
     explanation = many(4)
     table = summary_table(explanation, explanation.connections, "en")
     rows = {line.split()[0]: line for line in table.split("\n") if line.strip()}
-    assert rows["1"].split() == ["1", "192.0.2.1:40000", "→", "8", "1.00k", "0", "0.007", "closed"]
+    assert rows["1"].split() == ["1", "192.0.2.1:40000", "8", "1.00k", "0", "0.007", "closed"]
     assert rows["2"].split()[-3:] == ["reset", "by", "1"]
-    assert table.count("192.0.2.2:80") == 4
+    assert table.count("→ 192.0.2.2:80") == 4
     assert rows["all"].split()[:3] == ["all", "4", "connections"]
 
 

@@ -115,6 +115,9 @@ class Connection:
         """Look whether the states may still change with any acknowledgment."""
         one, other = self.observer.states
         self.watched = one != ESTABLISHED or other != ESTABLISHED or any(end.fin is not None for end in self.ends)
+        if self.observer.is_over:
+            for end in self.ends:
+                end.rest()
 
     def let_go(self, time: int) -> None:
         """No more will be seen of it; it is `time`. Say how it stands, and give up what was needed to follow it."""

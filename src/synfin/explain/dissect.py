@@ -143,8 +143,12 @@ class Dissector:
         size = len(octets)
         if at >= size:
             return None
-        if link == LINUX_COOKED_2 and size >= 8:
-            place = place << 32 | int.from_bytes(octets[4:8], "big")
+        if link == LINUX_COOKED:
+            # Whether it came or went.
+            place = place << 8 | octets[1]
+        elif link == LINUX_COOKED_2:
+            # The same, and the number of the interface.
+            place = place << 40 | int.from_bytes(octets[4:8], "big") << 8 | octets[10]
         try:
             if octets[at] >> 4 == 4:
                 return self._ipv4(number, time, octets, at, original_length, place)

@@ -16,8 +16,10 @@ MORE_RECORDS: Final = 256
 #: How many more all ends together may have.
 ALL_RECORDS: Final = 1 << 17
 _MOST_HOLES: Final = 64
+#: Records that one segment marks as sent again: more would make hostile captures slow.
+_MOST_COVERED: Final = 64
 #: In which copies of packets are looked for.
-_RECENT: Final = 16
+_RECENT: Final = 8
 
 
 class Allowance:
@@ -206,7 +208,7 @@ class End:
     def sent_again(self, start: int, end: int, time: int) -> None:
         """Note in the records of this range that it was sent again."""
         at = bisect_right(self.ends, start, self._head)
-        last = bisect_left(self.ends, end, at) + 1
+        last = min(bisect_left(self.ends, end, at) + 1, at + _MOST_COVERED)
         for record in self.records[at:last]:
             if record.start < end:
                 record.time = time

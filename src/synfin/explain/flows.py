@@ -21,6 +21,8 @@ __all__ = ["MOST_FLOWS", "MOST_TOLD", "Flows"]
 
 #: Connections that are followed at once. When there are more, those that are over go, then those longest silent.
 MOST_FLOWS: Final = 10_000
+#: Connections that are over and still remembered, for what comes late and for ports that are used again.
+MOST_OVER: Final = 1_000
 #: Connections that can be told of at the end, the most unusual ones.
 MOST_TOLD: Final = 1_000
 #: RFC 9293 §3.4.2: 2MSL.
@@ -38,6 +40,7 @@ class Flows:
         "_ended",
         "_heap",
         "_notes",
+        "_over",
         "_sink",
         "_table",
         "_wanted",
@@ -62,6 +65,7 @@ class Flows:
         self._ended = ended
         self._allowance = Allowance()
         self._table: dict[bytes, tuple[Connection, int]] = {}
+        self._over: dict[int, Connection] = {}
         self._heap: list[tuple[int, int, Connection]] = []
         #: Of all connections: how many, their packets and octets, and what the columns of the table count.
         self.connections = 0
@@ -81,7 +85,15 @@ class Flows:
         elif seen.flags & (SYN | ACK | RST) == SYN and self._opens_anew(found[0], found[1], seen):
             old = found[0]
             found = self._new(seen, old)
-        found[0].see(seen, found[1])
+        connection = found[0]
+        connection.see(seen, found[1])
+        if connection.watched and connection.number not in self._over and connection.observer.is_over:
+            self._over[connection.number] = connection
+            if len(self._over) > MOST_OVER:
+                oldest = self._over.pop(next(iter(self._over)))
+                # A SYN with the number of the first one may have brought it back.
+                if oldest.observer.is_over:
+                    self._let_go(oldest)
 
     def report(self, seen: IcmpSeen) -> None:
         """An ICMP message about a connection passed."""
@@ -119,6 +131,7 @@ class Flows:
 
     def _let_go(self, connection: Connection) -> None:
         """No more will be seen of it."""
+        self._over.pop(connection.number, None)
         flow = connection.flow
         for key in (flow, mirrored(flow)):
             if key in self._table and self._table[key][0] is connection:

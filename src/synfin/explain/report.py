@@ -31,6 +31,7 @@ _COLUMNS: Final = (kinds.RETRANSMISSION, kinds.DUPLICATE_ACK, kinds.ZERO_WINDOW,
 #: Findings of one kind that are listed, of each connection.
 _MOST_LISTED: Final = 4
 _MOST_REMARKS: Final = 1
+_ONE_LINE: Final = 27
 _KILO: Final = 1000
 
 
@@ -74,7 +75,7 @@ def summary_table(
         ends = [connection.ends[end] for end in (left, 1 - left)]
         table.add_row(
             str(connection.number),
-            " → ".join(names),
+            _both(*names),
             str(connection.packets),
             *(amount(end.octets) for end in ends),
             seconds(connection.last_time - connection.first_time),
@@ -157,6 +158,12 @@ def _head(explanation: Explanation, finding: Finding) -> str:
 
 def _when(found: tuple[Finding, int]) -> tuple[bool, int]:
     return not found[0].number, found[0].number
+
+
+def _both(left: str, right: str) -> str:
+    """Both ends, on two lines if one is too short."""
+    together = f"{left} → {right}"
+    return together if cell_len(together) <= _ONE_LINE else f"{left}\n→ {right}"
 
 
 def _unusual(connection: Connection) -> tuple[int, int]:
