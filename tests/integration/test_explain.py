@@ -42,8 +42,7 @@ FIELDS = (
     "tcp.window_size_value",
     "tcp.options.sack_le",
     "tcp.options.timestamp.tsval",
-    "tcp.seq_raw",
-    "tcp.ack_raw",
+    "tcp.seq",
     "tcp.nxtseq",
     "tcp.ack",
     *(f"tcp.analysis.{name}" for name in ANALYSIS),
@@ -103,7 +102,8 @@ class Both:
         """The same, where the timestamps are equal: no report of a loss can have come to the sender that soon."""
         row = self.rows[number]
         return any(
-            other["tcp.options.timestamp.tsval"] == row["tcp.options.timestamp.tsval"]
+            int(other["tcp.seq"]) > int(row["tcp.seq"])
+            and other["tcp.options.timestamp.tsval"] == row["tcp.options.timestamp.tsval"]
             for at, other in self.rows.items()
             if at < number and other["tcp.srcport"] == row["tcp.srcport"]
         )
@@ -127,13 +127,18 @@ class Both:
         return highest <= int(row["tcp.ack"])
 
 
+def words(reason: Callable[[int], bool]) -> str:
+    """What docs/explain.md calls it."""
+    return reason.__name__.partition("_")[2].replace("_", " ")
+
+
 def compare(both: Both) -> dict[str, int]:
     """Assert that both agree but for reasons; return how often each reason was needed."""
     reasons: dict[str, int] = {}
 
     def excuse(numbers: set[int], *because: Callable[[int], bool]) -> None:
         for number in numbers:
-            found = [reason.__name__ for reason in because if reason(number)]
+            found = [words(reason) for reason in because if reason(number)]
             assert found, (number, both.rows[number])
             reasons[found[0]] = reasons.get(found[0], 0) + 1
 
@@ -179,6 +184,19 @@ EXPECTED: dict[str, set[str]] = {
 }
 #: Where segments are lost or late on purpose, tshark and we may differ.
 DISTURBED = {"lossy, at the sender", "lossy, at the receiver", "reordered", "tail lost", "window closed"}
+
+
+def test_the_differences_are_those_that_are_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "explain.md").read_text("utf-8")
+    table = text.partition("| difference |")[2].partition("\n\n")[0]
+    listed = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+    reasons = (
+        Both.is_early_repair,
+        Both.is_older_than_its_followers,
+        Both.has_sack_and_another_window,
+        Both.has_nothing_outstanding,
+    )
+    assert listed == [words(reason) for reason in reasons]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", captured.CASES)
