@@ -24,7 +24,7 @@ from tests.explain.tape import MILLISECOND, Tape, pcap
 def syn(number: int, flags: int = SYN) -> Seen:
     address = number.to_bytes(4, "big")
     flow = address + b"\xc0\x00\x02\x01" + b"\x10\x00\x00\x50"
-    return Seen(number, number * MILLISECOND, flow, number, 0, flags, 1000, b"", 0)
+    return Seen(number, number * MILLISECOND, flow, number, 0, flags, 1000, b"", 0, 0)
 
 
 def test_connections_are_bounded_and_the_longest_silent_go_first() -> None:

@@ -132,6 +132,20 @@ def test_snapped_packets_say_enough() -> None:
     assert list(explanation.notes.said()) == [(SNAPPED, {"count": 1})]
 
 
+def test_options_that_were_cut_off_are_not_missed() -> None:
+    tape = Tape(timestamps=True)
+    tape.open()
+    tape.exchange()
+    tape.close()
+    parts = [pcap([])]
+    for time, octets in tape.packets:
+        seconds, rest = divmod(time, 1_000_000_000)
+        parts.append(struct.pack("<IIII", seconds, rest, 40, len(octets)) + octets[:40])
+    explanation, findings = explained(b"".join(parts))
+    assert explanation.connections[0].packets == 8
+    assert findings == []
+
+
 def test_packets_snapped_within_the_header_are_told() -> None:
     (time, octets), *_ = life().packets
     seconds, rest = divmod(time, 1_000_000_000)

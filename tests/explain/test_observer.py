@@ -163,9 +163,40 @@ def test_a_fin_is_dated_back_to_where_it_passed() -> None:
     tape.send(0, FIN | ACK)
     tape.wait(40)
     tape.send(1)
+    assert changes_of(tape)[-3:] == [(4, 0, "FIN-WAIT-1"), (4, 1, "CLOSE-WAIT"), (5, 0, "FIN-WAIT-2")]
+
+
+def changes_of(tape: Tape) -> list[tuple[int, int, str]]:
     (connection,) = tape.explained()[0].connections
-    changes = [(step.number, step.end, NAMES[state]) for step, state in connection.observer.replayed()]
-    assert changes[-3:] == [(4, 0, "FIN-WAIT-1"), (4, 1, "CLOSE-WAIT"), (5, 0, "FIN-WAIT-2")]
+    return [(step.number, step.end, NAMES[state]) for step, state in connection.observer.replayed()]
+
+
+def test_a_syn_and_a_fin_that_were_lost_arrive_when_they_are_sent_again() -> None:
+    tape = Tape()
+    tape.send(0, SYN)
+    tape.wait(1000)
+    tape.send(0, SYN, seq=1000)
+    tape.send(1, SYN | ACK)
+    tape.send(0)
+    tape.send(0, FIN | ACK)
+    tape.wait(250)
+    tape.send(0, FIN | ACK, seq=1001)
+    tape.send(1)
+    changes = changes_of(tape)
+    assert (2, 1, "SYN-RECEIVED") in changes
+    assert (6, 1, "CLOSE-WAIT") in changes
+
+
+def test_a_fin_behind_a_gap_waits_until_that_is_filled() -> None:
+    tape = Tape()
+    tape.open()
+    tape.send(0, length=1000, seq=2001)
+    tape.nexts[0] = 3001
+    tape.send(0, FIN | ACK)
+    tape.send(1, ack=1001)
+    tape.send(0, length=1000, seq=1001)
+    tape.send(1)
+    assert (7, 1, "CLOSE-WAIT") in changes_of(tape)
 
 
 def test_a_simultaneous_close() -> None:

@@ -128,5 +128,6 @@ def _states(connection: Connection, seen: Seen, peer: End, at: int, ack: int) ->
     elif peer.first_seq is not None and ack > peer.first_seq:
         observer.syn_acknowledged(at, seen.number, peer.syn_number)
     if peer.fin is not None and ack >= peer.fin:
-        observer.fin_acknowledged(at, seen.number, peer.fin_number)
+        # RFC 9293 §3.10.7.4: a FIN behind a gap waits until that is filled.
+        observer.fin_acknowledged(at, seen.number, max(peer.fin_number, peer.repair_number))
     connection.settle()

@@ -170,7 +170,7 @@ class Connection:
         """End `at` sent this segment."""
         me = self.ends[at]
         peer = self.ends[1 - at]
-        if seen.checksum != GOOD and seen.checksum and self._damaged(me, seen):
+        if seen.checksum >= OFFLOADED and self._damaged(me, seen):
             return
         if seen.checksum == GOOD:
             me.good = True
@@ -211,8 +211,9 @@ class Connection:
                 me.fin_time = seen.time
                 self.observer.fin_sent(at, seen.number)
                 self.watched = True
-            if self.timestamps and len(seen.options) < TIMESTAMPS_LENGTH and not flags & SYN:
-                self._without_timestamps(seen, me, at)
+            if self.timestamps and seen.options_length < TIMESTAMPS_LENGTH and not flags & SYN:
+                # RFC 7323 §3.2: once agreed on, every segment has them.
+                self.find(kinds.TIMESTAMPS_LOST, seen, at)
             if flags & (ECE | CWR) or seen.ecn == CE:
                 self._congestion(seen, at)
         me.wnd = seen.wnd
@@ -228,7 +229,6 @@ class Connection:
         assert nxt is not None
         if start == nxt:
             me.nxt = end
-            me.payload += seen.payload
             if seen.payload == 1 and peer.wnd == 0:
                 self.find(kinds.ZERO_WINDOW_PROBE, seen, at)
                 me.probed = True
@@ -239,20 +239,16 @@ class Connection:
             else:
                 me.skip(nxt, start, seen.time, ts_val(seen.options))
             me.nxt = end
-            me.payload += seen.payload
             start = max(start, nxt)
         else:
             if start == nxt - 1 and seen.payload == length == 1 and me.una == nxt:
                 self._probe(seen, me, peer, at)
                 return
             again(self, seen, at, start, end)
-            if not me.asked:
-                me.asked_since = seen.time
             me.asked += 1
             if end <= nxt:
                 return
             me.nxt = end
-            me.payload += end - nxt
             start = nxt
         me.full = max(me.full, seen.payload)
         if seen.payload > _ORDINARY and peer.syns and seen.payload > _largest_segment(peer):
@@ -280,8 +276,6 @@ class Connection:
             last = max(me.last_time, peer.last_time)
             self.find(kinds.KEEP_ALIVE, seen, at, elapsed=milliseconds(seen.time - last))
         me.probed = True
-        if not me.asked:
-            me.asked_since = seen.time
         me.asked += 1
 
     def reported(self, seen: IcmpSeen, words: str) -> None:
@@ -325,11 +319,6 @@ class Connection:
                 self.notes.duplicates.add(seen.number)
                 return True
         return False
-
-    def _without_timestamps(self, seen: Seen, me: End, at: int) -> None:
-        """RFC 7323 §3.2: once agreed on, every segment has them."""
-        me.ts_missing += 1
-        self.find(kinds.TIMESTAMPS_LOST, seen, at)
 
     def _congestion(self, seen: Seen, at: int) -> None:
         if seen.ecn == CE:

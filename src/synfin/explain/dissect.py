@@ -54,9 +54,9 @@ class Seen:
     """A TCP segment that passed: its `number` in the file (from 1), `time` (nanoseconds), and its headers' fields.
 
     `flow`: both addresses and both ports as they stand in the packet. `seq`, `ack`: 32 bits. `flags`: 9 bits. `wnd`:
-    not scaled. `options`: the octets of them that were captured. `payload`: octets of payload, of the whole packet.
-    `identification`: IPv4's, else 0. `place`: whatever tells the places apart where it may have been captured.
-    `checksum`: GOOD, UNKNOWN, OFFLOADED or DAMAGED.
+    not scaled. `options`: the octets of them that were captured, of `options_length` that there were. `payload`:
+    octets of payload, of the whole packet. `identification`: IPv4's, else 0. `place`: whatever tells the places apart
+    where it may have been captured. `checksum`: GOOD, UNKNOWN, OFFLOADED or DAMAGED.
     """
 
     __slots__ = (
@@ -68,6 +68,7 @@ class Seen:
         "identification",
         "number",
         "options",
+        "options_length",
         "payload",
         "place",
         "seq",
@@ -86,6 +87,7 @@ class Seen:
         flags: int,
         wnd: int,
         options: bytes,
+        options_length: int,
         payload: int,
         up: int = 0,
         identification: int = 0,
@@ -101,6 +103,7 @@ class Seen:
         self.flags = flags
         self.wnd = wnd
         self.options = options
+        self.options_length = options_length
         self.payload = payload
         self.up = up
         self.identification = identification
@@ -297,6 +300,7 @@ class Dissector:
             word & 0x1FF,
             wnd,
             octets[at + 20 : at + header_length] if header_length > 20 else b"",
+            header_length - 20,
             length - header_length,
             up,
             identification,

@@ -32,16 +32,15 @@ class Allowance:
 
 
 class Sent:
-    """A range of sequence numbers that was sent and is not acknowledged: `time` and packet `number` of the first and
-    of the last time, and how often."""
+    """A range of sequence numbers that was sent and is not acknowledged: the packet of the `first` time, the `time` of
+    the last, and how many `times`."""
 
-    __slots__ = ("end", "first", "first_time", "start", "time", "times")
+    __slots__ = ("end", "first", "start", "time", "times")
 
     def __init__(self, start: int, end: int, time: int, number: int) -> None:
         self.start = start
         self.end = end
         self.time = time
-        self.first_time = time
         self.first = number
         self.times = 1
 
@@ -64,7 +63,7 @@ class End:
     `una`: the highest acknowledgment of what it sent, made by packet `una_number` of the other end. `wnd`: the field
     of its last segment, -1 before that. `sacked`: the highest right edge in SACK blocks about what it sent.
     `recovery`: while its `una` is below that, it repairs a loss. `duplicates`: duplicate ACKs in a row that it sent.
-    `unanswered`: segments that ask for an answer and got none; `asked_since`: when the first of them passed.
+    `asked`: segments that ask for an answer, since the other end last said anything.
     """
 
     __slots__ = (
@@ -72,7 +71,7 @@ class End:
         "_allowed",
         "_head",
         "asked",
-        "asked_since",
+        "cut",
         "doubtful",
         "duplicates",
         "ends",
@@ -89,19 +88,19 @@ class End:
         "nxt",
         "octets",
         "offered",
+        "options_length",
         "packets",
-        "payload",
         "probed",
         "recent",
         "records",
         "recovery",
+        "repair_number",
         "sack_time",
         "sacked",
         "syn_acks",
         "syn_number",
         "syn_time",
         "syns",
-        "ts_missing",
         "una",
         "una_number",
         "waited",
@@ -126,15 +125,19 @@ class End:
         self.zero_since = -1
         self.sacked = 0
         self.sack_time = 0
+        #: The last packet that filled a gap, or repeated something.
+        self.repair_number = 0
         self.recovery: int | None = None
         self.duplicates = 0
         self.packets = 0
-        #: Octets of payload that passed, and those of them that were new.
+        #: Octets of payload that passed, whether new or not.
         self.octets = 0
-        self.payload = 0
         #: The largest payload.
         self.full = 0
+        #: The options of its SYN, how long they were, and whether the capture cut them short.
         self.offered: Options = NO_OPTIONS
+        self.options_length = 0
+        self.cut = False
         self.syns = 0
         self.syn_acks = 0
         self.syn_number = 0
@@ -146,11 +149,9 @@ class End:
         self.last_time = 0
         self.probed = False
         self.asked = 0
-        self.asked_since = 0
         self.min_rtt = -1
         #: The last delayed ACK of all it had sent: when it passed, and how long it took; None if that is history.
         self.waited: tuple[int, int] | None = None
-        self.ts_missing = 0
         # Checksums that were right, and those that may have been wrong before the first right one.
         self.good = False
         self.doubtful = Count()

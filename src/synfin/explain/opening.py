@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from synfin.explain import kinds
 from synfin.explain.values import parsed
-from synfin.wire.tcp import ACK, CWR, ECE, SYN
+from synfin.wire.tcp import ACK, AE, CWR, ECE, SYN
 
 if TYPE_CHECKING:
     from synfin.explain.connection import Connection
@@ -23,6 +23,7 @@ def opens(connection: Connection, seen: Seen, at: int) -> None:
     observer = connection.observer
     again = me.syns > 0
     me.syns += 1
+    me.syn_number = seen.number
     if not seen.flags & ACK:
         if connection.opener is None:
             connection.opener = at
@@ -35,16 +36,18 @@ def opens(connection: Connection, seen: Seen, at: int) -> None:
     options = parsed(seen.options)
     if not again:
         me.first_seq = me.nxt
-        me.syn_number = seen.number
         me.syn_time = seen.time
         me.offered = options
-        if options.mss is None:
+        me.options_length = seen.options_length
+        me.cut = len(seen.options) < seen.options_length
+        if options.mss is None and not me.cut:
             connection.find(kinds.MSS_MISSING, seen, at)
-        if seen.flags & ACK and peer.syns:
+        if seen.flags & ACK and peer.syns and not me.cut and not peer.cut:
             _agree(connection, seen, me, peer)
-    elif len(options.layout) < len(me.offered.layout) and not seen.flags & ACK:
+    elif seen.options_length < me.options_length and not seen.flags & ACK:
         connection.find(kinds.SYN_STRIPPED, seen, at)
         me.offered = options
+        me.options_length = seen.options_length
     connection.watched = True
 
 
@@ -57,8 +60,9 @@ def _agree(connection: Connection, seen: Seen, me: End, peer: End) -> None:
         connection.find(kinds.SACK_REFUSED, seen, None)
     if offered.ts_val is not None and answered.ts_val is None:
         connection.find(kinds.TIMESTAMPS_REFUSED, seen, None)
-    # RFC 3168 §6.1.1: a SYN asks with both flags, a SYN+ACK agrees with ECE alone.
-    if connection.ecn_asked and seen.flags & _ECN_SETUP != ECE:
+    # RFC 3168 §6.1.1: a SYN asks with both flags, a SYN+ACK that has none of them, or both, does not agree. RFC 9768
+    # §3.1.2 gives a meaning to the others.
+    if connection.ecn_asked and seen.flags & (_ECN_SETUP | AE) in (0, _ECN_SETUP):
         connection.find(kinds.ECN_REFUSED, seen, None)
     connection.sack = offered.sack_permitted and answered.sack_permitted
     connection.timestamps = offered.ts_val is not None and answered.ts_val is not None

@@ -43,14 +43,14 @@ def again(connection: Connection, seen: Seen, at: int, start: int, end: int) -> 
             _repeated(connection, seen, me, peer, at, start, end, record)
         elif _was_overtaken(seen, me, peer, hole):
             connection.find(kinds.OUT_OF_ORDER, seen, at)
-            me.payload += min(end, hole.end) - max(start, hole.start)
+            me.repair_number = seen.number
             return
         else:
             connection.find(kinds.UNSEEN, seen, at)
-            me.payload += min(end, hole.end) - max(start, hole.start)
             if me.recovery is None:
                 me.recovery = me.nxt
     me.sent_again(start, end, seen.time)
+    me.repair_number = seen.number
 
 
 def _handshake(connection: Connection, seen: Seen, me: End, at: int, record: Sent | None) -> bool:
