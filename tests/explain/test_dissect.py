@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+
+import pytest
+
 from synfin.explain import kinds
 from synfin.explain.fragments import MOST_DATAGRAMS
-from synfin.explain.notes import DAMAGED, DUPLICATES, FRAGMENTS, OFFLOADED, SUPERPACKETS
+from synfin.explain.notes import CUT_SHORT, DAMAGED, DUPLICATES, FRAGMENTS, OFFLOADED, SUPERPACKETS
 from synfin.wire.checksum import partial, pseudo_header_sum
 from synfin.wire.ip import PROTOCOL_ICMP, PROTOCOL_TCP, Packet, octets
 from synfin.wire.tcp import ACK, SYN, Segment
@@ -189,3 +193,50 @@ def test_a_segment_that_quotes_nothing_known_is_nobodys() -> None:
     tape.put(octets(Packet(tape.addresses[1], tape.addresses[0], PROTOCOL_ICMP, body)))
     tape.put(octets(Packet(tape.addresses[1], tape.addresses[0], PROTOCOL_ICMP, b"\x03\x03")))
     assert tape.found() == []
+
+
+def test_icmp_over_ipv6() -> None:
+    tape = Tape(("2001:db8::1", "2001:db8::2"))
+    tape.send(0, SYN)
+    quoted = tape.packets[0][1][:48]
+    body = b"\x01\x04\0\0\0\0\0\0" + quoted
+    tape.put(octets(Packet(tape.addresses[1], tape.addresses[0], 58, body)))
+    _, findings = tape.explained()
+    report = next(finding for finding in findings if finding.kind is kinds.UNREACHABLE)
+    assert (report.values["address"], report.values["what"]) == ("2001:db8::2", "port unreachable")
+    # One that quotes UDP is none of ours, nor is an echo.
+    other = body[:14] + b"\x11" + body[15:]
+    tape.put(octets(Packet(tape.addresses[1], tape.addresses[0], 58, other)))
+    tape.put(octets(Packet(tape.addresses[1], tape.addresses[0], 58, b"\x80" + body[1:])))
+    assert sum(finding.kind is kinds.UNREACHABLE for finding in tape.explained()[1]) == 1
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_packet_whose_length_the_network_card_fills_in(version: int) -> None:
+    addresses = ("192.0.2.1", "192.0.2.2") if version == 4 else ("2001:db8::1", "2001:db8::2")
+    tape = Tape(addresses)
+    tape.open()
+    tape.send(0, length=2000)
+    time, packet = tape.packets.pop()
+    at = 2 if version == 4 else 4
+    tape.packets.append((time, packet[:at] + b"\0\0" + packet[at + 2 :]))
+    tape.send(1)
+    explanation, findings = tape.explained()
+    assert explanation.connections[0].ends[0].octets == 2000
+    assert [finding.kind for finding in findings] == [kinds.UNFINISHED]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("kept", [1, 19, 39, 59])
+def test_headers_that_are_not_whole_are_told_and_break_nothing(version: int, kept: int) -> None:
+    addresses = ("192.0.2.1", "192.0.2.2") if version == 4 else ("2001:db8::1", "2001:db8::2")
+    tape = Tape(addresses)
+    tape.send(0, ACK)
+    time, packet = tape.packets[0]
+    cut = packet[:kept]
+    seconds, rest = divmod(time, 10**9)
+    data = pcap([]) + struct.pack("<IIII", seconds, rest, len(cut), len(packet)) + cut
+    explanation, _ = explained(data)
+    assert explanation.flows.connections == int(len(cut) == len(packet))
+    if len(cut) < len(packet):
+        assert CUT_SHORT in dict(explanation.notes.said())

@@ -641,3 +641,92 @@ def test_psh_and_urg_make_no_difference() -> None:
     tape.send(1)
     tape.close()
     assert tape.found() == []
+
+
+# --- what decides between two kinds ------------------------------------------------------------------------------
+
+
+def gap_filled(pause: float, duplicates: int) -> Found:
+    """Without timestamps, a segment is skipped and comes `pause` milliseconds later; the round trip takes 2."""
+    tape = opened()
+    tape.send(0, length=1000)
+    tape.send(1)
+    tape.send(0, length=1000, seq=3001)
+    for _ in range(duplicates):
+        tape.send(1, ack=2001)
+    tape.wait(pause)
+    tape.send(0, length=1000, seq=2001)
+    tape.nexts[0] = 4001
+    tape.send(1)
+    tape.close()
+    return [found for found in tape.found() if found[0] != "duplicate-ack"]
+
+
+def test_a_gap_is_filled_late_where_its_loss_had_been_reported_a_round_trip_ago() -> None:
+    assert gap_filled(100, 0) == [("out-of-order", 7, 0)]
+    assert gap_filled(250, 0) == [("unseen-retransmission", 7, 0)]
+    assert gap_filled(10, 1) == [("unseen-retransmission", 8, 0)]
+
+
+def test_a_fast_retransmission_is_of_the_first_segment_that_is_missing() -> None:
+    tape = opened()
+    for _ in range(5):
+        tape.send(0, length=1000)
+    for _ in range(4):
+        tape.send(1, ack=1001)
+    tape.send(0, length=1000, seq=3001)
+    assert ("retransmission", 13, 0) in tape.found()
+
+
+def test_how_much_the_capture_missed_is_counted() -> None:
+    tape = opened()
+    tape.nexts[0] += 700
+    tape.send(1)
+    tape.nexts[0] += 300
+    tape.send(0, length=50)
+    tape.send(1)
+    _, findings = tape.explained()
+    assert [finding.values["octets"] for finding in findings if finding.kind is kinds.UNSEEN_ACKED] == [700, 300]
+
+
+def test_a_half_open_connection_is_discovered_from_the_other_side_too() -> None:
+    tape = opened()
+    tape.exchange()
+    tape.wait(5000)
+    tape.send(1, SYN, seq=400_000)
+    assert ("half-open-discovered", 6, 0) in tape.found()
+    # What never was open is none.
+    tape = Tape()
+    tape.send(0, SYN)
+    tape.wait(1000)
+    tape.send(0, SYN, seq=77)
+    assert [name for name, _, _ in tape.found()] == ["ports-reused", "no-answer", "no-answer"]
+
+
+def test_the_numbers_in_sentences() -> None:
+    tape = opened()
+    for _ in range(5):
+        tape.send(0, length=1000)
+    for _ in range(4):
+        tape.send(1, ack=1001)
+    tape.wait(5)
+    tape.send(0, length=1000, seq=1001)
+    fast = next(finding for finding in tape.explained()[1] if finding.kind is kinds.FAST)
+    assert fast.values == {"first": 4, "elapsed": "14", "duplicates": 3} | {"elapsed": fast.values["elapsed"]}
+    assert fast.values["elapsed"] == "14.0"
+
+
+def test_an_rst_without_an_ack_out_of_the_blue_is_an_ordinary_one() -> None:
+    tape = opened()
+    tape.exchange()
+    tape.send(1, RST)
+    assert tape.found() == [("reset", 6, 1)]
+
+
+def test_a_connection_with_itself() -> None:
+    tape = Tape(("192.0.2.1", "192.0.2.1"), (40000, 40000))
+    tape.open()
+    tape.exchange()
+    tape.close()
+    explanation, _ = tape.explained()
+    assert explanation.flows.connections == 1
