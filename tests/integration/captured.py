@@ -333,11 +333,12 @@ def ports_again(file: Path, folder: Path) -> None:
             time.sleep(1.2)
 
 
-def loopback(file: Path) -> None:
+def loopback(file: Path, version: int = 4, device: str = "lo") -> None:
     """A transfer within one namespace."""
-    with two_kernels() as world, world.captured(world.left, file, "lo"):
-        listener = world.left.run(lambda: socket.create_server(("127.0.0.1", PORT)))
-        client = world.left.run(lambda: socket.create_connection(("127.0.0.1", PORT), PATIENCE))
+    address, family = ("127.0.0.1", socket.AF_INET) if version == 4 else ("::1", socket.AF_INET6)
+    with two_kernels() as world, world.captured(world.left, file, device, "tcp"):
+        listener = world.left.run(lambda: socket.create_server((address, PORT), family=family))
+        client = world.left.run(lambda: socket.create_connection((address, PORT), PATIENCE))
         server, _ = listener.accept()
         listener.close()
         echo(client, server, b"x" * 300_000)

@@ -244,10 +244,20 @@ def test_the_states_are_those_that_ss_tells(tmp_path: Path) -> None:
         client.close()
 
 
-def test_a_transfer_over_loopback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+def test_a_transfer_over_loopback(tmp_path: Path, version: int) -> None:
     """Superpackets with half a checksum, on an Ethernet header."""
     file = tmp_path / "taken.pcap"
-    captured.loopback(file)
+    captured.loopback(file, version)
     both = Both(file)
     assert compare(both) == {}
     assert [text for text, _ in both.explanation.notes.said() if text != SNAPPED] == [OFFLOADED]
+
+
+def test_tcpdump_on_all_interfaces(tmp_path: Path) -> None:
+    """Linux's cooked headers."""
+    file = tmp_path / "taken.pcap"
+    captured.loopback(file, 4, "any")
+    both = Both(file)
+    assert compare(both) == {}
+    assert both.connection.packets == both.explanation.packets == len(both.rows)

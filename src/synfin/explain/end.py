@@ -18,8 +18,8 @@ ALL_RECORDS: Final = 1 << 17
 _MOST_HOLES: Final = 64
 #: Records that one segment marks as sent again: more would make hostile captures slow.
 _MOST_COVERED: Final = 64
-#: In which copies of packets are looked for.
-_RECENT: Final = 8
+#: Packets among which a copy is looked for. Linux hands on as many as 8 at once before it sends the first (GRO_NORMAL).
+_RECENT: Final = 16
 
 
 class Allowance:
