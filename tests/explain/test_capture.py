@@ -79,6 +79,24 @@ def test_a_compressed_capture() -> None:
     assert [text for text, _ in explanation.notes.said()] == [CUT_OFF]
 
 
+class Dribbling(io.BytesIO):
+    """A pipe into which an octet is written at a time."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(size or 0, 1))
+
+    def peek(self, size: int = 0, /) -> bytes:
+        return self.getvalue()[self.tell() : self.tell() + 1]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_pipe_that_gives_an_octet_at_a_time(compressed: bool) -> None:
+    data = life().file()
+    explanation = explain(Dribbling(gzip.compress(data) if compressed else data))
+    assert explanation.packets == 8
+    assert list(explanation.notes.said()) == []
+
+
 LINKS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     "Ethernet": (1, lambda kind: ETHERNET_HEAD + kind),
     "VLAN": (1, lambda kind: ETHERNET_HEAD + b"\x81\x00\x00\x07" + kind),

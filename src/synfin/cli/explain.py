@@ -127,6 +127,8 @@ def _draw(
 @contextmanager
 def _opened(capture: Path) -> Iterator[BinaryIO]:
     if str(capture) == "-":
+        if sys.stdin is None:  # as it is when the caller closed it
+            raise UsageError("there is no standard input", "name a capture")
         yield sys.stdin.buffer
         return
     if capture.is_dir():

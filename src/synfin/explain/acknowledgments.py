@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: One SACK block as everybody aligns it; timestamps alone have that length too.
 _LEAST_BLOCKS: Final = 12
 _LARGEST_WINDOW: Final = 1 << 30
-#: A delayed ACK waits no longer than 500 ms (RFC 9293 MUST-58 and §3.8.6.3), and on Linux at least 40.
+#: A delayed ACK waits for less than 500 ms (RFC 9293 §3.8.6.3), and on Linux for 40 at least; with some room.
 _LEAST_DELAY: Final = 30 * MILLISECOND
 _MOST_DELAY: Final = 600 * MILLISECOND
 

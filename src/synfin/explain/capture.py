@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias, cast
 
 from synfin.explain.notes import Notes
 from synfin.wire.errors import WireError
@@ -18,6 +18,7 @@ from synfin.wire.pcapng import (
     SimplePacket,
     read_blocks,
 )
+from synfin.wire.reading import Readable, read_exactly
 
 __all__ = ["Capture", "NotACaptureError"]
 
@@ -43,14 +44,14 @@ class Capture:
 
     def __init__(self, file: BinaryIO, notes: Notes) -> None:
         self._notes = notes
-        start = _peek(file)
+        start, source = _begun(file)
         if start[:2] == _GZIP:
-            file = gzip.open(file)  # type: ignore[assignment]  # noqa: SIM115 (whoever opened the file closes it)
             try:
-                start = _peek(file)
+                # It is only read; whoever opened the file closes it.
+                start, source = _begun(gzip.GzipFile(fileobj=cast(BinaryIO, source), mode="rb"))
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise NotACaptureError("it begins like gzip, but is not") from error
-        self._file = file
+        self._file = source
         if start == _PCAPNG:
             self.kind = "pcapng"
         elif start in MAGICS:
@@ -97,11 +98,30 @@ class Capture:
                 dropped[block.interface] = block.dropped
 
 
-def _peek(file: BinaryIO) -> bytes:
-    """The first four octets, which stay to be read."""
+class _Begun:
+    """A file of which the first octets were read already."""
+
+    __slots__ = ("_file", "_start")
+
+    def __init__(self, start: bytes, file: Readable) -> None:
+        self._start = start
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        start = self._start
+        if not start:
+            return self._file.read(size)
+        self._start = start[size:]
+        return start[:size]
+
+
+def _begun(file: BinaryIO | gzip.GzipFile) -> tuple[bytes, Readable]:
+    """The first four octets of a file, and the whole of it to be read."""
     peek = getattr(file, "peek", None)
-    if peek is None:
-        start = file.read(4)
-        file.seek(-len(start), 1)
-        return start
-    return bytes(peek(4)[:4])
+    if peek is not None:
+        start = bytes(peek(4)[:4])
+        if len(start) == 4:
+            return start, file
+    # There is nothing to peek into, or not yet enough, as in a pipe.
+    start = read_exactly(file, 4)
+    return start, _Begun(start, file)
