@@ -241,6 +241,19 @@ def test_a_simultaneous_close_is_drawn_as_it_was() -> None:
     assert re.search(r"CLOSING │ +┄┄┄─── \[4a\] ─+►│ \*CLOSING", text)
 
 
+def test_a_fin_that_was_lost_has_its_number_too() -> None:
+    tape = Tape()
+    tape.open()
+    tape.send(0, FIN | ACK)
+    tape.wait(250)
+    tape.send(0, FIN | ACK, seq=1001)
+    tape.send(1, FIN | ACK)
+    tape.send(0)
+    kept = tape.explained()[0].flows.kept
+    assert kept is not None
+    assert [row.label for row in history(kept, "en").transmissions] == ["1", "2", "3", "4", "4′", "5+6", "7"]
+
+
 def test_a_clause_is_not_torn() -> None:
     for make in CASES.values():
         tape, _ = make()
