@@ -11,11 +11,13 @@ import pytest
 
 from synfin.explain import end as end_module
 from synfin.explain import flows as flows_module
+from synfin.explain import kinds
 from synfin.explain.dissect import Seen
 from synfin.explain.end import FEWEST_RECORDS, Allowance, End
 from synfin.explain.explanation import explain
 from synfin.explain.flows import MOST_FLOWS, MOST_TOLD, Flows
 from synfin.explain.kept import BETWEEN, FIRST, LAST, Kept
+from synfin.explain.kinds import Finding
 from synfin.explain.notes import FORGOTTEN, LEFT_OUT, Notes
 from synfin.wire.tcp import ACK, FIN, RST, SYN
 from tests.explain.tape import MILLISECOND, Tape, pcap
@@ -116,6 +118,19 @@ def test_a_ladder_keeps_a_bounded_part() -> None:
     assert rows[-1].seen.number == 19_999
     # Everything is either shown or counted.
     assert len(rows) + sum(row.gap for row in rows) == 19_999
+
+
+@pytest.mark.parametrize(("plain", "gap"), [(5, 0), (6, 4), (40, 38)])
+def test_few_rows_are_not_left_out(plain: int, gap: int) -> None:
+    kept = Kept()
+    total = FIRST + plain + 1
+    for number in range(1, total + 1):
+        kept.add(syn(number, ACK), 0)
+    kept.found(Finding(kinds.TIMEOUT, 1, total, 0, 0, {}))
+    rows = kept.rows()
+    assert sum(row.gap for row in rows) == gap
+    assert len(rows) == total - gap
+    assert [finding.kind for finding in rows[-1].findings] == [kinds.TIMEOUT]
 
 
 def long_transfer(packets: int) -> Iterator[bytes]:
