@@ -730,3 +730,29 @@ def test_a_connection_with_itself() -> None:
     tape.close()
     explanation, _ = tape.explained()
     assert explanation.flows.connections == 1
+
+
+def test_a_time_out_is_of_the_first_segment_and_takes_its_time() -> None:
+    def again(seq: int, pause: float) -> str:
+        tape = opened()
+        for _ in range(4):
+            tape.send(0, length=1000)
+        tape.wait(pause)
+        tape.send(0, length=1000, seq=seq)
+        return tape.found()[0][0]
+
+    assert again(1001, 300) == "retransmission-timeout"
+    assert again(1001, 50) == "retransmission"
+    assert again(2001, 300) == "retransmission"
+    assert again(4001, 300) == "tail-loss-probe"
+
+
+def test_a_handshake_of_which_only_the_second_half_was_seen() -> None:
+    tape = Tape()
+    tape.nexts[0] = 1001
+    tape.send(1, SYN | ACK)
+    tape.wait(1000)
+    tape.send(1, SYN | ACK, seq=5000)
+    assert tape.found() == [("syn-ack-repeated", 2, 0), ("syn-ack-unanswered", 0, 0)]
+    explanation, _ = tape.explained()
+    assert explanation.connections[0].opener == 1
