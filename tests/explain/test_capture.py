@@ -232,7 +232,8 @@ def test_packets_that_contradict_themselves_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"x", b"no capture at all", b"\x1f\x8b", b"\x1f\x8bxxxxxxxxxxx", gzip.compress(b"no capture", mtime=0)]
+    "data",
+    [b"", b"x", b"no capture at all", b"\x1f\x8b", b"\x1f\x8bxxxxxxxxxxx", gzip.compress(b"no capture", mtime=0)],
 )
 def test_what_is_no_capture(data: bytes) -> None:
     with pytest.raises(NotACaptureError) as raised:
