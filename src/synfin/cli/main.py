@@ -21,6 +21,7 @@ from synfin.cli import tun
 from synfin.cli.demo import demo
 from synfin.cli.drill import drill
 from synfin.cli.errors import UsageError
+from synfin.cli.explain import explain
 from synfin.cli.show import show
 from synfin.cli.sysctl import sysctl
 
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(drill)
+app.command()(explain)
 app.command(context_settings=scripts.SETTINGS)(scripts.run)
 app.command()(show)
 app.command()(sysctl)
