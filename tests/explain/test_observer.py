@@ -14,7 +14,9 @@ from synfin.explain.observer import Observer
 from synfin.lab import whole_life
 from synfin.reasons import (
     FAST_RETRANSMIT,
+    LOSS_PROBE,
     PARTIAL_ACKNOWLEDGMENT,
+    RACK_SHOWS_LOSS,
     RETRANSMISSION_TIMEOUT,
     TWO_MSL_OVER,
 )
@@ -115,6 +117,9 @@ SAME = {
     RETRANSMISSION_TIMEOUT.name: {kinds.TIMEOUT, kinds.SYN_AGAIN, kinds.SYN_ACK_AGAIN, kinds.FIN_AGAIN},
     FAST_RETRANSMIT.name: {kinds.FAST},
     PARTIAL_ACKNOWLEDGMENT.name: {kinds.RECOVERY},
+    # The first of a recovery, and those that follow it.
+    RACK_SHOWS_LOSS.name: {kinds.FAST, kinds.SACK_RECOVERY, kinds.RECOVERY},
+    LOSS_PROBE.name: {kinds.LOSS_PROBE, kinds.TIMEOUT},
 }
 
 
