@@ -146,7 +146,9 @@ def test_every_moment_is_known_to_be_one() -> None:
         return w.client.tcb
 
     def shut(start: int) -> Connection:
-        w = World(start=start)
+        paced = TcpParameters()
+        paced.tcp_pacing = 1
+        w = World(client=paced, start=start)
         w.connect()
         w.client.write(bytes(200_000))
         w.run_for(60 * SECOND)

@@ -22,6 +22,7 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
 from synfin.tcp.memory import Memory
+from synfin.tcp.parameters import MICROSECOND
 from synfin.tcp.syn_cookies import SynCookies
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6
 
@@ -39,6 +40,7 @@ class Tables:
     __slots__ = (
         "bindings",
         "changed",
+        "coarse_timers",
         "connections",
         "cookies",
         "counters",
@@ -92,13 +94,16 @@ class Tables:
         self.path_mtus = PathMtus(parameters)
         self.timers = TimerQueue(self.connections)
         self.changed: deque[Connection | Listener] = deque()
+        #: The driver comes back at a deadline about a millisecond late, not exactly (``tcp_pacing_quantum_us``).
+        self.coarse_timers = False
 
     def enter(self, connection: Connection, bound: int) -> None:
         """Puts a new connection into the table. `bound`: the flags of its claim on the local port."""
         identity = connection.identity
         connection.memory = self.memory
+        if self.coarse_timers:
+            connection.pacing_quantum = self.parameters.tcp.tcp_pacing_quantum_us * MICROSECOND
         self.connections[identity.flow] = connection
-        connection.memory = self.memory
         connection.bound = bound
         self.bindings.add(identity.local_port, identity.local_address, bound)
 

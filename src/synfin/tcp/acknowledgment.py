@@ -120,7 +120,8 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, delivery: Delivery, now: int)
         if tcb.unsent == 0:
             counts.idle(now)
     elif not tcb.keep_retransmission_timer:
-        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+        # What waits for its moment is not late (`pacing`).
+        tcb.start_timer(timers.RETRANSMISSION, max(now, tcb.paced_until) + tcb.round_trip.rto, now)
         recovery.schedule(tcb, now)
     tcb.wake |= readiness.POLLOUT
 

@@ -8,6 +8,7 @@ from typing import Final
 from synfin.tcp import states
 from synfin.tcp.congestion import INITIAL_WINDOW
 from synfin.tcp.listener import Listener
+from synfin.tcp.pacing import UNLIMITED_RATE, pacing_rate
 from synfin.tcp.sent import LOST, OUTSTANDING, SACKED, SentRange
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6, Tcb
 
@@ -19,8 +20,7 @@ TCPI_OPT_ECN: Final = 8
 TCPI_OPT_ECN_SEEN: Final = 16
 TCPI_OPT_SYN_DATA: Final = 32
 
-#: An unlimited rate, and a round trip that was never measured.
-UNLIMITED_RATE: Final = (1 << 64) - 1
+#: A round trip that was never measured.
 NO_ROUND_TRIP: Final = (1 << 32) - 1
 #: Segments that the network is expected to reorder (RFC 6675's DupThresh).
 REORDERING: Final = 3
@@ -195,8 +195,8 @@ def tcp_info(tcb: Tcb, now: int) -> TcpInfo:
     put("tcpi_reordering", tcb.recovery.reordering)
     put("tcpi_rcv_space", tcb.rcv_space_octets or min(10 * tcb.advertised_mss, tcb.window_space))
     put("tcpi_total_retrans", counts.total_retrans)
-    put("tcpi_pacing_rate", UNLIMITED_RATE)
-    put("tcpi_max_pacing_rate", UNLIMITED_RATE)
+    put("tcpi_pacing_rate", pacing_rate(tcb))
+    put("tcpi_max_pacing_rate", tcb.settings.max_pacing_rate)
     # Linux counts a SYN and a FIN among the octets, but not the SYN of a SYN,ACK.
     put("tcpi_bytes_acked", max(tcb.delivered - tcb.passive, 0))
     put("tcpi_bytes_received", tcb.bytes_received + tcb.fin_received)

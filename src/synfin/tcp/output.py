@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, mtu_probing, states, timers
+from synfin.tcp import keepalive, mtu_probing, pacing, states, timers
 from synfin.tcp.burst import burst_octets
 from synfin.tcp.ca_states import TCP_CA_RECOVERY
 from synfin.tcp.parameters import MILLISECOND
@@ -40,7 +40,8 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
             segment = _probe(tcb, now)
         if segment is not None:
             return segment
-        _arm_persist(tcb, now)
+        if not tcb.timers.running(timers.PACING):
+            _arm_persist(tcb, now)
     if tcb.keepalive is not None:
         segment = keepalive.probe(tcb, now)
         if segment is not None:
@@ -58,6 +59,8 @@ def _due(tcb: Tcb, now: int, room: int) -> Segment | None:
         segment = _loss_probe(tcb, now)
         if segment is not None:
             return segment
+    if tcb.paced_until > now and (tcb.sent.lost or tcb.unsent) and pacing.waits(tcb, now):
+        return None
     if tcb.sent.lost == 0:
         segment = _new_data(tcb, now, room)
         if segment is not None or recovery.ca_state < TCP_CA_RECOVERY or recovery.allowed(tcb) < tcb.mss:
@@ -145,10 +148,12 @@ def _send_again(tcb: Tcb, entry: SentRange, limit: int, now: int) -> Segment:
     tcb.sent.retransmit(entry, octets + (1 if fin else 0), min(tcb.mss, octets), now, tcb.delivered)
     tcb.counts.sent_again(octets, tcb.mss)
     tcb.recovery.sent_out(octets)
+    if tcb.paced:
+        pacing.sent(tcb, octets, now)
     if not tcb.recovery.probe_due:
         tcb.recovery.sent_again(tcb, max(-(-octets // tcb.mss), 1), now)
     if not tcb.timers.running(timers.RETRANSMISSION):
-        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+        tcb.start_timer(timers.RETRANSMISSION, max(now, tcb.paced_until) + tcb.round_trip.rto, now)
     tcb.why = tcb.why_lost
     return _data_segment(tcb, entry.start, octets, flags, now)
 
@@ -196,12 +201,14 @@ def _send_new(tcb: Tcb, octets: int, fin: bool, now: int) -> Segment:
         tcb.snd_sml = tcb.snd_nxt
     if octets:
         tcb.acknowledging.data_sent(now)
+        if tcb.paced:
+            pacing.sent(tcb, octets, now)
     tcb.last_sent = now
     if tcb.counts.rwnd_since >= 0:
         tcb.counts.window_open(now)
     if not tcb.timers.running(timers.RETRANSMISSION):
         # RFC 6298 §5.1
-        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+        tcb.start_timer(timers.RETRANSMISSION, max(now, tcb.paced_until) + tcb.round_trip.rto, now)
     tcb.recovery.sent_out(octets)
     tcb.recovery.schedule(tcb, now)
     tcb.stop_timer(timers.PERSIST, now)
@@ -253,6 +260,8 @@ def _mtu_probe(tcb: Tcb, octets: int, now: int) -> Segment:
     tcb.sent.append(start, start + octets, octets, now, tcb.delivered)
     tcb.snd_nxt = start + octets
     mtu_probing.probe_sent(tcb, start, octets)
+    if tcb.paced:
+        pacing.sent(tcb, octets, now)
     tcb.recovery.sent_out(octets)
     tcb.recovery.schedule(tcb, now)
     tcb.acknowledging.data_sent(now)

@@ -115,6 +115,14 @@ TCP_PARAMETERS: Final = (
     ),
     _tcp("tcp_pacing_ss_ratio", 200, "percent of a window for each round trip by which slow start is paced", 0, 1000),
     _tcp("tcp_pacing_ca_ratio", 120, "the same percent in congestion avoidance", 0, 1000),
+    _own("tcp_pacing", 0, "1: new connections send at a rate, not in bursts, whatever their congestion control", 0, 1),
+    _own(
+        "tcp_pacing_quantum_us",
+        1000,
+        "microseconds whose data leave together where a real clock drives the host",
+        0,
+        1_000_000,
+    ),
     _tcp("tcp_slow_start_after_idle", 1, "1: begin anew with the restart window after an idle RTO", 0, 1),
     _own("tcp_loss_recovery", "", "loss recovery: newreno, sack or rack; nothing: as tcp_recovery says"),
     # --- the rest
@@ -189,7 +197,9 @@ class TcpParameters:
     tcp_mtu_probing: int
     tcp_notsent_lowat: int
     tcp_orphan_retries: int
+    tcp_pacing: int
     tcp_pacing_ca_ratio: int
+    tcp_pacing_quantum_us: int
     tcp_pacing_ss_ratio: int
     tcp_probe_data: int
     tcp_probe_interval: int

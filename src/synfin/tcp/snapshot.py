@@ -43,7 +43,7 @@ T = TypeVar("T")
 VERSION: Final = 2
 
 #: Attributes that belong to the host or are given to the constructor.
-_OF_THE_HOST: Final = frozenset({"parameters", "tracer", "identity", "memory", "happened", "wake"})
+_OF_THE_HOST: Final = frozenset({"parameters", "tracer", "identity", "memory", "pacing_quantum", "happened", "wake"})
 #: Attributes that hold a moment in nanoseconds; a negative one means never, and is dumped as None.
 _MOMENTS: Final = frozenset(
     {
@@ -56,6 +56,7 @@ _MOMENTS: Final = frozenset(
         "last_data_received",
         "last_received",
         "last_sent",
+        "paced_until",
         "probing_since",
         "rcv_space_since",
         "rto_since",

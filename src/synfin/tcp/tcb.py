@@ -128,6 +128,9 @@ class Tcb:
         "mss",
         "mtu_search",
         "orphaned",
+        "paced",
+        "paced_until",
+        "pacing_quantum",
         "parameters",
         "passive",
         "path_in_doubt",
@@ -349,6 +352,11 @@ class Tcb:
         self.cwnd_clamp = INFINITE_SSTHRESH
         self.cwnd_limited = False
         self.cwnd_limited_until = iss
+        #: Data leave at a rate (`synfin.tcp.pacing`), the next ones not before this time (-1: at any). An event loop's timer has
+        #: a grain: what belongs to so many nanoseconds leaves together.
+        self.paced = False
+        self.paced_until = -1
+        self.pacing_quantum = 0
         #: Octets that the peer has acknowledged in all.
         self.delivered = 0
         self.counts = Counts()

@@ -37,6 +37,9 @@ def deadline_reached(tcb: Tcb, now: int) -> None:
             end(tcb, states.TIMEOUT_FIN_WAIT_2, 0, now, reasons.FIN_WAIT_2_OVER)
         elif timer == timers.KEEPALIVE:
             keepalive.deadline_reached(tcb, now)
+        elif timer == timers.PACING:
+            # What waited comes out of poll_transmit.
+            continue
         else:
             tcb.recovery.deadline_reached(tcb, timer, now)
 

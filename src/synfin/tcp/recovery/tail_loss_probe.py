@@ -43,7 +43,9 @@ def schedule(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
     else:
         timeout = INITIAL_RTO
     # Never later than the RTO, which goes on from the probe.
-    tcb.start_timer(timers.LOSS_PROBE, min(now + timeout, tcb.timers.deadlines[timers.RETRANSMISSION]), now)
+    tcb.start_timer(
+        timers.LOSS_PROBE, min(max(now, tcb.paced_until) + timeout, tcb.timers.deadlines[timers.RETRANSMISSION]), now
+    )
 
 
 def _is_single(tcb: Tcb) -> bool:
