@@ -353,6 +353,9 @@ class Transport(Accounts):
             segment = connection.poll_transmit(now, _segment_room(interface, identity.remote_address))
             if segment is not None:
                 sending.append(connection)
+                if connection.wake and not connection.changed:
+                    connection.changed = True
+                    self.changed.append(connection)
                 codepoint = connection.ecn.codepoint if connection.ecn is not None else NOT_ECT
                 return self._packet(
                     identity.flow,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import mtu_probing, readiness, timers
+from synfin.tcp import delivery_rate, mtu_probing, readiness, send_tuning, timers
 from synfin.tcp.clock import timestamp
 from synfin.tcp.delivery import Delivery
 from synfin.tcp.output import probe_interval
@@ -26,6 +26,8 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
     tcb.more_to_come = False
     if ack >= tcb.snd_una and not segment.flags & SYN:
         _update_window(tcb, segment, seq, ack, now)
+    if tcb.send_buffer.end - tcb.snd_nxt < tcb.mss:
+        delivery_rate.check_app_limited(tcb)
     delivery = Delivery()
     sent = tcb.sent
     if segment.options.sack and tcb.sack_permitted and not segment.flags & SYN:
@@ -51,6 +53,8 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
         if delivery.sacked:
             _measure(tcb, segment, delivery, now)
         tcb.counts.delivered += delivery.segments
+        if delivery.octets:
+            delivery_rate.acknowledged(tcb, delivery, now)
         tcb.recovery.acknowledged(tcb, delivery, now)
         tcb.delivered += delivery.octets
         sent.fack = max(sent.fack, sent.sacked.end)
@@ -109,9 +113,13 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, delivery: Delivery, now: int)
         mtu_probing.acknowledged(tcb, tcb.mtu_search)
     recovery = tcb.recovery
     if not opening:
+        if delivery.octets:
+            delivery_rate.acknowledged(tcb, delivery, now)
         recovery.acknowledged(tcb, delivery, now)
     tcb.delivered += delivery.octets
     sent.fack = max(sent.fack, sent.sacked.end, ack)
+    if tcb.no_space:
+        send_tuning.acknowledged(tcb, now)
     # RFC 6298 §5.2, §5.3
     if len(sent) == 0:
         tcb.stop_timer(timers.RETRANSMISSION, now)

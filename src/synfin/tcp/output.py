@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, mtu_probing, pacing, states, timers
+from synfin.tcp import delivery_rate, keepalive, mtu_probing, pacing, send_tuning, states, timers
 from synfin.tcp.burst import burst_octets
 from synfin.tcp.ca_states import TCP_CA_RECOVERY
 from synfin.tcp.parameters import MILLISECOND
@@ -127,6 +127,7 @@ def _retransmission(tcb: Tcb, now: int, room: int) -> Segment | None:
         usable = max(usable, tcb.mss)
     if tcb.sent.in_flight == 0:
         allowed = max(allowed, tcb.mss)
+        delivery_rate.flight_begins(tcb, now)
     if allowed < min(tcb.mss, entry.end - entry.start) or usable <= 0:
         # RFC 9293 §3.8.6 (SHLD-16): only what lies within the window.
         return None
@@ -167,9 +168,12 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     unsent = buffer.end - start
     fin = tcb.fin_queued and unsent >= 0
     if unsent <= 0 and not fin:
+        if tcb.no_space and tcb.recovery.allowed(tcb) >= tcb.mss:
+            send_tuning.ran_dry(tcb, now)
         return None
     if tcb.sent.in_flight == 0:
         _restart_after_idle(tcb, now)
+        delivery_rate.flight_begins(tcb, now)
     if tcb.mtu_search is not None:
         size = mtu_probing.next_probe(tcb, now)
         if size > 0:
@@ -206,6 +210,8 @@ def _send_new(tcb: Tcb, octets: int, fin: bool, now: int) -> Segment:
     tcb.last_sent = now
     if tcb.counts.rwnd_since >= 0:
         tcb.counts.window_open(now)
+    if tcb.no_space:
+        send_tuning.data_left(tcb)
     if not tcb.timers.running(timers.RETRANSMISSION):
         # RFC 6298 §5.1
         tcb.start_timer(timers.RETRANSMISSION, max(now, tcb.paced_until) + tcb.round_trip.rto, now)

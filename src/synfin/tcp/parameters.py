@@ -84,8 +84,9 @@ TCP_PARAMETERS: Final = (
     _tcp("tcp_tw_reuse_delay", 1000, "milliseconds that a TIME-WAIT is left alone before that", 1),
     _tcp("tcp_rfc1337", 0, "1: a RST does not end TIME-WAIT (RFC 1337)", 0, 1),
     # --- memory, windows
-    _tcp("tcp_rmem", (4096, 131072, 6291456), "receive buffer in octets: least, default, most", 1),
-    _tcp("tcp_wmem", (4096, 16384, 4194304), "send buffer in octets: least, default, most", 1),
+    _tcp("tcp_rmem", (4096, 131072, 33554432), "receive buffer in octets: least, default, most", 1),
+    # Linux has 4 MiB for the most of the latter, which fill no path of 1 Gbit/s and more than 33 ms.
+    _tcp("tcp_wmem", (4096, 16384, 33554432), "send buffer in octets: least, default, most", 1),
     _tcp("tcp_mem", (65536, 98304, 131072), "all of TCP in pages of 4096 octets: low, pressure, most"),
     _tcp("tcp_moderate_rcvbuf", 1, "1: the receive buffer grows with what the user reads", 0, 1),
     _tcp(

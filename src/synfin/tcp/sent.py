@@ -275,6 +275,7 @@ class SentRecord:
             delivery.latest_sent_at = entry.sent_at
             delivery.latest_end = end
             delivery.latest_again = again
+            delivery.latest_delivered = entry.delivered
         if not again:
             if entry.sent_at > delivery.once_sent_at or (
                 entry.sent_at == delivery.once_sent_at and end > delivery.once_end

@@ -21,6 +21,7 @@ from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import CongestionControl, congestion_control
 from synfin.tcp.connection import Connection
 from synfin.tcp.counts import Counts
+from synfin.tcp.delivery import DeliveryRate
 from synfin.tcp.ecn import Ecn
 from synfin.tcp.errors import os_error
 from synfin.tcp.keepalive import KeepAlive
@@ -51,6 +52,7 @@ _MOMENTS: Final = frozenset(
         "busy_since",
         "challenged_at",
         "first_retransmission",
+        "first_sent_at",
         "half_began_at",
         "heard",
         "last_data_received",
@@ -58,9 +60,11 @@ _MOMENTS: Final = frozenset(
         "last_sent",
         "paced_until",
         "probing_since",
+        "rcv_rtt_since",
         "rcv_space_since",
         "rto_since",
         "rwnd_since",
+        "sndbuf_since",
         "sent_at",
         "ts_recent_at",
     }
@@ -152,6 +156,9 @@ def _dumped(name: str, value: object, now: int) -> Plain:
             return [[block.start, b"".join(block.pieces)] for block in blocks]
         case CongestionControl() | LossRecovery():
             return {"name": value.name, **_fields(value, now)}
+        case DeliveryRate():
+            # What is in flight gives no sample where it arrives.
+            return {each: _dumped(each, getattr(value, each), now) for each in _slots(value) if each != "epochs"}
         case RoundTrip() | Acknowledging() | Settings() | Counts() | KeepAlive() | Urgent() | Ecn() | MtuSearch():
             return _fields(value, now)
     raise TypeError(f"{name} is a {type(value).__name__}, which cannot be dumped")
@@ -237,6 +244,9 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
             connection.mtu_search = _part(MtuSearch(0, 0, 0), value, now)
         case "congestion" | "recovery" | "round_trip" | "acknowledging" | "settings" | "counts":
             _set_fields(getattr(connection, name), value, now)
+        case "rate":
+            for each, field in _dictionary(value).items():
+                setattr(connection.rate, each, _plain(each, getattr(connection.rate, each), field, now))
         case _:
             return False
     return True
