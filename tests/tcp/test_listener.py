@@ -264,7 +264,7 @@ def test_what_the_syn_told_is_in_the_connection() -> None:
     assert reply is not None
     answer(listener, reply, 250 * MS)
     c = listener.accept()
-    assert (c.peer_mss, c.mss, c.snd_wscale, c.rcv_wscale) == (1000, 1000, 14, 7)
+    assert (c.peer_mss, c.mss, c.snd_wscale, c.rcv_wscale) == (1000, 1000, 14, 10)
     assert (c.sack_permitted, c.timestamps, c.passive) == (True, False, True)
     assert c.snd_wnd == 500 << 14
     assert (c.iss, c.irs) == (reply.seq, X)

@@ -28,7 +28,8 @@ LEAST_SEGMENT: Final = 128
 def established(tcb: Tcb, now: int) -> None:
     """The handshake is over, and the peer has its first window."""
     window = tcb.rcv_wnd
-    tcb.rcv_ssthresh = window
+    # A window that is not to be scaled has nothing to grow for.
+    tcb.rcv_ssthresh = max(window, space) if (space := tcb.window_space) < MAX_UNSCALED_WINDOW else window
     tcb.rcv_space_from = tcb.rcv_nxt
     tcb.rcv_space_since = now
     tcb.rcv_space_octets = min(window, INITIAL_WINDOW * tcb.advertised_mss)
@@ -40,10 +41,10 @@ def data_arrived(tcb: Tcb, octets: int, size: int, now: int) -> None:
         # What was offered a round trip ago has arrived.
         if tcb.rcv_rtt_since >= 0:
             _round_trip(tcb, max(now - tcb.rcv_rtt_since, MICROSECOND), True)
-        tcb.rcv_rtt_until = tcb.rcv_nxt + tcb.rcv_wnd
+        tcb.rcv_rtt_until = tcb.rcv_adv
         tcb.rcv_rtt_since = now
     if size >= LEAST_SEGMENT:
-        grow_window(tcb, octets)
+        grow_window(tcb, octets, size)
 
 
 def echo_arrived(tcb: Tcb, ts_ecr: int, now: int) -> None:
@@ -64,16 +65,28 @@ def _round_trip(tcb: Tcb, sample: int, of_window: bool) -> None:
         tcb.rcv_rtt += (sample - known) // 8
 
 
-def grow_window(tcb: Tcb, octets: int) -> None:
+def grow_window(tcb: Tcb, octets: int, size: int) -> None:
     """The window grows by twice what arrives, so that a sender that doubles its rate is never held back, up to what the
-    buffer has room for."""
+    buffer has room for. `octets` in segments of `size`: so much as if they had come one by one."""
     memory = tcb.memory
     if memory is not None and memory.pressure:
         tcb.rcv_ssthresh = min(tcb.rcv_ssthresh, 4 * tcb.advertised_mss)
         return
     room = tcb.window_space - tcb.receive_queue.octets - tcb.rcv_ssthresh
-    if room > 0:
-        tcb.rcv_ssthresh += min(room, 2 * max(tcb.advertised_mss, octets))
+    step = 2 * max(tcb.advertised_mss, size)
+    grown = -(-octets // size) * step
+    if grown > room:
+        grown = 0
+        room += octets
+        while octets > 0:
+            length = min(size, octets)
+            octets -= length
+            room -= length
+            more = min(max(room, 0), step)
+            grown += more
+            room -= more
+    if grown:
+        tcb.rcv_ssthresh += grown
         tcb.acknowledging.window_grew()
 
 
