@@ -323,7 +323,8 @@ def test_insecure_syns() -> None:
 
 def test_every_behaviour_is_set_by_some_profile_or_is_a_switch() -> None:
     """`synfin.*` stands for what differs between hosts: each is used by a profile, or is a bound or a switch."""
-    switches = {"ipfrag_max_fragments", "blackhole", "insecure_rst", "insecure_syn", "delack_min"}
+    switches = {"ipfrag_max_fragments", "blackhole", "insecure_rst", "insecure_syn", "delack_min", "pacing"}
+    switches.add("pacing_quantum_us")
     used = {name for profile in PROFILES.values() for name in profile.values}
     for name in PARAMETERS:
         if name.startswith("synfin."):

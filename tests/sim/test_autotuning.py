@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from synfin.host.parameters import Parameters
 from synfin.sim import Network
 from synfin.sim.node import Node
 from synfin.tcp.connection import Connection
-from synfin.tcp.info import tcp_info
 from synfin.tcp.listener import Listener
 
 MS = 1_000_000

@@ -114,9 +114,9 @@ def test_the_handshake_exchanges_windows_and_options() -> None:
     assert syn_options.ts_ecr == 0
     assert syn_ack_options.ts_ecr == syn_options.ts_val
     # Unscaled in a SYN: 44 full segments, as Linux has it; scaled from the third message on.
-    assert [m.segment.wnd for m in w.messages] == [64240, 64240, (64240 + 127) >> 7]
+    assert [m.segment.wnd for m in w.messages] == [64240, 64240, (64240 + 1023) >> 10]
     assert w.client.tcb.snd_wnd == 64240
-    assert w.server.tcb.snd_wnd == ((64240 + 127) >> 7) << 7
+    assert w.server.tcb.snd_wnd == ((64240 + 1023) >> 10) << 10
     assert w.messages[2].segment.options.mss is None
 
 

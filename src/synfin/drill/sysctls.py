@@ -13,7 +13,6 @@ from synfin.host.profiles import PROFILES
 #: Names that the host does not have, with the values at which a kernel behaves as the host does.
 NATURE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
-        "net.ipv4.tcp_no_metrics_save": frozenset({"1"}),
         "net.ipv4.tcp_fastopen": frozenset({"0"}),
         "net.ipv4.tcp_early_retrans": frozenset({"0"}),
         "net.ipv4.tcp_recovery": frozenset({"0"}),
@@ -39,15 +38,13 @@ NATURE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "net.inet.tcp.pmtud_blackhole_detection": frozenset({"0"}),
     }
 )
-#: Names that mean something only where there is a device, a qdisc, pacing, or more than one connection to learn from.
+#: Names that mean something only where there is a device, a qdisc, or more than one host.
 IDLE: Final = frozenset(
     {
         "net.ipv4.tcp_tso_win_divisor",
         "net.ipv4.tcp_min_tso_segs",
         "net.ipv4.tcp_tso_rtt_log",
         "net.ipv4.tcp_limit_output_bytes",
-        "net.ipv4.tcp_pacing_ss_ratio",
-        "net.ipv4.tcp_pacing_ca_ratio",
         "net.ipv4.tcp_allowed_congestion_control",
         "net.ipv4.tcp_challenge_ack_limit",
         "net.ipv4.tcp_max_reordering",

@@ -12,6 +12,7 @@ from synfin.host.binding import ANY_IPV6, IPV6_ONLY, Bindings
 from synfin.host.counters import Counters
 from synfin.host.identification import Identifications
 from synfin.host.interface import Interface, Route, Routes
+from synfin.host.metrics import MetricsTable
 from synfin.host.parameters import Parameters
 from synfin.host.path_mtu import PathMtus
 from synfin.host.ports import EphemeralPorts
@@ -46,6 +47,7 @@ class Tables:
         "counters",
         "identifications",
         "interfaces",
+        "learned",
         "listeners",
         "memory",
         "numbers",
@@ -92,6 +94,8 @@ class Tables:
         self.sockets_made = 0
         self.time_waits = TimeWaits(self.bindings)
         self.path_mtus = PathMtus(parameters)
+        #: What connections learned for the next ones to the same host.
+        self.learned = MetricsTable(parameters.tcp)
         self.timers = TimerQueue(self.connections)
         self.changed: deque[Connection | Listener] = deque()
         #: The driver comes back at a deadline about a millisecond late, not exactly (``tcp_pacing_quantum_us``).

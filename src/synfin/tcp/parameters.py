@@ -104,6 +104,9 @@ TCP_PARAMETERS: Final = (
     _tcp("tcp_mtu_probe_floor", 48, "the least MSS that the search falls back to, in octets", 48, 65535),
     _tcp("tcp_probe_interval", 600, "seconds until a finished search begins anew"),
     _tcp("tcp_probe_threshold", 8, "octets between the search's bounds at which it ends"),
+    # --- what connections learn for the next
+    _tcp("tcp_no_metrics_save", 0, "1: nothing is remembered of a destination when a connection ends (RFC 9040)", 0, 1),
+    _tcp("tcp_no_ssthresh_metrics_save", 1, "1: of what is remembered, ssthresh is not", 0, 1),
     # --- sending
     _tcp("tcp_congestion_control", "reno", "the congestion control of new connections"),
     _tcp("tcp_min_tso_segs", 2, "segments that a superpacket may have, however slow the path", 1, 44),
@@ -196,6 +199,8 @@ class TcpParameters:
     tcp_moderate_rcvbuf: int
     tcp_mtu_probe_floor: int
     tcp_mtu_probing: int
+    tcp_no_metrics_save: int
+    tcp_no_ssthresh_metrics_save: int
     tcp_notsent_lowat: int
     tcp_orphan_retries: int
     tcp_pacing: int
