@@ -1,8 +1,8 @@
 """What one connection teaches the next to the same host: temporal sharing of RFC 9040 §6, as Linux does it.
 
 Round-trip time and its variation make the first RTO; ssthresh ends slow start where the last one found the limit, if
-``tcp_no_ssthresh_metrics_save`` allows it; reordering that was met is expected. The congestion window is told, but every
-connection begins with its initial one (RFC 6928).
+``tcp_no_ssthresh_metrics_save`` allows it; reordering that was met is expected. The congestion window is told, but
+every connection begins with its initial one (RFC 6928).
 """
 
 from __future__ import annotations

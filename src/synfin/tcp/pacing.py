@@ -62,6 +62,9 @@ def sent(tcb: Tcb, octets: int, now: int) -> None:
     if rate in (0, UNLIMITED_RATE):
         # As on Linux, a greatest rate of nothing is none.
         return
+    if rate != tcb.pacing_rate:
+        tcb.pacing_rate = rate
+        tcb.trace_pacing(now)
     span = octets * SECOND // rate
     # A timer that came late costs nothing, up to a quantum. Of more than that, of idleness too, at most half of this
     # span is forgiven, as Linux does.

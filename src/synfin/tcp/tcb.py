@@ -133,6 +133,7 @@ class Tcb:
         "paced",
         "paced_until",
         "pacing_quantum",
+        "pacing_rate",
         "parameters",
         "passive",
         "path_in_doubt",
@@ -376,6 +377,8 @@ class Tcb:
         #: timer has a grain: what belongs to so many nanoseconds leaves together.
         self.paced = False
         self.paced_until = -1
+        #: The rate of what was sent last, in octets a second; 0: it was not paced.
+        self.pacing_rate = 0
         self.pacing_quantum = 0
         #: Octets that the peer has acknowledged in all.
         self.delivered = 0
@@ -490,6 +493,10 @@ class Tcb:
             self.tracer.congestion_changed(
                 now, self.identity.flow, self.cwnd, self.ssthresh, self.snd_nxt - self.snd_una, reason
             )
+
+    def trace_pacing(self, now: int) -> None:
+        if self.tracer is not None:
+            self.tracer.pacing_changed(now, self.identity.flow, self.pacing_rate)
 
     def trace_window(self, now: int) -> None:
         if self.tracer is not None:
