@@ -24,7 +24,7 @@ __all__ = ["render_curves"]
 _WIDTH: Final = 1280.0
 _HEIGHT: Final = 720.0
 #: What the rate of a connection that is paced takes more.
-_PACING_HEIGHT: Final = 216.0
+_PACING_HEIGHT: Final = 236.0
 _LEFT: Final = 84.0
 _RIGHT: Final = _WIDTH - 30
 _MILLISECOND: Final = 1e6
@@ -179,7 +179,7 @@ class _Curves:
         canvas = self._canvas
         rates = [(event.time, event.rate * 8 / _MILLION) for event in self._pacing]
         largest = max(rate for _, rate in rates)
-        panel = Panel(canvas, self._time(_LEFT, _RIGHT), Scale(0, max(largest, 0.001) * 1.12, 864, 728))
+        panel = Panel(canvas, self._time(_LEFT, _RIGHT), Scale(0, max(largest, 0.001) * 1.12, 880, 748))
         panel.grid()
         # The last rate holds to the end.
         curve = steps(self._points(panel, [*rates, (self._last, rates[-1][1])]))
@@ -187,7 +187,7 @@ class _Curves:
             canvas.line(curve, LEFT, 2.5, "")
         units = {"s": gettext("s"), "ms": gettext("ms")}
         panel.frame("Mbit/s", gettext("time ({unit})").format(unit=units[self._unit_name]))
-        Legend(canvas, (_LEFT, 918), _RIGHT - _LEFT).add(gettext("pacing rate"), LEFT, "line")
+        Legend(canvas, (_LEFT, 934), _RIGHT - _LEFT).add(gettext("pacing rate"), LEFT, "line")
 
 
 def render_curves(
@@ -199,7 +199,7 @@ def render_curves(
     title: str | None = None,
 ) -> str:
     """Draw cwnd, ssthresh, flight, RTT, SRTT and RTO over time as an SVG document of 1280 by 720 pixels; for an end
-    that paces what it sends its rate below, in 216 more.
+    that paces what it sends its rate below, in 236 more.
 
     `flow` names the connection, as for `History.from_events`. `sender` is the name of the host whose curves are
     wanted, by default of the one that sent more data. Raises ValueError if there is nothing of the connection, or no

@@ -163,7 +163,7 @@ class Connection(Tcb):
         if room <= 0:
             self.no_space = True
             raise BlockingIOError
-        if len(view) > room:
+        if len(view) >= room:
             self.no_space = True
             view = view[:room]
         check_app_limited(self)
