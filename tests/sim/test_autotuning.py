@@ -104,7 +104,7 @@ def test_a_connection_that_needs_little_stays_small() -> None:
     assert flow.accepted is not None
     assert flow.received == 600 * 2000
     assert flow.accepted.rcv_buf == 131_072
-    assert flow.accepted.rcv_space_octets == 14_600
+    assert flow.accepted.rcv_space_octets == 14_480
     assert flow.connection.send_limit() == 46_080
 
 

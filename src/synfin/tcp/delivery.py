@@ -78,7 +78,8 @@ class DeliveryRate:
     The sample that the last acknowledgment gave: `octets` delivered in `interval` (-1: it gave none), by a sender whom
     its user `limited` or not. `app_limited`: until so many octets are delivered in all, the user limits (0: does not).
     `epochs`: for each amount delivered at which something was sent, when that amount was reached, when the first of
-    what was in flight had left, and whether the user limited. The `shown` ones are for TCP_INFO.
+    what was in flight had left, and from which number on the user limited (-1: did not). The `shown` ones are for
+    TCP_INFO.
     """
 
     __slots__ = (
@@ -96,7 +97,7 @@ class DeliveryRate:
 
     def __init__(self) -> None:
         self.app_limited = 0
-        self.epochs: deque[tuple[int, int, int, bool]] = deque()
+        self.epochs: deque[tuple[int, int, int, int]] = deque()
         self.first_sent_at = NONE
         self.octets = 0
         self.interval = NONE

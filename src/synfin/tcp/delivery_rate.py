@@ -7,22 +7,18 @@ acknowledgments.
 
 from __future__ import annotations
 
-from typing import Final
-
-from synfin.tcp.delivery import Delivery, DeliveryRate
+from synfin.tcp.delivery import NONE, Delivery, DeliveryRate
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.tcb import Tcb
 
 __all__ = ["acknowledged", "check_app_limited", "delivery_rate", "flight_begins"]
-
-_NO_SAMPLE: Final = -1
 
 
 def flight_begins(tcb: Tcb, now: int) -> None:
     """§4.1.2.2: nothing is in flight, and something is about to leave: from here on time counts."""
     rate = tcb.rate
     rate.first_sent_at = now
-    epoch = (tcb.delivered, now, now, rate.app_limited > 0)
+    epoch = (tcb.delivered, now, now, 0 if rate.app_limited else NONE)
     epochs = rate.epochs
     if epochs and epochs[-1][0] == tcb.delivered:
         epochs[-1] = epoch
@@ -36,9 +32,9 @@ def check_app_limited(tcb: Tcb) -> None:
         rate = tcb.rate
         rate.app_limited = max(tcb.delivered + tcb.sent.in_flight, 1)
         epochs = rate.epochs
-        if epochs and not epochs[-1][3]:
-            delivered, delivered_at, first_sent_at, _ = epochs[-1]
-            epochs[-1] = (delivered, delivered_at, first_sent_at, True)
+        if epochs and epochs[-1][3] < 0:
+            # What left before since the last acknowledgment did so at full speed.
+            epochs[-1] = (*epochs[-1][:3], tcb.snd_nxt)
 
 
 def acknowledged(tcb: Tcb, delivery: Delivery, now: int) -> None:
@@ -49,18 +45,18 @@ def acknowledged(tcb: Tcb, delivery: Delivery, now: int) -> None:
     then = delivery.latest_delivered
     while len(epochs) > 1 and epochs[1][0] <= then:
         epochs.popleft()
-    rate.interval = _NO_SAMPLE
+    rate.interval = NONE
     sent_at = delivery.latest_sent_at
     if epochs and epochs[0][0] <= then:
-        before, delivered_at, first_sent_at, app_limited = epochs[0]
+        before, delivered_at, first_sent_at, limited_from = epochs[0]
         # The longer of the times that sending and acknowledging took.
         interval = max(sent_at - first_sent_at, now - delivered_at)
         if interval >= tcb.round_trip.min_rtt and interval > 0:
-            _sample(rate, delivered - before, interval, app_limited)
+            _sample(rate, delivered - before, interval, 0 <= limited_from < delivery.latest_end)
     if rate.app_limited and delivered > rate.app_limited:
         rate.app_limited = 0
     rate.first_sent_at = max(rate.first_sent_at, sent_at)
-    epoch = (delivered, now, rate.first_sent_at, rate.app_limited > 0)
+    epoch = (delivered, now, rate.first_sent_at, 0 if rate.app_limited else NONE)
     segments = tcb.counts.data_segs_out
     if epochs and rate.segments == segments:
         # Nothing left meanwhile that would refer to it.

@@ -10,6 +10,7 @@ from synfin.tcp.congestion import INITIAL_WINDOW
 from synfin.tcp.delivery_rate import delivery_rate
 from synfin.tcp.listener import Listener
 from synfin.tcp.pacing import UNLIMITED_RATE, pacing_rate
+from synfin.tcp.receive_tuning import largest_segment
 from synfin.tcp.sent import LOST, OUTSTANDING, SACKED, SentRange
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6, Tcb
 
@@ -106,6 +107,10 @@ _MOST: Final = {"B": 0xFF, "H": 0xFFFF, "I": 0xFFFFFFFF, "Q": 0xFFFFFFFFFFFFFFFF
 _layout: Final = Struct("=" + "".join(letter for _, letter in FIELDS))
 
 
+#: Nothing was agreed on yet.
+_UNAGREED: Final = (states.CLOSED, states.SYN_SENT)
+
+
 class TcpInfo:
     """The values by Linux's names: ``info["tcpi_rtt"]``. Times in the units of Linux: round trips, RTO and the
     times limited in microseconds, the times since the last event in milliseconds; windows in segments.
@@ -191,7 +196,7 @@ def tcp_info(tcb: Tcb, now: int) -> TcpInfo:
     put("tcpi_snd_ssthresh", tcb.ssthresh if infinite else tcb.ssthresh // mss)
     # Before the handshake is over the window is not set; Linux's is that of RFC 6928 from the start.
     put("tcpi_snd_cwnd", (tcb.cwnd or tcb.congestion.initial_window(tcb)) // mss)
-    put("tcpi_advmss", tcb.advertised_mss)
+    put("tcpi_advmss", tcb.advertised_mss if tcb.state in _UNAGREED else largest_segment(tcb))
     put("tcpi_reordering", tcb.recovery.reordering)
     put("tcpi_rcv_rtt", tcb.rcv_rtt // _MICROSECOND)
     put("tcpi_rcv_space", tcb.rcv_space_octets)
@@ -248,8 +253,7 @@ def _put_state(tcb: Tcb, info: TcpInfo) -> None:
     unanswered = tcb.keepalive.unanswered if tcb.keepalive is not None else 0
     info.set("tcpi_probes", max(tcb.probes, unanswered))
     info.set("tcpi_backoff", max(tcb.round_trip.backoff, tcb.probe_backoff))
-    if tcb.state in (states.CLOSED, states.SYN_SENT):
-        # Nothing was agreed on yet.
+    if tcb.state in _UNAGREED:
         return
     options = TCPI_OPT_TIMESTAMPS if tcb.timestamps else 0
     options |= TCPI_OPT_SACK if tcb.sack_permitted else 0

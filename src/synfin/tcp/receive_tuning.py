@@ -15,7 +15,7 @@ from synfin.tcp.clock import timestamp
 from synfin.tcp.congestion import INITIAL_WINDOW
 from synfin.tcp.parameters import MICROSECOND, MILLISECOND
 from synfin.tcp.receive_window import MAX_UNSCALED_WINDOW, buffer_for
-from synfin.tcp.tcb import Tcb
+from synfin.tcp.tcb import TIMESTAMPS_LENGTH, Tcb
 from synfin.wire.sequence import MASK
 
 #: No echo is as old as so many milliseconds.
@@ -25,6 +25,11 @@ LONGEST: Final = 600_000
 LEAST_SEGMENT: Final = 128
 
 
+def largest_segment(tcb: Tcb) -> int:
+    """The most data in a segment that the peer was told to send, in octets (Linux's advmss)."""
+    return tcb.advertised_mss - TIMESTAMPS_LENGTH if tcb.timestamps else tcb.advertised_mss
+
+
 def established(tcb: Tcb, now: int) -> None:
     """The handshake is over, and the peer has its first window."""
     window = tcb.rcv_wnd
@@ -32,13 +37,13 @@ def established(tcb: Tcb, now: int) -> None:
     tcb.rcv_ssthresh = max(window, space) if (space := tcb.window_space) < MAX_UNSCALED_WINDOW else window
     tcb.rcv_space_from = tcb.rcv_nxt
     tcb.rcv_space_since = now
-    tcb.rcv_space_octets = min(window, INITIAL_WINDOW * tcb.advertised_mss)
+    tcb.rcv_space_octets = min(window, INITIAL_WINDOW * largest_segment(tcb))
 
 
 def data_arrived(tcb: Tcb, octets: int, size: int, now: int) -> None:
     """`octets` came in order, in segments of `size`: measure the round trip, let the window grow."""
-    if tcb.rcv_rtt_since < 0 or tcb.rcv_nxt >= tcb.rcv_rtt_until:
-        # What was offered a round trip ago has arrived.
+    if tcb.rcv_rtt_since < 0 or tcb.rcv_nxt > tcb.rcv_rtt_until:
+        # What lies beyond a window can only have been sent after the next acknowledgment.
         if tcb.rcv_rtt_since >= 0:
             _round_trip(tcb, max(now - tcb.rcv_rtt_since, MICROSECOND), True)
         tcb.rcv_rtt_until = tcb.rcv_adv
