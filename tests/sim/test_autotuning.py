@@ -7,6 +7,7 @@ import pytest
 from synfin.host.parameters import Parameters
 from synfin.sim import Network
 from synfin.sim.node import Node
+from synfin.tcp import changing
 from synfin.tcp.connection import Connection
 from synfin.tcp.info import tcp_info
 from synfin.tcp.listener import Listener
@@ -183,3 +184,32 @@ def test_who_writes_little_learns_little_of_the_path() -> None:
     flow._writable(flow.connection)
     flow.run_for(2 * SECOND)
     assert tcp_info(flow.connection, flow.network.now)["tcpi_delivery_rate_app_limited"] == 0
+
+
+def test_a_writer_is_woken_when_little_is_left_to_send_not_only_by_acknowledgments() -> None:
+    """TCP_NOTSENT_LOWAT with pacing: what waits for its moment leaves long before anything is acknowledged."""
+    parameters = Parameters()
+    parameters.tcp.tcp_notsent_lowat = 10_000
+    flow = Flow(200 * MS, GIGABIT, left=0, parameters=parameters)
+    flow.run_for(SECOND)
+    changing.set_max_pacing_rate(flow.connection, 50_000, flow.network.now)
+    flow.connection.counts.data_segs_out = 10
+    taken: list[tuple[int, int]] = []
+    began = flow.network.now
+
+    def writable(entry: Connection | Listener) -> None:
+        try:
+            while True:
+                octets = flow.sender.send(flow.connection, bytes(100_000))
+                taken.append((flow.network.now - began, octets))
+        except BlockingIOError:
+            return
+
+    flow.sender.changed = writable
+    writable(flow.connection)
+    flow.run_for(390 * MS)
+    assert taken[0] == (0, 7 * 1448)
+    # As soon as less than half the mark is unsent: four segments later, one each 29 ms.
+    later = [time for time, _ in taken if time > 0]
+    assert 70 * MS < later[0] < 150 * MS
+    assert flow.connection.snd_una == flow.connection.iss + 1
