@@ -26,7 +26,7 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
     tcb.more_to_come = False
     if ack >= tcb.snd_una and not segment.flags & SYN:
         _update_window(tcb, segment, seq, ack, now)
-    if tcb.send_buffer.end - tcb.snd_nxt < tcb.mss:
+    if tcb.snd_nxt > tcb.snd_una and tcb.send_buffer.end - tcb.snd_nxt < tcb.mss:
         delivery_rate.check_app_limited(tcb)
     delivery = Delivery()
     sent = tcb.sent
@@ -129,7 +129,8 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, delivery: Delivery, now: int)
             counts.idle(now)
     elif not tcb.keep_retransmission_timer:
         # What waits for its moment is not late (`pacing`).
-        tcb.start_timer(timers.RETRANSMISSION, max(now, tcb.paced_until) + tcb.round_trip.rto, now)
+        begins = now if tcb.paced_until < now else tcb.paced_until
+        tcb.start_timer(timers.RETRANSMISSION, begins + tcb.round_trip.rto, now)
         recovery.schedule(tcb, now)
     tcb.wake |= readiness.POLLOUT
 

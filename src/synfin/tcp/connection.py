@@ -17,7 +17,7 @@ from synfin.tcp.reassembly import Piece
 from synfin.tcp.receive_tuning import user_read
 from synfin.tcp.recovery import LossRecovery
 from synfin.tcp.send_buffer import octets_of
-from synfin.tcp.send_tuning import RANGE_OVERHEAD, has_room, notsent_lowat
+from synfin.tcp.send_tuning import NO_ROOM, RANGE_OVERHEAD, TOO_MUCH_UNSENT, has_room, notsent_lowat
 from synfin.tcp.settings import Settings
 from synfin.tcp.tcb import Identity, Tcb, Urgent
 from synfin.tcp.timers import NEVER
@@ -161,12 +161,15 @@ class Connection(Tcb):
             below = lowat - self.unsent
             room = min(room, below + -below % self.mss)
         if room <= 0:
-            self.no_space = True
+            self.no_space = NO_ROOM if lowat == UINT_MAX else TOO_MUCH_UNSENT
             raise BlockingIOError
         if len(view) >= room:
-            self.no_space = True
+            self.no_space = NO_ROOM if lowat == UINT_MAX else TOO_MUCH_UNSENT
             view = view[:room]
-        check_app_limited(self)
+        else:
+            self.no_space = 0
+        if self.send_buffer.end - self.snd_nxt < self.mss:
+            check_app_limited(self)
         self.counts.busy(now)
         self.send_buffer.append(view)
         # RFC 9293 §3.9.1.2 (MAY-15, MAY-16)

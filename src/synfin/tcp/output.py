@@ -40,7 +40,7 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
             segment = _probe(tcb, now)
         if segment is not None:
             return segment
-        if not tcb.timers.running(timers.PACING):
+        if not tcb.paced or not tcb.timers.running(timers.PACING):
             _arm_persist(tcb, now)
     if tcb.keepalive is not None:
         segment = keepalive.probe(tcb, now)
@@ -168,7 +168,7 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     unsent = buffer.end - start
     fin = tcb.fin_queued and unsent >= 0
     if unsent <= 0 and not fin:
-        if tcb.no_space and tcb.recovery.allowed(tcb) >= tcb.mss:
+        if tcb.no_space and tcb.counts.sndbuf_since < 0:
             send_tuning.ran_dry(tcb, now)
         return None
     if tcb.sent.in_flight == 0:
@@ -210,7 +210,7 @@ def _send_new(tcb: Tcb, octets: int, fin: bool, now: int) -> Segment:
     tcb.last_sent = now
     if tcb.counts.rwnd_since >= 0:
         tcb.counts.window_open(now)
-    if tcb.no_space:
+    if tcb.no_space == send_tuning.TOO_MUCH_UNSENT:
         send_tuning.data_left(tcb)
     if not tcb.timers.running(timers.RETRANSMISSION):
         # RFC 6298 §5.1

@@ -48,7 +48,8 @@ def data_arrived(tcb: Tcb, octets: int, size: int, now: int) -> None:
             _round_trip(tcb, max(now - tcb.rcv_rtt_since, MICROSECOND), True)
         tcb.rcv_rtt_until = tcb.rcv_adv
         tcb.rcv_rtt_since = now
-    if size >= LEAST_SEGMENT:
+    # Most of the time the window is as large as the buffer lets it be.
+    if size >= LEAST_SEGMENT and tcb.window_space - tcb.receive_queue.octets + octets - size > tcb.rcv_ssthresh:
         grow_window(tcb, octets, size)
 
 

@@ -19,10 +19,15 @@ _RECORD: Final = 256
 #: What a range of the record of what was sent costs beside its octets, about.
 RANGE_OVERHEAD: Final = 256
 
+#: Why a writer waits: the buffer is full; or perhaps only so much is unsent as TCP_NOTSENT_LOWAT allows.
+NO_ROOM: Final = 1
+TOO_MUCH_UNSENT: Final = 2
+
 
 def grow(tcb: Tcb) -> None:
     """Makes the buffer large enough for two congestion windows; it never becomes smaller."""
     mss = tcb.mss
+    tcb.snd_buf_cwnd = tcb.cwnd
     segment = (1 << (max(tcb.peer_mss, mss) + _BESIDE - 1).bit_length()) + _RECORD
     segments = max(INITIAL_WINDOW, -(-tcb.cwnd // mss), tcb.recovery.reordering + 1)
     tcb.snd_buf_tuned = max(tcb.snd_buf_tuned, min(2 * segments * segment, tcb.parameters.tcp_wmem[2]))
@@ -41,17 +46,18 @@ def notsent_lowat(tcb: Tcb) -> int:
 
 def acknowledged(tcb: Tcb, now: int) -> None:
     """Something was acknowledged while a writer waits."""
-    memory = tcb.memory
-    if not tcb.snd_buf and (memory is None or not memory.pressure) and tcb.sent.in_flight < tcb.cwnd:
-        grow(tcb)
-    if has_room(tcb):
-        tcb.no_space = False
+    if tcb.cwnd > tcb.snd_buf_cwnd and not tcb.snd_buf and tcb.sent.in_flight < tcb.cwnd:
+        memory = tcb.memory
+        if memory is None or not memory.pressure:
+            grow(tcb)
+    if tcb.counts.sndbuf_since >= 0 and has_room(tcb):
         tcb.counts.buffer_suffices(now)
 
 
 def ran_dry(tcb: Tcb, now: int) -> None:
-    """All that the buffer held was sent, the windows would take more, and a writer waits for room."""
-    tcb.counts.buffer_limits(now)
+    """All that the buffer held was sent, and a writer waits for room: is it the buffer that limits what is sent?"""
+    if tcb.recovery.allowed(tcb) >= tcb.mss and not has_room(tcb):
+        tcb.counts.buffer_limits(now)
 
 
 def data_left(tcb: Tcb) -> None:

@@ -173,6 +173,7 @@ class Tcb:
         "sent",
         "settings",
         "snd_buf",
+        "snd_buf_cwnd",
         "snd_buf_tuned",
         "snd_nxt",
         "snd_sml",
@@ -262,8 +263,10 @@ class Tcb:
         #: The send buffer's limit in octets; 0: it tunes itself, and is `snd_buf_tuned`.
         self.snd_buf = settings.snd_buf
         self.snd_buf_tuned = parameters.tcp_wmem[1]
-        #: The user had more to write than there was room for, and waits.
-        self.no_space = False
+        #: The user had more to write than there was room for, and waits: why, as `send_tuning` has it; 0: does not.
+        self.no_space = 0
+        #: The congestion window for which `snd_buf_tuned` suffices.
+        self.snd_buf_cwnd = 0
         self.last_sent = 0
 
         # --- Receive sequence variables

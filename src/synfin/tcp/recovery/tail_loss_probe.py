@@ -42,10 +42,9 @@ def schedule(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
         timeout = 2 * srtt + (tcb.parameters.tcp_rto_min_us * MICROSECOND if single else timers.TIMEOUT_MIN)
     else:
         timeout = INITIAL_RTO
-    # Never later than the RTO, which goes on from the probe.
-    tcb.start_timer(
-        timers.LOSS_PROBE, min(max(now, tcb.paced_until) + timeout, tcb.timers.deadlines[timers.RETRANSMISSION]), now
-    )
+    # What waits for its moment is not late. Never later than the RTO, which goes on from the probe.
+    begins = now if tcb.paced_until < now else tcb.paced_until
+    tcb.start_timer(timers.LOSS_PROBE, min(begins + timeout, tcb.timers.deadlines[timers.RETRANSMISSION]), now)
 
 
 def _is_single(tcb: Tcb) -> bool:
