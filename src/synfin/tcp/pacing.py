@@ -64,7 +64,8 @@ def sent(tcb: Tcb, octets: int, now: int) -> None:
         return
     if rate != tcb.pacing_rate:
         tcb.pacing_rate = rate
-        tcb.trace_pacing(now)
+        if tcb.tracer is not None:
+            tcb.tracer.pacing_changed(now, tcb.identity.flow, rate)
     span = octets * SECOND // rate
     # A timer that came late costs nothing, up to a quantum. Of more than that, of idleness too, at most half of this
     # span is forgiven, as Linux does.

@@ -265,8 +265,7 @@ class Tcb:
         self.snd_buf_tuned = parameters.tcp_wmem[1]
         #: The user had more to write than there was room for, and waits: why, as `send_tuning` has it; 0: does not.
         self.no_space = 0
-        #: The congestion window for which `snd_buf_tuned` suffices.
-        self.snd_buf_cwnd = 0
+        self.snd_buf_cwnd = 0  #: The congestion window for which `snd_buf_tuned` suffices.
         self.last_sent = 0
 
         # --- Receive sequence variables
@@ -296,8 +295,8 @@ class Tcb:
         self.bytes_received = 0
         #: The most that a window offers, as yet: it grows ahead of what arrives (`synfin.tcp.receive_tuning`).
         self.rcv_ssthresh = MAX_UNSCALED_WINDOW
-        # The round trip as the receiver sees it (0: not measured yet): until which number and since when one is being
-        # measured, and the last timestamp that was echoed.
+        # The round trip as a receiver sees it (0: not measured yet): until which number and since when one is measured,
+        # and the last echo of a timestamp.
         self.rcv_rtt = 0
         self.rcv_rtt_until = 0
         self.rcv_rtt_since = -1
@@ -380,8 +379,7 @@ class Tcb:
         #: timer has a grain: what belongs to so many nanoseconds leaves together.
         self.paced = False
         self.paced_until = -1
-        #: The rate of what was sent last, in octets a second; 0: it was not paced.
-        self.pacing_rate = 0
+        self.pacing_rate = 0  #: Of what was sent last, in octets a second.
         self.pacing_quantum = 0
         #: Octets that the peer has acknowledged in all.
         self.delivered = 0
@@ -496,10 +494,6 @@ class Tcb:
             self.tracer.congestion_changed(
                 now, self.identity.flow, self.cwnd, self.ssthresh, self.snd_nxt - self.snd_una, reason
             )
-
-    def trace_pacing(self, now: int) -> None:
-        if self.tracer is not None:
-            self.tracer.pacing_changed(now, self.identity.flow, self.pacing_rate)
 
     def trace_window(self, now: int) -> None:
         if self.tracer is not None:
