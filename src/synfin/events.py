@@ -164,6 +164,16 @@ class RoundTripMeasured(ConnectionEvent):
         self.rto = rto
 
 
+class PacingChanged(ConnectionEvent):
+    """The rate at which data are paced changed: `rate` in octets a second."""
+
+    __slots__ = ("rate",)
+
+    def __init__(self, time: int, host: str, flow: bytes, rate: int) -> None:
+        super().__init__(time, host, flow)
+        self.rate = rate
+
+
 class PacketEvent(Event):
     """Something that a wire did to a packet. `number` is the packet's number on that wire, from 1; a duplicate
     made by the wire has the number of its original."""
@@ -242,6 +252,9 @@ class Tracer:
 
     def round_trip_measured(self, time: int, flow: bytes, rtt: int, srtt: int, rttvar: int, rto: int) -> None:
         self.sink(RoundTripMeasured(time, self.host, flow, rtt, srtt, rttvar, rto))
+
+    def pacing_changed(self, time: int, flow: bytes, rate: int) -> None:
+        self.sink(PacingChanged(time, self.host, flow, rate))
 
     def packet_transmitted(self, time: int, number: int, packet: Packet) -> None:
         self.sink(PacketTransmitted(time, self.host, number, packet))

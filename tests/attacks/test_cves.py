@@ -83,6 +83,7 @@ def test_cve_2019_11478_sack_slowness() -> None:
     peer = opened(m, 536)
     connection = peer.connection
     connection.cwnd = 1 << 20
+    connection.snd_buf = 1 << 21
     m.host.send(connection, bytes(1 << 20), m.now)
     m.poll()
     una, flight = connection.snd_una, connection.snd_nxt - connection.snd_una

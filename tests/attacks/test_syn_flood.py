@@ -51,7 +51,7 @@ def test_no_cookie_is_longer_than_the_syn(name: str, payload: bytes) -> None:
     if name in ("MSS", "all", "MSS and SACK"):
         assert options.mss == 1460
     if name == "all":
-        assert (options.window_scale, options.sack_permitted, options.ts_ecr) == (7, True, 1000)
+        assert (options.window_scale, options.sack_permitted, options.ts_ecr) == (10, True, 1000)
     if "timestamps" in name:
         assert options.ts_ecr == 1
 

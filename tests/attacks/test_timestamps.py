@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from synfin.tcp.identity import Identity
 from synfin.tcp.isn import InitialSequenceNumbers
-from synfin.tcp.tcb import Identity
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, NO_OPTIONS, RST, SYN, Options
 from tests.attacks.attacker import FullPeer, machine

@@ -13,6 +13,7 @@ from random import Random
 
 import pytest
 
+from synfin.cli.main import main
 from synfin.link.tun import Tun
 from synfin.socket import Stack
 
@@ -180,6 +181,49 @@ def test_a_reader_that_went_away_is_quiet(tmp_path: Path) -> None:
         assert await process.stderr.read() == b""
         assert await process.wait() == 141
         server.close()
+
+    with_peer(test, tmp_path)
+
+
+def test_a_live_connection_is_traced_and_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    data = Random(0).randbytes(1_000_000)
+
+    async def test(peer: Stack, run: Run) -> None:
+        server = await peer.start_server(echo, port=PORT)
+        process = await run(PEER, str(PORT), "--trace", str(path))
+        assert await process.communicate(data) == (data, b"")
+        server.close()
+
+    with_peer(test, tmp_path)
+    # Each event was written as it happened, of the data only its length.
+    assert 2000 < path.stat().st_size < 10_000_000
+    for kind, words in (
+        ("curves", ("cwnd", "ssthresh", "SRTT", "in flight")),
+        ("sequence", ("synfin", "kB")),
+        ("states", ("ESTABLISHED",)),
+    ):
+        svg = tmp_path / f"{kind}.svg"
+        assert main(["show", str(path), "--picture", kind, "--svg", str(svg), "--lang", "en"]) == 0
+        assert all(word in svg.read_text() for word in words), kind
+
+
+def test_a_trace_that_cannot_be_written(tmp_path: Path) -> None:
+    async def test(peer: Stack, run: Run) -> None:
+        process = await run(PEER, str(PORT), "--trace", str(tmp_path / "no" / "trace.jsonl"))
+        said = (await process.communicate())[1].decode()
+        assert process.returncode == 2
+        assert "cannot write the trace" in said
+        assert said.count("\n") == 1
+        if sys.platform == "linux":
+            server = await peer.start_server(echo, port=PORT)
+            process = await run(PEER, str(PORT), "--trace", "/dev/full")
+            output, errors = await process.communicate(b"x" * 100_000)
+            # The connection went on all the same.
+            assert output == b"x" * 100_000
+            assert errors == b"synfin: the trace /dev/full is not complete: No space left on device\n"
+            assert process.returncode == 1
+            server.close()
 
     with_peer(test, tmp_path)
 

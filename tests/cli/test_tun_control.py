@@ -99,7 +99,7 @@ def test_parameters(capfd: Capture) -> None:
         lines = capfd.readouterr().out.splitlines()
         assert [line.partition(" = ")[0] for line in lines] == client.host.parameters.names()
         assert await command("sysctl", "--device", "left", "net.ipv4.tcp_rmem", "net.ipv4.tcp_sack") == 0
-        assert capfd.readouterr().out == "net.ipv4.tcp_rmem = 4096\t131072\t6291456\nnet.ipv4.tcp_sack = 1\n"
+        assert capfd.readouterr().out == "net.ipv4.tcp_rmem = 4096\t131072\t33554432\nnet.ipv4.tcp_sack = 1\n"
         assert await command("sysctl", "--device", "left", "-w", "net.ipv4.tcp_fin_timeout=30") == 0
         assert capfd.readouterr().out == "net.ipv4.tcp_fin_timeout = 30\n"
         assert client.host.parameters.tcp.tcp_fin_timeout == 30

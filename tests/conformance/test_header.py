@@ -65,7 +65,7 @@ def test_windows_have_room_for_30_bits(profile: str) -> None:
     said(peer, ACK, Options(), wnd=0xFFFF)
     connection = peer.connection
     assert connection.status().snd_wnd == connection.max_snd_wnd == 0xFFFF << 14
-    said(peer, ACK, Options(), b"x", wnd=0xFFFE)
+    said(peer, ACK, Options(), bytes(1000), wnd=0xFFFE)
     assert connection.status().snd_wnd == 0xFFFE << 14
     m.goes_on(m.now + SECOND)
     assert connection.status().rcv_wnd > 0x10000

@@ -62,7 +62,7 @@ def test_parameters_are_set(command: str, name: str, expected: str) -> None:
 
 def test_the_suites_defaults() -> None:
     name = "net.ipv4.tcp_rmem"
-    assert value(name, "true", "linux") == "4096\t131072\t6291456"
+    assert value(name, "true", "linux") == "4096\t131072\t33554432"
     for command in ("./defaults.sh", "../common/defaults.sh", ". ./defaults.sh", "bash ../defaults.sh"):
         assert value(name, command, "linux") == "4096\t540000\t15728640"
 

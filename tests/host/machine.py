@@ -7,8 +7,8 @@ from synfin.host import addresses
 from synfin.host.host import Host
 from synfin.host.parameters import Parameters
 from synfin.tcp.connection import Connection
+from synfin.tcp.identity import Identity
 from synfin.tcp.states import NAMES
-from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import MASK

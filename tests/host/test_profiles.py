@@ -331,6 +331,8 @@ def test_every_behaviour_is_set_by_some_profile_or_is_a_switch() -> None:
         "delack_min",
         "loss_recovery",
         "hystart",
+        "pacing",
+        "pacing_quantum_us",
     }
     used = {name for profile in PROFILES.values() for name in profile.values}
     for name in PARAMETERS:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from synfin.host.parameters import Parameters
+from synfin.sim import Network
 from synfin.socket import Stack
 from synfin.tcp.connection import Connection
 from synfin.tcp.timers import NEVER
@@ -487,3 +488,24 @@ def test_connections_that_were_reset_leave_nothing(run: Run) -> None:
         assert writer.is_closing()
 
     run(body)
+
+
+def test_where_the_clock_is_real_pacing_has_a_quantum(run: Run) -> None:
+    """An event loop's timer has no better grain than a millisecond; the simulator's is exact."""
+    parameters = Parameters()
+    parameters.tcp.tcp_pacing_quantum_us = 2500
+
+    async def body(left: Stack, right: Stack) -> None:
+        (_, writer), (_, other) = await both(left, right)
+        for stack in (left, right):
+            (connection,) = stack.host.transport.connections.values()
+            assert connection.pacing_quantum == 2_500_000
+        writer.close()
+        other.close()
+
+    run(body, parameters)
+    network = Network(1)
+    here, there = network.host("here", parameters), network.host("there")
+    network.wire(here, "10.0.0.1/24", there, "10.0.0.2/24")
+    there.listen("10.0.0.2", 80)
+    assert here.connect("10.0.0.2", 80).pacing_quantum == 0

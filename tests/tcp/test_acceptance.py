@@ -72,8 +72,8 @@ def test_table_6_of_the_rfc() -> None:
 def test_what_a_scaled_window_was_rounded_up_to_is_taken() -> None:
     # RFC 9293 §3.8.6 (SHLD-14): what was offered on the wire is not refused.
     c = established(Options(mss=1460, window_scale=7))
-    offered = (64_240 + 127) // 128 * 128
-    assert (c.rcv_wnd, c.rcv_wscale) == (offered, 7)
+    offered = (64_240 + 1023) // 1024 * 1024
+    assert (c.rcv_wnd, c.rcv_wscale) == (offered, 10)
     c.segment_arrives(segment(c, offered - 10, payload=bytes(10)), 0)
     assert c.reassembly.ranges() == [(c.rcv_nxt + offered - 10, c.rcv_nxt + offered)]
 

@@ -9,9 +9,10 @@ import weakref
 import pytest
 
 from synfin.tcp import states
-from synfin.tcp.connection import RANGE_OVERHEAD, Connection
+from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
 from synfin.tcp.readiness import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP
+from synfin.tcp.send_tuning import RANGE_OVERHEAD
 from synfin.tcp.states import IllegalTransitionError
 from synfin.tcp.timers import NEVER
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
@@ -234,7 +235,8 @@ def test_no_cycle_keeps_a_connection_alive() -> None:
 def test_the_send_buffer_is_bounded() -> None:
     c = established()
     limit = c.send_limit()
-    assert c.send(bytes(1 << 20), 0) == limit == max(16_384, 2 * c.cwnd)
+    # As Linux has it for a new connection over Ethernet: two windows of ten segments, each with 2304 octets.
+    assert c.send(bytes(1 << 20), 0) == limit == 2 * 10 * 2304
     with pytest.raises(BlockingIOError):
         c.send(b"x", 0)
     assert not c.readiness() & POLLOUT

@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from synfin import reasons
+from synfin.tcp.identity import Identity
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.readiness import POLLIN
 from synfin.tcp.request import Request
 from synfin.tcp.round_trip import INITIAL_RTO
-from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, URG, Options, Segment
@@ -264,7 +264,7 @@ def test_what_the_syn_told_is_in_the_connection() -> None:
     assert reply is not None
     answer(listener, reply, 250 * MS)
     c = listener.accept()
-    assert (c.peer_mss, c.mss, c.snd_wscale, c.rcv_wscale) == (1000, 1000, 14, 7)
+    assert (c.peer_mss, c.mss, c.snd_wscale, c.rcv_wscale) == (1000, 1000, 14, 10)
     assert (c.sack_permitted, c.timestamps, c.passive) == (True, False, True)
     assert c.snd_wnd == 500 << 14
     assert (c.iss, c.irs) == (reply.seq, X)

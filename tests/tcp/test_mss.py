@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from synfin.tcp.identity import Identity
 from synfin.tcp.parameters import TcpParameters
-from synfin.tcp.tcb import Identity
 from synfin.wire.tcp import ACK, SYN, Options, Segment
 from tests.tcp.test_acceptance import established
 from tests.tcp.world import SECOND, World, make_connection

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from synfin.tcp import closed, states, time_wait
+from synfin.tcp.identity import Identity
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.readiness import POLLERR, POLLHUP, POLLIN, POLLOUT
-from synfin.tcp.tcb import Identity
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, RST, SYN, Options, Segment
 from tests.tcp.world import CLIENT, MS, SECOND, World, by_server, make_connection, syn, syn_ack
@@ -109,14 +109,14 @@ def test_the_handshake_exchanges_windows_and_options() -> None:
     w = World()
     w.connect()
     syn_options, syn_ack_options = w.messages[0].segment.options, w.messages[1].segment.options
-    assert (syn_options.mss, syn_options.window_scale, syn_options.sack_permitted) == (1460, 7, True)
-    assert (syn_ack_options.mss, syn_ack_options.window_scale, syn_ack_options.sack_permitted) == (1460, 7, True)
+    assert (syn_options.mss, syn_options.window_scale, syn_options.sack_permitted) == (1460, 10, True)
+    assert (syn_ack_options.mss, syn_ack_options.window_scale, syn_ack_options.sack_permitted) == (1460, 10, True)
     assert syn_options.ts_ecr == 0
     assert syn_ack_options.ts_ecr == syn_options.ts_val
     # Unscaled in a SYN: 44 full segments, as Linux has it; scaled from the third message on.
-    assert [m.segment.wnd for m in w.messages] == [64240, 64240, (64240 + 127) >> 7]
+    assert [m.segment.wnd for m in w.messages] == [64240, 64240, (64240 + 1023) >> 10]
     assert w.client.tcb.snd_wnd == 64240
-    assert w.server.tcb.snd_wnd == ((64240 + 127) >> 7) << 7
+    assert w.server.tcb.snd_wnd == ((64240 + 1023) >> 10) << 10
     assert w.messages[2].segment.options.mss is None
 
 
@@ -185,7 +185,7 @@ def test_simultaneous_open() -> None:
     w.run_for(SECOND)
     assert w.server.receive() == b"from the client"
     assert w.client.receive() == b"from the server"
-    assert (w.client.tcb.snd_wscale, w.server.tcb.snd_wscale) == (7, 7)
+    assert (w.client.tcb.snd_wscale, w.server.tcb.snd_wscale) == (10, 10)
 
 
 @pytest.mark.row("A13")
@@ -306,7 +306,7 @@ def test_a_window_scale_above_14_is_used_as_14(offered: int, used: int) -> None:
     c.open(0)
     c.poll_transmit(0, 1500)
     c.segment_arrives(Segment(80, 49152, 5, c.iss + 1, SYN | ACK, 9, Options(window_scale=offered)), 0)
-    assert (c.snd_wscale, c.rcv_wscale) == (used, 7)
+    assert (c.snd_wscale, c.rcv_wscale) == (used, 10)
     assert c.snd_wnd == 9
 
 

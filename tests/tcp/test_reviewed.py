@@ -7,12 +7,12 @@ import pytest
 from synfin import reasons
 from synfin.host.host import Host
 from synfin.tcp import states
+from synfin.tcp.identity import Identity
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.recovery import NewReno
 from synfin.tcp.syn_cookies import SynCookies
-from synfin.tcp.tcb import Identity
 from synfin.wire.sequence import MASK
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Options, Segment
 from tests.tcp.test_acceptance import established, segment

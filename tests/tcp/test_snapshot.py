@@ -151,7 +151,9 @@ def test_every_moment_is_known_to_be_one() -> None:
         return w.client.tcb
 
     def shut(start: int) -> Connection:
-        w = World(start=start)
+        paced = TcpParameters()
+        paced.tcp_pacing = 1
+        w = World(client=paced, start=start)
         w.connect()
         w.client.write(bytes(200_000))
         w.run_for(60 * SECOND)
@@ -174,9 +176,18 @@ def test_every_moment_is_known_to_be_one() -> None:
             w.run_for(100 * MS)
         return w.client.tcb
 
+    def starved(start: int) -> Connection:
+        w = World(start=start)
+        w.connect()
+        w.client.tcb.snd_buf = 3000
+        w.client.write(bytes(10_000))
+        w.flush()
+        return w.client.tcb
+
     shift = 777 * SECOND
-    found = moments(world(0), world(shift), shift) | moments(shut(0), shut(shift), shift)
-    found |= moments(congested(0), congested(shift), shift)
+    found = set()
+    for made in (world, shut, congested, starved):
+        found |= moments(made(0), made(shift), shift)
     # `earliest` follows from the deadlines; the numbers of the stream are none.
     assert found - {"earliest"} <= _MOMENTS
     assert found >= _MOMENTS, "each of them is met here"

@@ -131,7 +131,7 @@ def test_without_it_answered_probes_go_on() -> None:
 
 def test_a_window_that_opens_ends_the_count() -> None:
     w = opened(5000)
-    w.client.write(b"x" * 400_000)
+    w.client.write(b"x" * 4_000_000)
     w.run_for(4 * SECOND)
     assert w.client.tcb.snd_wnd == 0
     w.server.receive()

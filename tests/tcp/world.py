@@ -19,11 +19,11 @@ from synfin.link.segmentation import cut
 from synfin.tcp import closed, states, time_wait
 from synfin.tcp.congestion import CongestionControl, Reno
 from synfin.tcp.connection import Connection
+from synfin.tcp.identity import Identity
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.recovery import NewReno
-from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import HALF, MASK

@@ -27,6 +27,7 @@ from synfin.cli.tun_options import (
     SeedOption,
     Setup,
     TimeWaitOption,
+    TraceOption,
     check_port,
 )
 
@@ -64,11 +65,12 @@ def serve(
     seed: SeedOption = 0,
     time_wait: TimeWaitOption = 60,
     pcap: PcapOption = None,
+    trace: TraceOption = None,
 ) -> int:
     """Serve on a device until ^C: echo, discard, chargen, hello, or http with a directory."""
     chosen = _service(service, directory)
     number = check_port(chosen.port if port is None else port)
-    setup = Setup(address, device, fd, no_offload, mtu, loss, fault, seed, time_wait, pcap)
+    setup = Setup(address, device, fd, no_offload, mtu, loss, fault, seed, time_wait, pcap, trace)
 
     async def work(stack: Stack) -> int:
         from synfin.cli.services import CHUNK
@@ -96,13 +98,14 @@ def connect(
     seed: SeedOption = 0,
     time_wait: TimeWaitOption = 60,
     pcap: PcapOption = None,
+    trace: TraceOption = None,
 ) -> int:
     """Connect to a port: standard input goes there, what comes back to standard output.
 
     At the end of standard input the connection is half closed. The exit code is 0, or 1 if the connection failed.
     """
     check_port(port)
-    setup = Setup(address, device, fd, no_offload, mtu, loss, fault, seed, time_wait, pcap)
+    setup = Setup(address, device, fd, no_offload, mtu, loss, fault, seed, time_wait, pcap, trace)
     places = _places(host, {own.version for own in setup.addresses})
 
     async def work(stack: Stack) -> int:
@@ -220,6 +223,8 @@ def _run(setup: Setup, work: Callable[[Stack], Awaitable[int]], interrupted: int
         code = asyncio.run(_with_stack(setup, setup.open(resources), work, interrupted))
     if setup.capture is not None and setup.capture.error is not None:
         return _failed(f"the capture {setup.pcap} is not complete: {setup.capture.error.strerror}")
+    if setup.sink is not None and setup.sink.error is not None:
+        return _failed(f"the trace {setup.trace} is not complete: {setup.sink.error.strerror}")
     return code
 
 
@@ -229,7 +234,8 @@ async def _with_stack(setup: Setup, link: Link, work: Callable[[Stack], Awaitabl
 
     loop = asyncio.get_running_loop()
     addresses = list(map(str, setup.addresses))
-    async with Stack(link, addresses, parameters=setup.parameters()) as stack, Control(stack, setup.device) as control:
+    made = Stack(link, addresses, parameters=setup.parameters(), sink=setup.sink)
+    async with made as stack, Control(stack, setup.device) as control:
         if control.error is not None:
             print(f"synfin: 'synfin tun ss' cannot look at this: {control.error.strerror}", file=sys.stderr)
         task = asyncio.ensure_future(work(stack))

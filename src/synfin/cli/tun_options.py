@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from synfin.link.faults import Fault
     from synfin.link.link import Link
     from synfin.link.tun import Interface, Tun
+    from synfin.show.trace_file import TraceFile
 
 MINIMUM_MTU = 1280
 DEFAULT_MTU = 1500
@@ -46,6 +47,9 @@ FaultOption: TypeAlias = Annotated[
 ]
 SeedOption: TypeAlias = Annotated[int, typer.Option("--seed", help="Chooses what faults leave to chance.")]
 TimeWaitOption: TypeAlias = Annotated[int, typer.Option("--time-wait", help="Seconds of TIME-WAIT.")]
+TraceOption: TypeAlias = Annotated[
+    Path | None, typer.Option("--trace", help="Write what happens to this file, for 'synfin show'.")
+]
 PcapOption: TypeAlias = Annotated[Path | None, typer.Option("--pcap", help="Write all packets to this pcapng file.")]
 
 
@@ -75,6 +79,7 @@ class Setup:
         seed: int,
         time_wait: int,
         pcap: Path | None,
+        trace: Path | None = None,
     ) -> None:
         from ipaddress import ip_interface
 
@@ -97,6 +102,8 @@ class Setup:
         self.time_wait = time_wait
         self.pcap = pcap
         self.capture: Capture | None = None
+        self.trace = trace
+        self.sink: TraceFile | None = None
 
     def parameters(self) -> Parameters:
         from synfin.host.parameters import Parameters
@@ -116,6 +123,14 @@ class Setup:
 
             writer = resources.enter_context(PcapngWriter(self.pcap))
             link = self.capture = Capture(link, writer, time.time_ns, tun.name or "synfin")
+        if self.trace is not None:
+            from synfin.show.trace_file import TraceFile
+
+            try:
+                self.sink = resources.enter_context(TraceFile(self.trace))
+            except OSError as error:
+                wrong = f"cannot write the trace {self.trace}: {error.strerror}"
+                raise UsageError(wrong, "name another file") from error
         if self.faults:
             from synfin.link.impaired import Impaired
 

@@ -17,8 +17,8 @@ from synfin.host.profiles import parameters
 from synfin.host.sockets import Socket
 from synfin.link.segmentation import cut
 from synfin.show.trace import Trace
+from synfin.tcp.identity import Identity
 from synfin.tcp.isn import InitialSequenceNumbers
-from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
 from synfin.wire.ip import octets
 from synfin.wire.sequence import MASK

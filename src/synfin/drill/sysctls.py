@@ -13,7 +13,6 @@ from synfin.host.profiles import PROFILES
 #: Names that the host does not have, with the values at which a kernel behaves as the host does.
 NATURE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
-        "net.ipv4.tcp_no_metrics_save": frozenset({"1"}),
         "net.ipv4.tcp_fastopen": frozenset({"0"}),
         "net.ipv4.tcp_autocorking": frozenset({"0"}),
         "net.ipv4.tcp_low_latency": frozenset({"0", "1"}),
@@ -35,7 +34,7 @@ NATURE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "net.inet.tcp.pmtud_blackhole_detection": frozenset({"0"}),
     }
 )
-#: Names that mean something only where there is a device, a qdisc, pacing, or more than one connection to learn from.
+#: Names that mean something only where there is a device, a qdisc, or more than one host.
 IDLE: Final = frozenset(
     {
         "net.ipv4.tcp_tso_win_divisor",

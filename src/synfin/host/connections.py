@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from synfin.host.addresses import text
 from synfin.tcp import states
 from synfin.tcp.connection import Connection
+from synfin.tcp.identity import Identity
 from synfin.tcp.listener import Listener
-from synfin.tcp.tcb import Identity
 
 
 class ConnectionRow:

@@ -11,6 +11,7 @@ from synfin.host.fragments import Fragments
 from synfin.host.icmp_errors import Problem
 from synfin.host.icmp_output import IcmpOutput
 from synfin.host.interface import Interface, Route, Routes
+from synfin.host.metrics import MetricsRow
 from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
 from synfin.tcp.connection import Connection
@@ -227,6 +228,14 @@ class Host:
         """What ``ss -tan`` would print: listeners, half-open requests, connections and TIME-WAITs."""
         transport = self.transport
         return rows(transport.all_listeners(), transport.connections.values(), transport.time_waits.flows())
+
+    def metrics(self, now: int) -> list[MetricsRow]:
+        """What ``ip tcp_metrics`` would print: what connections learned of other hosts (RFC 9040)."""
+        return self.transport.learned.rows(now)
+
+    def forget_metrics(self) -> None:
+        """Forgets all of that, as ``ip tcp_metrics flush`` does."""
+        self.transport.learned.forget()
 
     # --- the network's calls
 

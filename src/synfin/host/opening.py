@@ -12,10 +12,10 @@ from synfin.tcp import states, time_wait
 from synfin.tcp.congestion import congestion_control
 from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
+from synfin.tcp.identity import Identity
 from synfin.tcp.listener import Listener
 from synfin.tcp.recovery import NewReno
 from synfin.tcp.settings import Settings
-from synfin.tcp.tcb import Identity
 
 
 def check_port(port: int) -> None:

@@ -66,6 +66,7 @@ LINUX_SUITE: Final = Profile(
         "net.ipv4.tcp_ecn": 0,
         "net.ipv4.tcp_slow_start_after_idle": 0,
         "net.ipv4.tcp_syncookies": 1,
+        "net.ipv4.tcp_no_metrics_save": 1,
     },
     (Deviation("MUST-23", "a SYN is given up after 63 s"), *_OF_LINUX[1:]),
 )
@@ -95,6 +96,8 @@ FREEBSD: Final = Profile(
         # net.inet.tcp.abc_l_var
         "synfin.tcp_abc_limit": 2,
         "synfin.tcp_cwnd_validation": 0,
+        # Its host cache keeps it.
+        "net.ipv4.tcp_no_ssthresh_metrics_save": 0,
         "synfin.tcp_quick_acks": 0,
         "synfin.tcp_push_bursts": 0,
         "synfin.tcp_delay_fin_ack": 0,
@@ -129,6 +132,8 @@ RFC: Final = Profile(
         "net.ipv4.tcp_ecn": 1,
         # RFC 9293 §3.8.4 names no number; textbooks say ten, Linux nine, FreeBSD eight.
         "net.ipv4.tcp_keepalive_probes": 10,
+        # RFC 9040 §6.2
+        "net.ipv4.tcp_no_ssthresh_metrics_save": 0,
         # RFC 9293 §3.4.2: MSL is two minutes.
         "synfin.tcp_timewait_len": 240,
         # RFC 5681, RFC 3465 §2.3, RFC 7661

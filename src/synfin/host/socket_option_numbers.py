@@ -34,6 +34,7 @@ SO_MARK: Final = 36
 SO_PROTOCOL: Final = 38
 SO_DOMAIN: Final = 39
 SO_PEEK_OFF: Final = 42
+SO_MAX_PACING_RATE: Final = 47
 SO_RCVTIMEO_NEW: Final = 66
 SO_SNDTIMEO_NEW: Final = 67
 

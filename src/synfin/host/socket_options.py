@@ -18,10 +18,12 @@ from synfin.host.host import Host
 from synfin.host.sockets import AF_INET, IPPROTO_TCP, SOCK_STREAM, Socket
 from synfin.tcp import changing, states
 from synfin.tcp.errors import os_error
-from synfin.tcp.parameters import INT_MAX, SECOND
+from synfin.tcp.pacing import UNLIMITED_RATE
+from synfin.tcp.parameters import INT_MAX, SECOND, UINT_MAX
 
 BYTE_ORDER: Final[Literal["little", "big"]] = sys.byteorder
 INT: Final = 4
+LONG: Final = 8
 LINGER: Final = Struct("=ii")
 TIMEVAL: Final = Struct("=qq")
 MICROSECOND: Final = 1000
@@ -63,7 +65,7 @@ def getsockopt(host: Host, sock: Socket, level: int, name: int, now: int, length
     if length < 0:
         raise os_error(EINVAL)
     if level == numbers.SOL_SOCKET:
-        return _get(host, sock, name)[:length]
+        return _get(host, sock, name, length)[:length]
     if level == numbers.IPPROTO_TCP:
         return socket_options_tcp.get_option(host, sock, name, now, length)
     if level == numbers.IPPROTO_IP:
@@ -119,6 +121,10 @@ def _set(host: Host, sock: Socket, name: int, octets: bytes, now: int) -> None:
         values.rcvtimeo = _duration(octets)
     elif name in (numbers.SO_SNDTIMEO, numbers.SO_SNDTIMEO_NEW):
         values.sndtimeo = _duration(octets)
+    elif name == numbers.SO_MAX_PACING_RATE:
+        settings.max_pacing_rate = _rate(octets)
+        if connection is not None:
+            changing.set_max_pacing_rate(connection, settings.max_pacing_rate, now)
     elif name == numbers.SO_PEEK_OFF:
         values.peek_offset = value
     elif name in _FLAGS:
@@ -127,6 +133,14 @@ def _set(host: Host, sock: Socket, name: int, octets: bytes, now: int) -> None:
         values.others[numbers.SOL_SOCKET, name] = value
     else:
         raise os_error(ENOPROTOOPT)
+
+
+def _rate(octets: bytes) -> int:
+    """A rate in octets a second; the largest unsigned int or long stands for no limit."""
+    if len(octets) >= LONG:
+        return int.from_bytes(octets[:LONG], BYTE_ORDER)
+    value = int.from_bytes(octets[:INT], BYTE_ORDER)
+    return UNLIMITED_RATE if value == UINT_MAX else value
 
 
 def _buffer(value: int, most: int, forced: bool, least: int) -> int:
@@ -160,7 +174,7 @@ def _timeval(duration: int) -> bytes:
     return TIMEVAL.pack(*divmod(max(duration, 0) // MICROSECOND, 1_000_000))
 
 
-def _get(host: Host, sock: Socket, name: int) -> bytes:
+def _get(host: Host, sock: Socket, name: int, length: int) -> bytes:
     values, settings, connection = sock.values, sock.settings, sock.connection
     parameters = host.parameters.tcp
     if name == numbers.SO_LINGER:
@@ -198,6 +212,10 @@ def _get(host: Host, sock: Socket, name: int) -> bytes:
         return _int(settings.rcv_lowat)
     if name == numbers.SO_SNDLOWAT:
         return _int(1)
+    if name == numbers.SO_MAX_PACING_RATE:
+        if length >= LONG:
+            return settings.max_pacing_rate.to_bytes(LONG, BYTE_ORDER)
+        return min(settings.max_pacing_rate, UINT_MAX).to_bytes(INT, BYTE_ORDER)
     if name == numbers.SO_PEEK_OFF:
         return _int(values.peek_offset)
     if name in _FLAGS or name in (numbers.SO_PRIORITY, numbers.SO_MARK):

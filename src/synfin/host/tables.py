@@ -12,6 +12,7 @@ from synfin.host.binding import ANY_IPV6, IPV6_ONLY, Bindings
 from synfin.host.counters import Counters
 from synfin.host.identification import Identifications
 from synfin.host.interface import Interface, Route, Routes
+from synfin.host.metrics import MetricsTable
 from synfin.host.parameters import Parameters
 from synfin.host.path_mtu import PathMtus
 from synfin.host.ports import EphemeralPorts
@@ -22,6 +23,7 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
 from synfin.tcp.memory import Memory
+from synfin.tcp.parameters import MICROSECOND
 from synfin.tcp.syn_cookies import SynCookies
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6
 
@@ -39,11 +41,13 @@ class Tables:
     __slots__ = (
         "bindings",
         "changed",
+        "coarse_timers",
         "connections",
         "cookies",
         "counters",
         "identifications",
         "interfaces",
+        "learned",
         "listeners",
         "memory",
         "numbers",
@@ -90,15 +94,20 @@ class Tables:
         self.sockets_made = 0
         self.time_waits = TimeWaits(self.bindings)
         self.path_mtus = PathMtus(parameters)
+        #: What connections learned for the next ones to the same host.
+        self.learned = MetricsTable(parameters.tcp)
         self.timers = TimerQueue(self.connections)
         self.changed: deque[Connection | Listener] = deque()
+        #: The driver comes back at a deadline about a millisecond late, not exactly (``tcp_pacing_quantum_us``).
+        self.coarse_timers = False
 
     def enter(self, connection: Connection, bound: int) -> None:
         """Puts a new connection into the table. `bound`: the flags of its claim on the local port."""
         identity = connection.identity
         connection.memory = self.memory
+        if self.coarse_timers:
+            connection.pacing_quantum = self.parameters.tcp.tcp_pacing_quantum_us * MICROSECOND
         self.connections[identity.flow] = connection
-        connection.memory = self.memory
         connection.bound = bound
         self.bindings.add(identity.local_port, identity.local_address, bound)
 

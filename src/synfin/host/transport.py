@@ -75,6 +75,8 @@ class Transport(Accounts):
         connection.received_ttl = packet.ttl
         reply = connection.segment_arrives(segment, now, packet.traffic_class & CE)
         self._judge(connection.identity.flow, packet, connection.state, connection.verdict, now)
+        if before != connection.state and before in (states.SYN_SENT, states.SYN_RECEIVED):
+            self._opened(connection, now)
         if connection.state == states.CLOSED and connection.verdict is reasons.RESET_RECEIVED:
             failed = before in (states.SYN_SENT, states.SYN_RECEIVED)
             self.counters.add("TcpAttemptFails" if failed else "TcpEstabResets")
@@ -82,6 +84,11 @@ class Transport(Accounts):
             flow = connection.identity.flow
             self._output(flow, reply, connection.via, connection.state, connection.why, now, connection.dont_fragment)
         self.settle(connection, now)
+
+    def _opened(self, connection: Connection, now: int) -> None:
+        """The handshake is over, if nothing went wrong: earlier connections may have taught something."""
+        if connection.state in states.SYNCHRONIZED and self.learned.apply(connection, now):
+            self.counters.add("SynfinMetricsApplied")
 
     def _to_time_wait(
         self, flow: bytes, packed: bytes, packet: Packet, segment: Segment, via: int, now: int, listening: bool
@@ -118,6 +125,7 @@ class Transport(Accounts):
             self.discover_path_mtu(connection, mtu_discover, now)
             connection.inherited = listener.values
             self.enter(connection, listener.bound & ~LISTENING)
+            self._opened(connection, now)
             self.counters.add("TcpPassiveOpens")
             state = connection.state
         else:
@@ -247,6 +255,8 @@ class Transport(Accounts):
         """A connection in CLOSED leaves the table, after its RST, if it owes one."""
         flow = connection.identity.flow
         if self.connections.get(flow) is connection:
+            if connection.fin_received and connection.fin_acknowledged:
+                self.learned.learn(connection, now)
             self._drain(connection, now)
             self.remove(connection)
 
@@ -255,6 +265,7 @@ class Transport(Accounts):
         flow = connection.identity.flow
         if self.connections.get(flow) is not connection:
             return
+        self.learned.learn(connection, now)
         self._drain(connection, now)
         bound, connection.bound = connection.bound, -1
         self.remove(connection)
@@ -353,6 +364,9 @@ class Transport(Accounts):
             segment = connection.poll_transmit(now, _segment_room(interface, identity.remote_address))
             if segment is not None:
                 sending.append(connection)
+                if connection.wake and not connection.changed:
+                    connection.changed = True
+                    self.changed.append(connection)
                 codepoint = connection.ecn.codepoint if connection.ecn is not None else NOT_ECT
                 return self._packet(
                     identity.flow,
@@ -424,6 +438,7 @@ class Transport(Accounts):
         for destination in self.path_mtus.destinations():
             if network.contains(destination):
                 self.path_mtus.forget(destination)
+        self.learned.forget(network)
         for connection in self.connections.values():
             remote = connection.identity.remote_address
             if network.contains(remote):

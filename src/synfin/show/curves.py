@@ -1,6 +1,7 @@
 """Curves over time: the congestion window and its neighbours above, round-trip times below.
 
-From the events CongestionChanged, WindowChanged and RoundTripMeasured of one end of a connection.
+From the events CongestionChanged, WindowChanged and RoundTripMeasured of one end of a connection; of one that is paced
+the rate too, from PacingChanged.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from synfin.events import CongestionChanged, Event, RoundTripMeasured, WindowChanged
+from synfin.events import CongestionChanged, Event, PacingChanged, RoundTripMeasured, WindowChanged
 from synfin.show.axes import Legend, Panel, Scale, mark, steps
 from synfin.show.canvas import AGAIN, INK, LEFT, LOST, MUTED, RIGHT, Canvas, Point
 from synfin.show.history import Endpoint, History
@@ -22,10 +23,13 @@ __all__ = ["render_curves"]
 
 _WIDTH: Final = 1280.0
 _HEIGHT: Final = 720.0
+#: What the rate of a connection that is paced takes more.
+_PACING_HEIGHT: Final = 236.0
 _LEFT: Final = 84.0
 _RIGHT: Final = _WIDTH - 30
 _MILLISECOND: Final = 1e6
 _KILO: Final = 1000
+_MILLION: Final = 1_000_000
 _SSTHRESH: Final = "#c8440a"
 _FLIGHT: Final = "#b4c5d3"
 _RTO: Final = "#d98200"
@@ -62,16 +66,17 @@ class _Curves:
         self._congestion = [event for event in mine if isinstance(event, CongestionChanged)]
         self._windows = [event for event in mine if isinstance(event, WindowChanged)]
         self._round_trips = [event for event in mine if isinstance(event, RoundTripMeasured)]
+        self._pacing = [event for event in mine if isinstance(event, PacingChanged)]
         self._again = [row.time for row in history.retransmissions if row.sender is end]
         self._lost = [row.time for row in history.lost if row.sender is end]
         self._first = history.rows[0].time if history.rows else 0
-        times = [event.time for event in (*self._congestion, *self._windows, *self._round_trips)]
+        times = [event.time for event in (*self._congestion, *self._windows, *self._round_trips, *self._pacing)]
         self._last = max([*times, *(row.time for row in history.transmissions), self._first + 1])
         if title is None:
             title = gettext("Congestion window and round-trip time: {name}").format(
                 name=end_name(history, end, gettext)
             )
-        self._canvas = Canvas(_WIDTH, _HEIGHT, title, language)
+        self._canvas = Canvas(_WIDTH, _HEIGHT + (_PACING_HEIGHT if self._pacing else 0), title, language)
         self._canvas.text((22, 40), fitted(title, _WIDTH - 44, 24, True), 24, bold=True)
         self._unit, self._unit_name = time_unit(self._last - self._first)
 
@@ -84,6 +89,8 @@ class _Curves:
     def svg(self) -> str:
         self._windows_panel()
         self._round_trip_panel()
+        if self._pacing:
+            self._pacing_panel()
         return self._canvas.svg()
 
     # --- windows -------------------------------------------------------------------------------------------------
@@ -172,6 +179,23 @@ class _Curves:
         legend.add("SRTT", INK, "line")
         legend.add("RTO", _RTO, "dashes")
 
+    # --- pacing --------------------------------------------------------------------------------------------------
+
+    def _pacing_panel(self) -> None:
+        gettext = self._gettext
+        canvas = self._canvas
+        rates = [(event.time, event.rate * 8 / _MILLION) for event in self._pacing]
+        largest = max(rate for _, rate in rates)
+        panel = Panel(canvas, self._time(_LEFT, _RIGHT), Scale(0, max(largest, 0.001) * 1.12, 880, 748))
+        panel.grid()
+        # The last rate holds to the end.
+        curve = steps(self._points(panel, [*rates, (self._last, rates[-1][1])]))
+        with canvas.clipped(panel.corner, *panel.size):
+            canvas.line(curve, LEFT, 2.5, "")
+        units = {"s": gettext("s"), "ms": gettext("ms")}
+        panel.frame("Mbit/s", gettext("time ({unit})").format(unit=units[self._unit_name]))
+        Legend(canvas, (_LEFT, 934), _RIGHT - _LEFT).add(gettext("pacing rate"), LEFT, "line")
+
 
 def render_curves(
     events: Sequence[Event],
@@ -181,7 +205,8 @@ def render_curves(
     language: Language = "en",
     title: str | None = None,
 ) -> str:
-    """Draw cwnd, ssthresh, flight, RTT, SRTT and RTO over time as an SVG document of 1280 by 720 pixels.
+    """Draw cwnd, ssthresh, flight, RTT, SRTT and RTO over time as an SVG document of 1280 by 720 pixels; for an end
+    that paces what it sends its rate below, in 236 more.
 
     `flow` names the connection, as for `History.from_events`. `sender` is the name of the host whose curves are
     wanted, by default of the one that sent more data. Raises ValueError if there is nothing of the connection, or no

@@ -14,6 +14,7 @@ from typing import Final
 from synfin.events import (
     CongestionChanged,
     Event,
+    PacingChanged,
     PacketDelivered,
     PacketLost,
     PacketTransmitted,
@@ -32,7 +33,7 @@ from synfin.reasons import Reason, all_reasons
 from synfin.show.json_packets import Fields, Json, address_octets, address_text, packet_from_json, packet_to_json
 from synfin.wire.ip import Packet
 
-__all__ = ["FORMAT", "VERSION", "events_from_json_lines", "events_to_json_lines"]
+__all__ = ["FORMAT", "VERSION", "event_to_json_line", "events_from_json_lines", "events_to_json_lines", "first_line"]
 
 FORMAT: Final = "synfin-events"
 #: It grows when a line that was written before would be read otherwise, or not at all.
@@ -59,6 +60,7 @@ _FIELDS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     CongestionChanged: (*_CONNECTION, "cwnd", "ssthresh", "flight", "reason"),
     WindowChanged: (*_CONNECTION, "snd_una", "snd_wnd"),
     RoundTripMeasured: (*_CONNECTION, "rtt", "srtt", "rttvar", "rto"),
+    PacingChanged: (*_CONNECTION, "rate"),
     PacketTransmitted: _WIRE,
     PacketDelivered: _WIRE,
     PacketLost: (*_WIRE, "reason"),
@@ -74,23 +76,36 @@ def events_to_json_lines(events: Iterable[Event], *, payloads: bool = True) -> I
     Without `payloads` only the length of each TCP payload is told; what is read back then has none. Raises ValueError
     for a flow that is neither IPv4's nor IPv6's.
     """
-    yield json.dumps({"format": FORMAT, "version": VERSION})
+    yield first_line()
     # The packets are kept, so that no other comes to have the same identity.
     known: dict[int, tuple[int, Packet]] = {}
     for event in events:
-        fields: dict[str, Json] = {"event": type(event).__name__, "time": event.time, "host": event.host}
-        for name in _FIELDS[type(event)]:
-            value = getattr(event, name)
-            if isinstance(value, Packet):
-                number, _ = known.setdefault(id(value), (len(known) + 1, value))
-                fields[name] = {"id": number, **packet_to_json(value, payloads)}
-            elif isinstance(value, Reason):
-                fields[name] = value.name
-            elif isinstance(value, bytes):
-                fields[name] = _flow_text(value)
-            else:
-                fields[name] = value
-        yield json.dumps(fields, ensure_ascii=False)
+        number = 0
+        packet = getattr(event, "packet", None)
+        if packet is not None:
+            number, _ = known.setdefault(id(packet), (len(known) + 1, packet))
+        yield event_to_json_line(event, number, payloads)
+
+
+def first_line() -> str:
+    """What the lines begin with: format and version."""
+    return json.dumps({"format": FORMAT, "version": VERSION})
+
+
+def event_to_json_line(event: Event, number: int, payloads: bool) -> str:
+    """One event; `number` is that of its packet, if it has one."""
+    fields: dict[str, Json] = {"event": type(event).__name__, "time": event.time, "host": event.host}
+    for name in _FIELDS[type(event)]:
+        value = getattr(event, name)
+        if isinstance(value, Packet):
+            fields[name] = {"id": number, **packet_to_json(value, payloads)}
+        elif isinstance(value, Reason):
+            fields[name] = value.name
+        elif isinstance(value, bytes):
+            fields[name] = _flow_text(value)
+        else:
+            fields[name] = value
+    return json.dumps(fields, ensure_ascii=False)
 
 
 def events_from_json_lines(lines: Iterable[str]) -> list[Event]:

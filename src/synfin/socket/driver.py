@@ -34,6 +34,7 @@ class Driver:
         self.host = host
         self.interface = interface
         self.link = link
+        host.transport.coarse_timers = True
         self.failed: Callable[[Exception], None] | None = None
         self._waiter = waiter_for(link)
         self._waiter.readable = self._readable

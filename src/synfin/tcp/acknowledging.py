@@ -68,6 +68,11 @@ class Acknowledging:
             return
         self.quick = max(self.quick, min(rcv_wnd // (2 * self.rcv_mss) or 2, MAX_QUICK_ACKS))
 
+    def window_grew(self) -> None:
+        """As Linux: the peer learns at once of a window that becomes larger."""
+        if self.parameters.tcp_quick_acks:
+            self.quick |= 1
+
     def data_sent(self, now: int) -> None:
         """We sent data: if soon after receiving some, the exchange is interactive."""
         if now - self.last_received < self.delay:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import mtu_probing, readiness, timers
+from synfin.tcp import delivery_rate, mtu_probing, readiness, send_tuning, timers
 from synfin.tcp.clock import timestamp
 from synfin.tcp.delivery import Delivery
 from synfin.tcp.output import probe_interval
@@ -26,6 +26,8 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
     tcb.more_to_come = False
     if ack >= tcb.snd_una and not segment.flags & SYN:
         _update_window(tcb, segment, seq, ack, now)
+    if tcb.snd_nxt > tcb.snd_una and tcb.send_buffer.end - tcb.snd_nxt < tcb.mss:
+        delivery_rate.check_app_limited(tcb)
     duplicate = (
         # RFC 5681 §2, the definition of a duplicate acknowledgment
         ack == tcb.snd_una
@@ -52,6 +54,8 @@ def process_acknowledgment(tcb: Tcb, segment: Segment, seq: int, ack: int, now: 
     if duplicate or echo or delivery.sacked or delivery.duplicated is not None:
         if delivery.sacked:
             _measure(tcb, segment, delivery, now)
+        if delivery.octets:
+            delivery_rate.acknowledged(tcb, delivery, now)
         tcb.recovery.acknowledged(tcb, delivery, now)
         tcb.counts.delivered += delivery.segments
         tcb.delivered += delivery.octets
@@ -109,10 +113,14 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, delivery: Delivery, now: int)
         mtu_probing.acknowledged(tcb, tcb.mtu_search)
     recovery = tcb.recovery
     if not opening:
+        if delivery.octets:
+            delivery_rate.acknowledged(tcb, delivery, now)
         recovery.acknowledged(tcb, delivery, now)
     counts.delivered += delivery.segments
     tcb.delivered += delivery.octets
     sent.fack = max(sent.fack, sent.sacked.end, ack)
+    if tcb.no_space:
+        send_tuning.acknowledged(tcb, now)
     # RFC 6298 §5.2, §5.3
     if len(sent) == 0:
         tcb.stop_timer(timers.RETRANSMISSION, now)
@@ -121,7 +129,9 @@ def _advance(tcb: Tcb, segment: Segment, ack: int, delivery: Delivery, now: int)
         if tcb.unsent == 0:
             counts.idle(now)
     elif not tcb.keep_retransmission_timer:
-        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+        # What waits for its moment is not late (`pacing`).
+        begins = now if tcb.paced_until < now else tcb.paced_until
+        tcb.start_timer(timers.RETRANSMISSION, begins + tcb.round_trip.rto, now)
         recovery.schedule(tcb, now)
     tcb.wake |= readiness.POLLOUT
 

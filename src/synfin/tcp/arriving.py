@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, mtu_probing, readiness, recovery, states, timers
+from synfin.tcp import (
+    keepalive,
+    mtu_probing,
+    pacing,
+    readiness,
+    receive_tuning,
+    recovery,
+    send_tuning,
+    states,
+    timers,
+)
 from synfin.tcp.ending import end
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.tcb import Tcb
@@ -44,11 +54,13 @@ def established(tcb: Tcb, segment: Segment, seq: int, ack: int, now: int) -> Non
     tcb.recovery = recovery.choose(tcb)
     mtu_probing.established(tcb, now)
     tcb.congestion.established(tcb)
+    pacing.update(tcb)
     tcb.trace_congestion(now, reasons.INITIAL_WINDOW)
     if tcb.parameters.tcp_round_window:
         tcb.rcv_buf += -tcb.rcv_buf % tcb.mss
     tcb.acknowledging.established(tcb.advertised_mss, tcb.rcv_wnd)
-    tcb.rcv_space_from = tcb.rcv_nxt
+    receive_tuning.established(tcb, now)
+    send_tuning.grow(tcb)
     tcb.last_received = now
     tcb.counts.last_data_received = now
     tcb.last_sent = now

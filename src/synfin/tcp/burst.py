@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from synfin.tcp.parameters import SECOND
+from synfin.tcp.pacing import pacing_rate
 from synfin.tcp.tcb import Tcb
 
 #: The largest superpacket (Linux's GSO_LEGACY_MAX_SIZE).
@@ -24,10 +24,7 @@ def burst_octets(tcb: Tcb) -> int:
     if round_trip.srtt == 0:
         return MOST
     parameters = tcb.parameters
-    # As fast as the window is sent in a round trip, and faster while it still grows.
-    growing = tcb.cwnd < tcb.ssthresh // 2
-    ratio = parameters.tcp_pacing_ss_ratio if growing else parameters.tcp_pacing_ca_ratio
-    octets = (tcb.cwnd * SECOND // round_trip.srtt * ratio // 100) >> SHIFT
+    octets = pacing_rate(tcb) >> SHIFT
     halvings = (round_trip.min_rtt // 1000) >> parameters.tcp_tso_rtt_log if parameters.tcp_tso_rtt_log else 32
     if halvings < 32:
         octets += MOST >> halvings

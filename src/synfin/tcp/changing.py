@@ -8,7 +8,7 @@ units of `Settings`; whether they are allowed is for the caller to judge.
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, readiness, states, timers
+from synfin.tcp import keepalive, pacing, readiness, states, timers
 from synfin.tcp.congestion import congestion_control
 from synfin.tcp.tcb import Tcb
 
@@ -107,3 +107,11 @@ def set_congestion_control(tcb: Tcb, name: str, now: int) -> None:
     """
     tcb.congestion = congestion_control(name)
     tcb.settings.congestion_control = name
+    pacing.update(tcb)
+
+
+def set_max_pacing_rate(tcb: Tcb, rate: int, now: int) -> None:
+    """Sets the greatest rate of data sent in octets a second, `pacing.UNLIMITED_RATE` for none (SO_MAX_PACING_RATE)."""
+    tcb.settings.max_pacing_rate = rate
+    tcb.paced_until = min(tcb.paced_until, now)
+    pacing.update(tcb)

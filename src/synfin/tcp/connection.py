@@ -9,21 +9,21 @@ from synfin.events import Tracer
 from synfin.tcp import arrival, changing, output, readiness, states, timeouts, urgent
 from synfin.tcp.arriving import start_fin_wait_2_timer
 from synfin.tcp.congestion import CongestionControl
+from synfin.tcp.delivery_rate import check_app_limited
 from synfin.tcp.ending import end
 from synfin.tcp.errors import os_error
-from synfin.tcp.parameters import TcpParameters
+from synfin.tcp.identity import Identity
+from synfin.tcp.parameters import UINT_MAX, TcpParameters
 from synfin.tcp.reassembly import Piece
 from synfin.tcp.receive_tuning import user_read
 from synfin.tcp.recovery import LossRecovery
 from synfin.tcp.send_buffer import octets_of
+from synfin.tcp.send_tuning import NO_ROOM, RANGE_OVERHEAD, TOO_MUCH_UNSENT, has_room, notsent_lowat
 from synfin.tcp.settings import Settings
-from synfin.tcp.tcb import Identity, Tcb, Urgent
+from synfin.tcp.tcb import Tcb, Urgent
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import Segment
-
-#: What a range of the record of what was sent costs beside its octets, about.
-RANGE_OVERHEAD = 256
 
 
 class Status:
@@ -156,11 +156,21 @@ class Connection(Tcb):
         if len(view) == 0:
             return 0
         room = self.send_limit() - len(self.send_buffer) - len(self.sent) * RANGE_OVERHEAD
-        room = min(room, (self.settings.notsent_lowat or self.parameters.tcp_notsent_lowat) - self.unsent)
+        lowat = notsent_lowat(self)
+        if lowat < UINT_MAX:
+            # As on Linux, whole segments: what is taken may be more than the mark.
+            below = lowat - self.unsent
+            room = min(room, below + -below % self.mss)
         if room <= 0:
+            self.no_space = NO_ROOM if lowat == UINT_MAX else TOO_MUCH_UNSENT
             raise BlockingIOError
-        if len(view) > room:
+        if len(view) >= room:
+            self.no_space = NO_ROOM if lowat == UINT_MAX else TOO_MUCH_UNSENT
             view = view[:room]
+        else:
+            self.no_space = 0
+        if self.send_buffer.end - self.snd_nxt < self.mss:
+            check_app_limited(self)
         self.counts.busy(now)
         self.send_buffer.append(view)
         # RFC 9293 §3.9.1.2 (MAY-15, MAY-16)
@@ -316,7 +326,7 @@ class Connection(Tcb):
         if (
             self.fin_queued
             or state == states.CLOSED
-            or (state in (states.ESTABLISHED, states.CLOSE_WAIT) and self._has_room())
+            or (state in (states.ESTABLISHED, states.CLOSE_WAIT) and has_room(self))
         ):
             bits |= readiness.POLLOUT
         if state == states.CLOSED or (self.fin_received and self.fin_queued):
@@ -334,13 +344,6 @@ class Connection(Tcb):
             # The octet at the mark is not read.
             least += 1
         return self.receive_queue.octets >= least or self.rcv_wnd <= self.acknowledging.rcv_mss
-
-    def _has_room(self) -> bool:
-        """Whether a third of the send buffer is free, so that a writer is not woken for single octets; and, with
-        TCP_NOTSENT_LOWAT, less than half of that is waiting to be sent."""
-        used = len(self.send_buffer) + len(self.sent) * RANGE_OVERHEAD
-        lowat = self.settings.notsent_lowat or self.parameters.tcp_notsent_lowat
-        return used * 3 <= self.send_limit() * 2 and self.unsent * 2 < lowat
 
     # --- the network's calls
 

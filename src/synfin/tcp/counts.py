@@ -25,6 +25,8 @@ class Counts:
         "rwnd_time",
         "segs_in",
         "segs_out",
+        "sndbuf_since",
+        "sndbuf_time",
         "total_retrans",
     )
 
@@ -50,6 +52,9 @@ class Counts:
         #: The same for data that the peer's window holds back.
         self.rwnd_since = -1
         self.rwnd_time = 0
+        #: The same for a send buffer that is too small for the windows.
+        self.sndbuf_since = -1
+        self.sndbuf_time = 0
         #: Retransmission time-outs; how often they came to an end; the first of this spell (-1: none), and how long
         #: earlier spells took.
         self.rto_count = 0
@@ -87,6 +92,7 @@ class Counts:
             self.busy_time += now - self.busy_since
             self.busy_since = -1
         self.window_open(now)
+        self.buffer_suffices(now)
 
     def window_closed(self, now: int) -> None:
         """The peer's window holds data back."""
@@ -98,6 +104,17 @@ class Counts:
         if self.rwnd_since >= 0:
             self.rwnd_time += now - self.rwnd_since
             self.rwnd_since = -1
+
+    def buffer_limits(self, now: int) -> None:
+        """The send buffer holds less than could be sent."""
+        if self.sndbuf_since < 0:
+            self.sndbuf_since = now
+
+    def buffer_suffices(self, now: int) -> None:
+        """It does not, or no longer."""
+        if self.sndbuf_since >= 0:
+            self.sndbuf_time += now - self.sndbuf_since
+            self.sndbuf_since = -1
 
     def timed_out(self, now: int) -> None:
         """A retransmission time-out."""

@@ -7,7 +7,10 @@ from typing import Final
 
 from synfin.tcp import states
 from synfin.tcp.congestion import INITIAL_WINDOW
+from synfin.tcp.delivery_rate import delivery_rate
 from synfin.tcp.listener import Listener
+from synfin.tcp.pacing import UNLIMITED_RATE, pacing_rate
+from synfin.tcp.receive_tuning import largest_segment
 from synfin.tcp.sent_range import AGAIN, LOST, OUTSTANDING, SACKED, SentRange
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6, Tcb
 
@@ -19,8 +22,7 @@ TCPI_OPT_ECN: Final = 8
 TCPI_OPT_ECN_SEEN: Final = 16
 TCPI_OPT_SYN_DATA: Final = 32
 
-#: An unlimited rate, and a round trip that was never measured.
-UNLIMITED_RATE: Final = (1 << 64) - 1
+#: A round trip that was never measured.
 NO_ROUND_TRIP: Final = (1 << 32) - 1
 #: Segments that the network is expected to reorder (RFC 6675's DupThresh).
 REORDERING: Final = 3
@@ -105,14 +107,17 @@ _MOST: Final = {"B": 0xFF, "H": 0xFFFF, "I": 0xFFFFFFFF, "Q": 0xFFFFFFFFFFFFFFFF
 _layout: Final = Struct("=" + "".join(letter for _, letter in FIELDS))
 
 
+#: Nothing was agreed on yet.
+_UNAGREED: Final = (states.CLOSED, states.SYN_SENT)
+
+
 class TcpInfo:
     """The values by Linux's names: ``info["tcpi_rtt"]``. Times in the units of Linux: round trips, RTO and the
     times limited in microseconds, the times since the last event in milliseconds; windows in segments.
 
     ``tcpi_snd_wscale``, ``tcpi_rcv_wscale``, ``tcpi_delivery_rate_app_limited`` and ``tcpi_fastopen_client_fail`` are
-    here too, which are parts of an octet in the structure. What the stack has no notion of stays 0: the
-    receiver's round trip, the delivery rate, the time limited by the send buffer, reordering seen, and
-    duplicates that the peer reports. It never paces: the rates are unlimited.
+    here too, which are parts of an octet in the structure. What the stack has no notion of stays 0: Fast Open, the
+    route's changes of its hash, and accurate ECN.
     """
 
     __slots__ = ("_values",)
@@ -181,7 +186,7 @@ def tcp_info(tcb: Tcb, now: int) -> TcpInfo:
     put("tcpi_last_ack_recv", (now - tcb.last_received) // _MILLISECOND)
     headers = HEADERS_IPV4 if len(tcb.identity.remote_address) == 4 else HEADERS_IPV6
     put("tcpi_pmtu", tcb.path_mss + headers)
-    put("tcpi_rcv_ssthresh", tcb.window_space)
+    put("tcpi_rcv_ssthresh", tcb.rcv_ssthresh)
     measured = round_trip.srtt > 0
     put("tcpi_rtt", round_trip.srtt // _MICROSECOND)
     put("tcpi_rttvar", round_trip.rttvar // _MICROSECOND if measured else INITIAL_RTTVAR)
@@ -191,14 +196,15 @@ def tcp_info(tcb: Tcb, now: int) -> TcpInfo:
     put("tcpi_snd_ssthresh", tcb.ssthresh if infinite else tcb.ssthresh // mss)
     # Before the handshake is over the window is not set; Linux's is that of RFC 6928 from the start.
     put("tcpi_snd_cwnd", (tcb.cwnd or tcb.congestion.initial_window(tcb)) // mss)
-    put("tcpi_advmss", tcb.advertised_mss)
+    put("tcpi_advmss", tcb.advertised_mss if tcb.state in _UNAGREED else largest_segment(tcb))
     put("tcpi_reordering", tcb.recovery.reordering)
-    put("tcpi_rcv_space", tcb.rcv_space_octets or min(10 * tcb.advertised_mss, tcb.window_space))
+    put("tcpi_rcv_rtt", tcb.rcv_rtt // _MICROSECOND)
+    put("tcpi_rcv_space", tcb.rcv_space_octets)
     put("tcpi_total_retrans", counts.total_retrans)
-    put("tcpi_pacing_rate", UNLIMITED_RATE)
-    put("tcpi_max_pacing_rate", UNLIMITED_RATE)
+    put("tcpi_pacing_rate", pacing_rate(tcb))
+    put("tcpi_max_pacing_rate", tcb.settings.max_pacing_rate)
     # Linux counts a SYN and a FIN among the octets, but not the SYN of a SYN,ACK.
-    put("tcpi_bytes_acked", max(tcb.delivered - tcb.passive, 0))
+    put("tcpi_bytes_acked", max(tcb.snd_una - tcb.iss - tcb.passive, 0))
     put("tcpi_bytes_received", tcb.bytes_received + tcb.fin_received)
     put("tcpi_segs_out", counts.segs_out)
     put("tcpi_segs_in", counts.segs_in)
@@ -207,6 +213,10 @@ def tcp_info(tcb: Tcb, now: int) -> TcpInfo:
     put("tcpi_notsent_bytes", tcb.unsent)
     busy = counts.busy_time + (now - counts.busy_since if counts.busy_since >= 0 else 0)
     limited = counts.rwnd_time + (now - counts.rwnd_since if counts.rwnd_since >= 0 else 0)
+    starved = counts.sndbuf_time + (now - counts.sndbuf_since if counts.sndbuf_since >= 0 else 0)
+    put("tcpi_delivery_rate", delivery_rate(tcb))
+    put("tcpi_flags", int(tcb.rate.shown_limited))
+    put("tcpi_sndbuf_limited", starved // _MICROSECOND)
     put("tcpi_busy_time", busy // _MICROSECOND)
     put("tcpi_rwnd_limited", limited // _MICROSECOND)
     put("tcpi_delivered", counts.delivered)
@@ -243,8 +253,7 @@ def _put_state(tcb: Tcb, info: TcpInfo) -> None:
     unanswered = tcb.keepalive.unanswered if tcb.keepalive is not None else 0
     info.set("tcpi_probes", max(tcb.probes, unanswered))
     info.set("tcpi_backoff", max(tcb.round_trip.backoff, tcb.probe_backoff))
-    if tcb.state in (states.CLOSED, states.SYN_SENT):
-        # Nothing was agreed on yet.
+    if tcb.state in _UNAGREED:
         return
     options = TCPI_OPT_TIMESTAMPS if tcb.timestamps else 0
     options |= TCPI_OPT_SACK if tcb.sack_permitted else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2s
 
-from synfin.tcp.tcb import Identity
+from synfin.tcp.identity import Identity
 from synfin.wire.sequence import MASK
 
 #: RFC 9293 §3.4.1 (MUST-8): the clock behind initial numbers ticks about every 4 microseconds.

@@ -11,13 +11,13 @@ from synfin.reasons import Reason
 from synfin.tcp import closed, readiness, states
 from synfin.tcp.connection import Connection
 from synfin.tcp.ecn import accepted
+from synfin.tcp.identity import Identity
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.request import Request, new_request
 from synfin.tcp.round_trip import INITIAL_RTO
 from synfin.tcp.settings import Settings
 from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, timestamp_with_options
-from synfin.tcp.tcb import Identity
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK, before, unwrap, wrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment

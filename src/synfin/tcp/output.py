@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.tcp import keepalive, mtu_probing, states, timers
+from synfin.tcp import delivery_rate, keepalive, mtu_probing, pacing, send_tuning, states, timers
 from synfin.tcp.burst import burst_octets
 from synfin.tcp.ca_states import TCP_CA_RECOVERY
 from synfin.tcp.parameters import MILLISECOND
@@ -41,7 +41,8 @@ def poll_transmit(tcb: Tcb, now: int, room: int) -> Segment | None:
         if segment is not None:
             return segment
         tcb.validation.burst_over(tcb)
-        _arm_persist(tcb, now)
+        if not tcb.paced or not tcb.timers.running(timers.PACING):
+            _arm_persist(tcb, now)
     if tcb.keepalive is not None:
         segment = keepalive.probe(tcb, now)
         if segment is not None:
@@ -59,6 +60,8 @@ def _due(tcb: Tcb, now: int, room: int) -> Segment | None:
         segment = _loss_probe(tcb, now)
         if segment is not None:
             return segment
+    if tcb.paced_until > now and (tcb.sent.lost or tcb.unsent) and pacing.waits(tcb, now):
+        return None
     if tcb.sent.lost == 0:
         segment = _new_data(tcb, now, room)
         if segment is not None or recovery.ca_state < TCP_CA_RECOVERY or recovery.allowed(tcb) < tcb.mss:
@@ -125,6 +128,7 @@ def _retransmission(tcb: Tcb, now: int, room: int) -> Segment | None:
         usable = tcb.mss
     if tcb.sent.in_flight == 0:
         allowed = max(allowed, tcb.mss)
+        delivery_rate.flight_begins(tcb, now)
     if allowed < min(tcb.mss, entry.end - entry.start) or usable <= 0:
         # RFC 9293 §3.8.6 (SHLD-16): only what lies within the window.
         return None
@@ -147,12 +151,14 @@ def _send_again(tcb: Tcb, entry: SentRange, limit: int, now: int) -> Segment:
     tcb.sent.retransmit(entry, octets + (1 if fin else 0), min(tcb.mss, octets), now, tcb.delivered, probe)
     tcb.counts.sent_again(octets, tcb.mss)
     tcb.recovery.sent_out(octets)
+    if tcb.paced:
+        pacing.sent(tcb, octets, now)
     if not probe:
         tcb.recovery.sent_again(tcb, max(-(-octets // tcb.mss), 1), now)
     # RFC 6298 §5.1; RFC 6675 §6 lets fast recovery start it anew, as Linux does for the oldest segment.
     mends = tcb.recovery.ca_state == TCP_CA_RECOVERY and not tcb.keep_retransmission_timer
     if (mends and entry.start == tcb.snd_una) or not tcb.timers.running(timers.RETRANSMISSION):
-        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+        tcb.start_timer(timers.RETRANSMISSION, max(now, tcb.paced_until) + tcb.round_trip.rto, now)
     tcb.why = tcb.why_lost
     return _data_segment(tcb, entry.start, octets, flags, now)
 
@@ -166,8 +172,12 @@ def _new_data(tcb: Tcb, now: int, room: int) -> Segment | None:
     unsent = buffer.end - start
     fin = tcb.fin_queued and unsent >= 0
     if unsent <= 0 and not fin:
+        if tcb.no_space and tcb.counts.sndbuf_since < 0:
+            send_tuning.ran_dry(tcb, now)
         return None
     tcb.validation.before_sending(tcb, now)
+    if tcb.sent.in_flight == 0:
+        delivery_rate.flight_begins(tcb, now)
     if tcb.mtu_search is not None:
         size = mtu_probing.next_probe(tcb, now)
         if size > 0:
@@ -199,12 +209,16 @@ def _send_new(tcb: Tcb, octets: int, fin: bool, now: int) -> Segment:
         tcb.snd_sml = tcb.snd_nxt
     if octets:
         tcb.acknowledging.data_sent(now)
+        if tcb.paced:
+            pacing.sent(tcb, octets, now)
     tcb.last_sent = now
     if tcb.counts.rwnd_since >= 0:
         tcb.counts.window_open(now)
+    if tcb.no_space == send_tuning.TOO_MUCH_UNSENT:
+        send_tuning.data_left(tcb)
     if not tcb.timers.running(timers.RETRANSMISSION):
         # RFC 6298 §5.1
-        tcb.start_timer(timers.RETRANSMISSION, now + tcb.round_trip.rto, now)
+        tcb.start_timer(timers.RETRANSMISSION, max(now, tcb.paced_until) + tcb.round_trip.rto, now)
     tcb.recovery.sent_out(octets)
     tcb.recovery.schedule(tcb, now)
     tcb.stop_timer(timers.PERSIST, now)
@@ -256,6 +270,8 @@ def _mtu_probe(tcb: Tcb, octets: int, now: int) -> Segment:
     tcb.sent.append(start, start + octets, octets, now, tcb.delivered)
     tcb.snd_nxt = start + octets
     mtu_probing.probe_sent(tcb, start, octets)
+    if tcb.paced:
+        pacing.sent(tcb, octets, now)
     tcb.recovery.sent_out(octets)
     tcb.recovery.schedule(tcb, now)
     tcb.acknowledging.data_sent(now)

@@ -84,8 +84,9 @@ TCP_PARAMETERS: Final = (
     _tcp("tcp_tw_reuse_delay", 1000, "milliseconds that a TIME-WAIT is left alone before that", 1),
     _tcp("tcp_rfc1337", 0, "1: a RST does not end TIME-WAIT (RFC 1337)", 0, 1),
     # --- memory, windows
-    _tcp("tcp_rmem", (4096, 131072, 6291456), "receive buffer in octets: least, default, most", 1),
-    _tcp("tcp_wmem", (4096, 16384, 4194304), "send buffer in octets: least, default, most", 1),
+    _tcp("tcp_rmem", (4096, 131072, 33554432), "receive buffer in octets: least, default, most", 1),
+    # Linux has 4 MiB for the most of the latter, which fill no path of 1 Gbit/s and more than 33 ms.
+    _tcp("tcp_wmem", (4096, 16384, 33554432), "send buffer in octets: least, default, most", 1),
     _tcp("tcp_mem", (65536, 98304, 131072), "all of TCP in pages of 4096 octets: low, pressure, most"),
     _tcp("tcp_moderate_rcvbuf", 1, "1: the receive buffer grows with what the user reads", 0, 1),
     _tcp(
@@ -103,6 +104,9 @@ TCP_PARAMETERS: Final = (
     _tcp("tcp_mtu_probe_floor", 48, "the least MSS that the search falls back to, in octets", 48, 65535),
     _tcp("tcp_probe_interval", 600, "seconds until a finished search begins anew"),
     _tcp("tcp_probe_threshold", 8, "octets between the search's bounds at which it ends"),
+    # --- what connections learn for the next
+    _tcp("tcp_no_metrics_save", 0, "1: nothing is remembered of a destination when a connection ends (RFC 9040)", 0, 1),
+    _tcp("tcp_no_ssthresh_metrics_save", 1, "1: of what is remembered, ssthresh is not", 0, 1),
     # --- sending
     _tcp("tcp_congestion_control", "cubic", "the congestion control of new connections"),
     _tcp("tcp_min_tso_segs", 2, "segments that a superpacket may have, however slow the path", 1, 44),
@@ -115,6 +119,14 @@ TCP_PARAMETERS: Final = (
     ),
     _tcp("tcp_pacing_ss_ratio", 200, "percent of a window for each round trip by which slow start is paced", 0, 1000),
     _tcp("tcp_pacing_ca_ratio", 120, "the same percent in congestion avoidance", 0, 1000),
+    _own("tcp_pacing", 0, "1: new connections send at a rate, not in bursts, whatever their congestion control", 0, 1),
+    _own(
+        "tcp_pacing_quantum_us",
+        1000,
+        "microseconds whose data leave together where a real clock drives the host",
+        0,
+        1_000_000,
+    ),
     _tcp("tcp_slow_start_after_idle", 1, "1: a congestion window that was idle for an RTO shrinks", 0, 1),
     _own("tcp_loss_recovery", "", "loss recovery: newreno, sack or rack; nothing: as tcp_recovery says"),
     # --- the rest
@@ -199,9 +211,13 @@ class TcpParameters:
     tcp_moderate_rcvbuf: int
     tcp_mtu_probe_floor: int
     tcp_mtu_probing: int
+    tcp_no_metrics_save: int
+    tcp_no_ssthresh_metrics_save: int
     tcp_notsent_lowat: int
     tcp_orphan_retries: int
+    tcp_pacing: int
     tcp_pacing_ca_ratio: int
+    tcp_pacing_quantum_us: int
     tcp_pacing_ss_ratio: int
     tcp_probe_data: int
     tcp_probe_interval: int

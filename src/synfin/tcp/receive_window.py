@@ -23,6 +23,12 @@ def window_space(buffer: int, parameters: TcpParameters, settings: Settings) -> 
     return min(space, settings.window_clamp) if settings.window_clamp else space
 
 
+def buffer_for(window: int, parameters: TcpParameters) -> int:
+    """The buffer of which `window_space` is `window`, or a little more."""
+    scale = parameters.tcp_adv_win_scale
+    return (window << scale) // ((1 << scale) - 1) + 1 if scale > 0 else window << -scale
+
+
 def initial_window(space: int, mss: int, parameters: TcpParameters) -> int:
     """The window of a SYN, which is never scaled (RFC 7323 §2.2): full segments, as many as fit.
 

@@ -10,13 +10,14 @@ from synfin.tcp.clock import timestamp
 from synfin.tcp.congestion import congestion_control
 from synfin.tcp.connection import Connection
 from synfin.tcp.ecn import Ecn
+from synfin.tcp.identity import Identity
 from synfin.tcp.parameters import MILLISECOND, TcpParameters
 from synfin.tcp.receive_window import MAX_WINDOW_SHIFT, initial_window, window_shift, window_space
 from synfin.tcp.recovery import NewReno
 from synfin.tcp.round_trip import INITIAL_RTO
 from synfin.tcp.segments import syn_options
 from synfin.tcp.settings import Settings
-from synfin.tcp.tcb import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6, Identity
+from synfin.tcp.tcb import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, ECE, SYN, Segment
 from synfin.wire.tcp_options import NO_OPTIONS, Options, timestamp_options

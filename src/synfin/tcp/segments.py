@@ -32,6 +32,8 @@ def select_window(tcb: Tcb) -> int:
     """The value of the window field for a segment sent now, after which RCV.ADV is what it promises."""
     space = tcb.window_space
     free = max(space - tcb.receive_queue.octets, 0)
+    if free > tcb.rcv_ssthresh and not tcb.parameters.tcp_round_window:
+        free = tcb.rcv_ssthresh
     window = max(tcb.rcv_limit - tcb.rcv_nxt, 0)
     # RFC 9293 §3.8.6.2.2: hold the right edge until it can move by the smaller of half the buffer and a segment. BSD
     # (``tcp_round_window``) moves it as soon as so much is free.

@@ -252,6 +252,7 @@ class SentRecord:
             delivery.latest_serial = serial
             delivery.latest_end = end
             delivery.latest_again = again
+            delivery.latest_delivered = entry.delivered
         if not again:
             if serial > delivery.once_serial or (serial == delivery.once_serial and end > delivery.once_end):
                 delivery.once_sent_at = entry.sent_at

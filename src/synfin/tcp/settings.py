@@ -31,6 +31,7 @@ class Settings:
         "keepalive_time",
         "linger2",
         "loss_recovery",
+        "max_pacing_rate",
         "max_segment",
         "mtu_discover",
         "nodelay",
@@ -68,6 +69,9 @@ class Settings:
         self.keepalive_time = 0
         #: Seconds in FIN-WAIT-2 once the user has let go, 0: the host's, -1: none at all (TCP_LINGER2).
         self.linger2 = 0
+        #: The greatest rate of data sent, in octets a second, 2^64 - 1: no limit, and no pacing for its sake
+        #: (SO_MAX_PACING_RATE).
+        self.max_pacing_rate = (1 << 64) - 1
         #: The largest segment to announce and to send, in octets, 0: what the path takes (TCP_MAXSEG).
         self.max_segment = 0
         #: How the path's MTU is found, Linux's IP_PMTUDISC_* (IP_MTU_DISCOVER); -1: as the host does.

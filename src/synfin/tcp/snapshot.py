@@ -22,8 +22,10 @@ from synfin.tcp.congestion import CongestionControl, congestion_control
 from synfin.tcp.congestion.validation import WindowValidation
 from synfin.tcp.connection import Connection
 from synfin.tcp.counts import Counts
+from synfin.tcp.delivery import DeliveryRate
 from synfin.tcp.ecn import Ecn
 from synfin.tcp.errors import os_error
+from synfin.tcp.identity import Identity
 from synfin.tcp.keepalive import KeepAlive
 from synfin.tcp.mtu_probing import MtuSearch
 from synfin.tcp.parameters import MILLISECOND, TcpParameters
@@ -33,7 +35,7 @@ from synfin.tcp.round_trip import RoundTrip
 from synfin.tcp.send_buffer import SendBuffer
 from synfin.tcp.sent import SentRecord
 from synfin.tcp.settings import Settings
-from synfin.tcp.tcb import Identity, Tcb, Urgent
+from synfin.tcp.tcb import Tcb, Urgent
 from synfin.tcp.timers import NEVER, Timers
 
 Plain: TypeAlias = "int | str | bytes | list[Plain] | dict[str, Plain] | None"
@@ -44,7 +46,7 @@ T = TypeVar("T")
 VERSION: Final = 2
 
 #: Attributes that belong to the host or are given to the constructor.
-_OF_THE_HOST: Final = frozenset({"parameters", "tracer", "identity", "memory", "happened", "wake"})
+_OF_THE_HOST: Final = frozenset({"parameters", "tracer", "identity", "memory", "pacing_quantum", "happened", "wake"})
 #: Attributes that hold a moment in nanoseconds; a negative one means never, and is dumped as None.
 _MOMENTS: Final = frozenset(
     {
@@ -53,6 +55,7 @@ _MOMENTS: Final = frozenset(
         "challenged_at",
         "epoch_start",
         "first_retransmission",
+        "first_sent_at",
         "half_began_at",
         "heard",
         "last_data_received",
@@ -60,12 +63,15 @@ _MOMENTS: Final = frozenset(
         "last_sent",
         "non_validated_since",
         "observed_at",
+        "paced_until",
         "pipe_period_since",
         "pipe_sample_since",
         "probing_since",
+        "rcv_rtt_since",
         "rcv_space_since",
         "rto_since",
         "rwnd_since",
+        "sndbuf_since",
         "sent_at",
         "ts_recent_at",
         "undo_epoch_start",
@@ -163,6 +169,9 @@ def _dumped(name: str, value: object, now: int) -> Plain:
             return [[block.start, b"".join(block.pieces)] for block in blocks]
         case CongestionControl() | LossRecovery():
             return {"name": value.name, **_fields(value, now)}
+        case DeliveryRate():
+            # What is in flight gives no sample where it arrives.
+            return {each: _dumped(each, getattr(value, each), now) for each in _slots(value) if each != "epochs"}
         case RoundTrip() | Acknowledging() | Settings() | Counts() | WindowValidation():
             return _fields(value, now)
         case KeepAlive() | Urgent() | Ecn() | MtuSearch():
@@ -254,6 +263,9 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
             connection.mtu_search = _part(MtuSearch(0, 0, 0), value, now)
         case "congestion" | "recovery" | "round_trip" | "acknowledging" | "settings" | "counts" | "validation":
             _set_fields(getattr(connection, name), value, now)
+        case "rate":
+            for each, field in _dictionary(value).items():
+                setattr(connection.rate, each, _plain(each, getattr(connection.rate, each), field, now))
         case _:
             return False
     return True

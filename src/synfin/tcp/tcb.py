@@ -12,10 +12,12 @@ from synfin.tcp.acknowledging import Acknowledging
 from synfin.tcp.congestion import INFINITE_SSTHRESH, CongestionControl
 from synfin.tcp.congestion.validation import WindowValidation
 from synfin.tcp.counts import Counts
+from synfin.tcp.delivery import DeliveryRate
+from synfin.tcp.identity import Identity
 from synfin.tcp.memory import Memory
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.reassembly import Reassembly, ReceiveQueue
-from synfin.tcp.receive_window import window_shift, window_space
+from synfin.tcp.receive_window import MAX_UNSCALED_WINDOW, window_shift, window_space
 from synfin.tcp.round_trip import RoundTrip
 from synfin.tcp.send_buffer import SendBuffer
 from synfin.tcp.sent import SentRecord
@@ -40,33 +42,6 @@ HEADERS_IPV6 = 60
 LEAST_HALF_WINDOW = 48
 #: Octets that the timestamps option takes in each segment (RFC 7323 appendix A).
 TIMESTAMPS_LENGTH = 12
-
-
-class Identity:
-    """Which connection: addresses (4 or 16 octets) and ports of both ends, as seen from this one.
-
-    `flow` is what its packets that arrive bear: remote address, local address, remote port, local port.
-    """
-
-    __slots__ = ("flow", "local_address", "local_port", "remote_address", "remote_port")
-
-    def __init__(self, local_address: bytes, local_port: int, remote_address: bytes, remote_port: int) -> None:
-        self.local_address = local_address
-        self.local_port = local_port
-        self.remote_address = remote_address
-        self.remote_port = remote_port
-        self.flow = remote_address + local_address + remote_port.to_bytes(2, "big") + local_port.to_bytes(2, "big")
-
-    @staticmethod
-    def from_flow(flow: bytes) -> Identity:
-        """The identity whose arriving packets bear `flow`."""
-        half = (len(flow) - 4) // 2
-        return Identity(
-            flow[half : 2 * half],
-            int.from_bytes(flow[-2:], "big"),
-            flow[:half],
-            int.from_bytes(flow[-4:-2], "big"),
-        )
 
 
 class Urgent:
@@ -127,7 +102,12 @@ class Tcb:
         "more_to_come",
         "mss",
         "mtu_search",
+        "no_space",
         "orphaned",
+        "paced",
+        "paced_until",
+        "pacing_quantum",
+        "pacing_rate",
         "parameters",
         "passive",
         "path_in_doubt",
@@ -139,14 +119,20 @@ class Tcb:
         "probes",
         "probing_since",
         "pushed_through",
+        "rate",
         "rcv_adv",
         "rcv_buf",
         "rcv_buf_locked",
         "rcv_limit",
         "rcv_nxt",
+        "rcv_rtt",
+        "rcv_rtt_echo",
+        "rcv_rtt_since",
+        "rcv_rtt_until",
         "rcv_space_from",
         "rcv_space_octets",
         "rcv_space_since",
+        "rcv_ssthresh",
         "rcv_up",
         "rcv_wscale",
         "reassembly",
@@ -161,6 +147,8 @@ class Tcb:
         "sent",
         "settings",
         "snd_buf",
+        "snd_buf_cwnd",
+        "snd_buf_tuned",
         "snd_nxt",
         "snd_sml",
         "snd_una",
@@ -247,8 +235,12 @@ class Tcb:
         self.more_to_come = False
         #: Partial segments up to this number wait for nothing.
         self.pushed_through = iss
-        #: The send buffer's limit in octets; 0: it follows the congestion window.
+        #: The send buffer's limit in octets; 0: it tunes itself, and is `snd_buf_tuned`.
         self.snd_buf = settings.snd_buf
+        self.snd_buf_tuned = parameters.tcp_wmem[1]
+        #: The user had more to write than there was room for, and waits: why, as `send_tuning` has it; 0: does not.
+        self.no_space = 0
+        self.snd_buf_cwnd = 0  #: The congestion window for which `snd_buf_tuned` suffices.
         self.last_sent = 0
 
         # --- Receive sequence variables
@@ -276,6 +268,14 @@ class Tcb:
         self.dsack: tuple[int, int] | None = None
         self.last_received = 0
         self.bytes_received = 0
+        #: The most that a window offers, as yet: it grows ahead of what arrives (`synfin.tcp.receive_tuning`).
+        self.rcv_ssthresh = MAX_UNSCALED_WINDOW
+        # The round trip as a receiver sees it (0: not measured yet): until which number and since when one is measured,
+        # and the last echo of a timestamp.
+        self.rcv_rtt = 0
+        self.rcv_rtt_until = 0
+        self.rcv_rtt_since = -1
+        self.rcv_rtt_echo = 0
         # Receive buffer tuning: since when, from which number, and how much the user read in a round trip.
         self.rcv_space_since = 0
         self.rcv_space_from = 0
@@ -351,8 +351,16 @@ class Tcb:
         #: The window may grow by what the acknowledgment at hand acknowledges.
         self.cwnd_limited = False
         self.validation = WindowValidation(iss)
+        #: Data leave at a rate (`synfin.tcp.pacing`), the next ones not before this time (-1: at any). An event loop's
+        #: timer has a grain: what belongs to so many nanoseconds leaves together.
+        self.paced = False
+        self.paced_until = -1
+        self.pacing_rate = 0  #: Of what was sent last, in octets a second.
+        self.pacing_quantum = 0
         #: Octets that the peer has acknowledged in all.
         self.delivered = 0
+        #: How fast they did (`synfin.tcp.delivery_rate`).
+        self.rate = DeliveryRate()
         self.counts = Counts()
 
         #: What the last segment that arrived was good for.
@@ -392,15 +400,15 @@ class Tcb:
         return window_space(self.rcv_buf, self.parameters, self.settings)
 
     def send_limit(self) -> int:
-        """The size of the send buffer: what the user set, or twice the congestion window within tcp_wmem; the least
-        when memory is short."""
+        """The size of the send buffer: what the user set, or what it grew to (`synfin.tcp.send_tuning`); the least when
+        memory is short."""
         wmem = self.parameters.tcp_wmem
         memory = self.memory
         if memory is not None and memory.pressure and (memory.exhausted or not self.snd_buf):
             return wmem[0]
         if self.snd_buf:
             return self.snd_buf
-        return min(max(wmem[1], 2 * self.cwnd), wmem[2])
+        return self.snd_buf_tuned
 
     def update_mss(self) -> None:
         """Computes Eff.snd.MSS anew."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNRESET
 
 from synfin import reasons
-from synfin.tcp import closed, ecn, readiness, states, timers, urgent
+from synfin.tcp import closed, ecn, readiness, receive_tuning, states, timers, urgent
 from synfin.tcp.arriving import Arrival, note_duplicate
 from synfin.tcp.ending import end
 from synfin.tcp.reassembly import Piece, slice_pieces
@@ -77,6 +77,10 @@ def process_text(tcb: Tcb, arrival: Arrival, now: int) -> None:
 def _in_order(tcb: Tcb, arrival: Arrival, pieces: tuple[Piece, ...], length: int, now: int) -> None:
     segment = arrival.segment
     queue = tcb.receive_queue
+    size = min(segment.segment_size, segment.payload_length) or segment.payload_length
+    ts_ecr = segment.options.ts_ecr
+    if ts_ecr and ts_ecr != tcb.rcv_rtt_echo and tcb.timestamps and size >= tcb.acknowledging.rcv_mss:
+        receive_tuning.echo_arrived(tcb, ts_ecr, now)
     for piece in pieces:
         queue.append(piece)
     tcb.rcv_nxt += length
@@ -84,10 +88,10 @@ def _in_order(tcb: Tcb, arrival: Arrival, pieces: tuple[Piece, ...], length: int
     tcb.wake |= readiness.POLLIN
     tcb.verdict = reasons.IN_ORDER_DATA
     acknowledging = tcb.acknowledging
-    size = min(segment.segment_size, segment.payload_length) or segment.payload_length
     # The window that was offered last, before what has arrived since.
     offered = tcb.rcv_wnd + tcb.rcv_nxt - tcb.last_ack_sent
     acknowledging.data_received(size, tcb.advertised_mss, offered, tcb.round_trip.rto, now)
+    receive_tuning.data_arrived(tcb, length, size, now)
     ends = segment.flags & FIN != 0 and arrival.end - 1 == tcb.rcv_nxt
     if len(tcb.reassembly) and not ends:
         _note_overlap(tcb, tcb.rcv_nxt - length, tcb.rcv_nxt)
@@ -145,6 +149,8 @@ def _out_of_order(
         kept = False
     if kept and arrival.segment.flags & FIN and first + length == arrival.start + arrival.segment.payload_length:
         _note_fin(tcb, first + length)
+    if kept and length >= receive_tuning.LEAST_SEGMENT:
+        receive_tuning.grow_window(tcb, length, length)
     # RFC 5681 §4.2: an immediate duplicate ACK, one for each such segment.
     arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)
     tcb.why = reasons.ACK_OUT_OF_ORDER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 
 from synfin import reasons
-from synfin.tcp import keepalive, mtu_probing, readiness, states, timers
+from synfin.tcp import delivery_rate, keepalive, mtu_probing, readiness, states, timers
 from synfin.tcp.ending import end
 from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND, SECOND
@@ -25,6 +25,7 @@ def deadline_reached(tcb: Tcb, now: int) -> None:
             return
         if tcb.tracer is not None:
             tcb.tracer.timer_expired(now, tcb.identity.flow, timers.NAMES[timer])
+        delivery_rate.check_app_limited(tcb)
         if timer == timers.RETRANSMISSION:
             _retransmission(tcb, now)
         elif timer == timers.PERSIST:
@@ -37,6 +38,9 @@ def deadline_reached(tcb: Tcb, now: int) -> None:
             end(tcb, states.TIMEOUT_FIN_WAIT_2, 0, now, reasons.FIN_WAIT_2_OVER)
         elif timer == timers.KEEPALIVE:
             keepalive.deadline_reached(tcb, now)
+        elif timer == timers.PACING:
+            # What waited comes out of poll_transmit.
+            continue
         else:
             tcb.recovery.deadline_reached(tcb, timer, now)
 

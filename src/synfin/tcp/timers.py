@@ -18,7 +18,8 @@ PERSIST: Final = 3
 DELAYED_ACK: Final = 4
 FIN_WAIT_2: Final = 5
 KEEPALIVE: Final = 6
-COUNT: Final = 7
+PACING: Final = 7
+COUNT: Final = 8
 
 NAMES: Final = (
     "loss probe",
@@ -28,6 +29,7 @@ NAMES: Final = (
     "delayed ACK",
     "FIN-WAIT-2",
     "keep-alive",
+    "pacing",
 )
 
 #: The shortest time for which Linux sets a timer: two ticks of its clock (nanoseconds).

@@ -26,6 +26,8 @@ class CongestionControl:
     __slots__ = ()
 
     name = ""
+    #: Its connections are paced (`synfin.tcp.pacing`).
+    paced = False
 
     def initial_window(self, tcb: Tcb) -> int:
         """The congestion window to begin with, in octets."""

@@ -52,8 +52,9 @@ def schedule(recovery: SelectiveRecovery, tcb: Tcb, now: int) -> None:
         timeout = 2 * srtt + tcb.parameters.tcp_rto_min_us * MICROSECOND
     else:
         timeout = 2 * srtt + timers.TIMEOUT_MIN
-    # Never later than the RTO, which goes on from the probe.
-    deadline = min(now + timeout, tcb.timers.deadlines[timers.RETRANSMISSION])
+    # What waits for its moment is not late. Never later than the RTO, which goes on from the probe.
+    begins = now if tcb.paced_until < now else tcb.paced_until
+    deadline = min(begins + timeout, tcb.timers.deadlines[timers.RETRANSMISSION])
     tcb.start_timer(timers.LOSS_PROBE, deadline, now)
 
 
