@@ -3,10 +3,10 @@
     python campaigns/goodput_kernel.py --state FILE [--runs N] [--seconds S] [--only PATTERN ...] [--table]
 
 Kernel to kernel, synfin to kernel and kernel to synfin in turn, for each round-trip time and each loss, through one
-forwarder between two TUN devices in namespaces of their own (campaigns/beside_kernel/). What the file holds already, of this
-source, this kernel and these settings, is not done again. Ends with the table and the verdict; exit status 1 says that
-the requirement is not met, or not measured whole. `--only` takes names of cells such as "synfin-kernel/20/0.1", with *
-and ?; calls for different cells may share a file and a time; `--table` measures nothing.
+forwarder between two TUN devices in namespaces of their own (campaigns/beside_kernel/). What the file holds already,
+of this source, this kernel and these settings, is not done again. Ends with the table and the verdict; exit status 1
+says that the requirement is not met, or not measured whole. `--only` takes names of cells such as
+"synfin-kernel/20/0.1", with * and ?; calls for different cells may share a file and a time; `--table` measures nothing.
 """
 
 from __future__ import annotations

@@ -46,9 +46,9 @@ def check(record: SentRecord, una: int, nxt: int) -> None:
     ]
 
 
-def left_before(entry: SentRange, sent_at: int, end: int) -> bool:
+def left_before(entry: SentRange, serial: int, end: int) -> bool:
     """RFC 8985 §6.2: RACK_sent_after ()"""
-    return entry.sent_at < sent_at or (entry.sent_at == sent_at and entry.end < end)
+    return entry.serial < serial or (entry.serial == serial and entry.end < end)
 
 
 @settings(max_examples=400)
@@ -88,11 +88,11 @@ def test_against_a_scan(ops: list[tuple[str, int, int]]) -> None:
         elif what == "lose all":
             record.mark_all_lost()
         elif what == "before":
-            sent_at, end, limit = now - offset % 5, una + length, now - offset % 7
-            entries = [e for e in record.entries() if e.fate == OUTSTANDING and left_before(e, sent_at, end)]
+            serial, end, limit = max(step - offset % 9, 0), una + length, now - offset % 7
+            entries = [e for e in record.entries() if e.fate == OUTSTANDING and left_before(e, serial, end)]
             expected = [e for e in entries if e.sent_at <= limit]
             waits = max((e.sent_at for e in entries if e.sent_at > limit), default=-1)
-            assert record.mark_sent_before(sent_at, end, limit, 10_000) == waits
+            assert record.mark_sent_before(serial, end, limit, 10_000) == (waits, True)
             assert all(e.fate == LOST for e in expected)
             assert all(e.fate == OUTSTANDING for e in entries if e not in expected)
         elif what == "unmark":
@@ -116,6 +116,6 @@ def test_it_stops_to_look_after_so_many() -> None:
     for number in range(100):
         record.append(number, number + 1, 1, number, 0)
     record.sack(99, 100, Delivery())
-    assert record.mark_sent_before(99, 100, 10, 1000) == 98
-    assert record.mark_sent_before(99, 100, 10, 8) == 99
+    assert record.mark_sent_before(100, 100, 10, 1000) == (98, True)
+    assert record.mark_sent_before(100, 100, 10, 8) == (18, False)
     assert record.lost == 11

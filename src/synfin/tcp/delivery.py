@@ -19,8 +19,9 @@ class Delivery:
     sent, unless Karn's rule forbids it (RFC 6298 §3); `resent_at` is then when the oldest of those sent more than once
     was last sent. `sack_rtt_from`: the same for what was sacked.
 
-    For RACK (RFC 8985 §6.2): of the octets delivered that left last, `latest_sent_at`, their end `latest_end`, and
-    whether they were sent `latest_again`; `once_sent_at` and `once_end`, the same of what was sent once.
+    For RACK (RFC 8985 §6.2): of the octets delivered that left last, `latest_sent_at`, the number of the transmission
+    `latest_serial`, their end `latest_end`, and whether they were sent `latest_again`; `once_sent_at`, `once_serial`
+    and `once_end`, the same of what was sent once.
     `original_end`: the least end of what arrived without ever being sent again. `reordered_from`: the lowest number of
     such that lies below what had been delivered before.
     """
@@ -33,9 +34,11 @@ class Delivery:
         "latest_again",
         "latest_end",
         "latest_sent_at",
+        "latest_serial",
         "octets",
         "once_end",
         "once_sent_at",
+        "once_serial",
         "original_end",
         "reordered_from",
         "resent_at",
@@ -61,9 +64,11 @@ class Delivery:
         self.resent_at = NONE
         self.sack_rtt_from = NONE
         self.latest_sent_at = NONE
+        self.latest_serial = NONE
         self.latest_end = NONE
         self.latest_again = False
         self.once_sent_at = NONE
+        self.once_serial = NONE
         self.once_end = NONE
         self.original_end = NONE
         self.reordered_from = NONE

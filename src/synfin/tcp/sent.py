@@ -33,18 +33,20 @@ _DUE: Final = 2
 class SentRange:
     """The octets `start` to `end`, sent in segments of `segment_size` octets of payload.
 
-    `sent_at`: when they were last sent (ns). `transmissions`: how often. `delivered`: how many octets the peer had
-    acknowledged in all when they were last sent. `again`: whether they are in flight because they were sent again
-    (`AGAIN`), which a probe does not count for, and perhaps for nothing (`NEEDLESSLY`).
+    `sent_at`: when they were last sent (ns), in the transmission of that `serial` number, for several may leave at one
+    time. `transmissions`: how often. `delivered`: how many octets the peer had acknowledged in all when they were last
+    sent. `again`: whether they are in flight because they were sent again (`AGAIN`), which a probe does not count for,
+    and perhaps for nothing (`NEEDLESSLY`).
     """
 
-    __slots__ = ("again", "delivered", "end", "fate", "segment_size", "sent_at", "start", "transmissions")
+    __slots__ = ("again", "delivered", "end", "fate", "segment_size", "sent_at", "serial", "start", "transmissions")
 
-    def __init__(self, start: int, end: int, segment_size: int, sent_at: int, delivered: int) -> None:
+    def __init__(self, start: int, end: int, segment_size: int, sent_at: int, delivered: int, serial: int) -> None:
         self.start = start
         self.end = end
         self.segment_size = segment_size
         self.sent_at = sent_at
+        self.serial = serial
         self.transmissions = 1
         self.delivered = delivered
         self.fate = OUTSTANDING
@@ -59,8 +61,8 @@ def _start(entry: SentRange) -> int:
     return entry.start
 
 
-def _sent_at(entry: SentRange) -> int:
-    return entry.sent_at
+def _serial(entry: SentRange) -> int:
+    return entry.serial
 
 
 def _segments(octets: int, size: int) -> int:
@@ -76,6 +78,7 @@ class SentRecord:
         "_lost_from",
         "_order",
         "_order_head",
+        "_serial",
         "fack",
         "in_flight",
         "lost",
@@ -90,9 +93,11 @@ class SentRecord:
         self._head = 0
         #: No lost range starts before this number.
         self._lost_from = 0
-        #: Transmissions as (time, start, end), the oldest first. Some may be of no interest any more.
-        self._order: list[tuple[int, int, int]] = []
+        #: Transmissions as (time, serial, start, end), the oldest first. Some may be of no interest any more.
+        self._order: list[tuple[int, int, int, int]] = []
         self._order_head = 0
+        #: The number of the last transmission.
+        self._serial = 0
         #: Octets that are believed to be in the network: neither sacked nor lost.
         self.in_flight = 0
         #: Those of them that were sent again.
@@ -127,17 +132,27 @@ class SentRecord:
 
     def append(self, start: int, end: int, segment_size: int, now: int, delivered: int) -> None:
         """Records that `start` to `end` were sent for the first time."""
-        self._entries.append(SentRange(start, end, segment_size, now, delivered))
-        self._order.append((now, start, end))
+        self._serial += 1
+        self._entries.append(SentRange(start, end, segment_size, now, delivered, self._serial))
+        self._order.append((now, self._serial, start, end))
         self.in_flight += end - start
 
     def restore(
-        self, start: int, end: int, segment_size: int, sent_at: int, delivered: int, transmissions: int, fate: int
+        self,
+        start: int,
+        end: int,
+        segment_size: int,
+        sent_at: int,
+        delivered: int,
+        serial: int,
+        transmissions: int,
+        fate: int,
     ) -> None:
-        """Appends a range as it was in another record; `restored` ends it."""
-        entry = SentRange(start, end, segment_size, sent_at, delivered)
+        """Appends a range as it was in another record; `restore_order` ends it."""
+        entry = SentRange(start, end, segment_size, sent_at, delivered, serial)
         entry.transmissions = transmissions
         entry.fate = fate
+        self._serial = max(self._serial, serial)
         self._entries.append(entry)
         if fate == OUTSTANDING:
             self.in_flight += end - start
@@ -150,11 +165,11 @@ class SentRecord:
             self.sacked.add(start, end)
             self.sacked_segments += _segments(end - start, segment_size)
 
-    def order(self) -> list[tuple[int, int, int]]:
-        """Transmissions as (time, start, end) in the order in which they left. Some may be of no interest any more."""
+    def order(self) -> list[tuple[int, int, int, int]]:
+        """Transmissions as (time, serial, start, end), the oldest first. Some may be of no interest any more."""
         return self._order[self._order_head :]
 
-    def restore_order(self, order: list[tuple[int, int, int]]) -> None:
+    def restore_order(self, order: list[tuple[int, int, int, int]]) -> None:
         """Takes the order of another record."""
         self._order.extend(order)
 
@@ -171,7 +186,8 @@ class SentRecord:
         entry.sent_at = now
         entry.delivered = delivered
         length = entry.end - entry.start
-        self._order.append((now, entry.start, entry.end))
+        self._serial = entry.serial = self._serial + 1
+        self._order.append((now, entry.serial, entry.start, entry.end))
         self.lost -= length
         self.in_flight += length
         if not probe:
@@ -216,7 +232,7 @@ class SentRecord:
                 self.sacked_segments = 0
         order = self._order
         first = self._order_head
-        while first < len(order) and order[first][2] <= number:
+        while first < len(order) and order[first][3] <= number:
             first += 1
         self._order_begins(first)
 
@@ -287,18 +303,17 @@ class SentRecord:
             delivery.segments += octets // size if size else 0
         else:
             delivery.segments += _segments(octets, size)
+        serial = entry.serial
         again = entry.transmissions > 1
-        if entry.sent_at > delivery.latest_sent_at or (
-            entry.sent_at == delivery.latest_sent_at and end > delivery.latest_end
-        ):
+        if serial > delivery.latest_serial or (serial == delivery.latest_serial and end > delivery.latest_end):
             delivery.latest_sent_at = entry.sent_at
+            delivery.latest_serial = serial
             delivery.latest_end = end
             delivery.latest_again = again
         if not again:
-            if entry.sent_at > delivery.once_sent_at or (
-                entry.sent_at == delivery.once_sent_at and end > delivery.once_end
-            ):
+            if serial > delivery.once_serial or (serial == delivery.once_serial and end > delivery.once_end):
                 delivery.once_sent_at = entry.sent_at
+                delivery.once_serial = serial
                 delivery.once_end = end
             if delivery.original_end < 0 or end < delivery.original_end:
                 delivery.original_end = end
@@ -350,22 +365,23 @@ class SentRecord:
         self.lost_in_all += length
         self._lost_from = min(self._lost_from, entry.start)
 
-    def mark_sent_before(self, sent_at: int, end: int, before: int, most: int) -> int:
-        """Believes lost what left before the octets up to `end` did at `sent_at`, and at `before` or earlier.
+    def mark_sent_before(self, serial: int, end: int, before: int, most: int) -> tuple[int, bool]:
+        """Believes lost what left before the octets up to `end` did in the transmission `serial`, and at the time
+        `before` or earlier.
 
-        Returns when the last of the others left that are still waited for, -1 if there are none. Having looked at
-        `most` of them it says `sent_at`, which is as late as any.
+        Returns when the last of the others left that are still waited for, -1 if there are none; and whether all
+        were looked at, which are at most `most`.
         """
         order = self._order
         waits = -1
         first = index = self._order_head
         while index < len(order):
-            time, start, stop = order[index]
-            if time > sent_at:
+            time, number, start, stop = order[index]
+            if number > serial:
                 break
-            # RFC 8985 §6.2: of what left at the same time, the numbers tell what came first.
-            last = stop if time < sent_at else min(stop, end - 1)
-            left = self._look_at(time, start, stop, last, time <= before)
+            # RFC 8985 §6.2: of what left together, the sequence numbers tell what came first.
+            last = stop if number < serial else min(stop, end - 1)
+            left = self._look_at(number, start, stop, last, time <= before)
             index += 1
             if index == first + 1 and not left & _REST:
                 first = index
@@ -373,10 +389,10 @@ class SentRecord:
             if left & _DUE:
                 waits = time
             if index - first >= most:
-                waits = sent_at
-                break
+                self._order_begins(first)
+                return waits, False
         self._order_begins(first)
-        return waits
+        return waits, True
 
     def _order_begins(self, first: int) -> None:
         """What left before that one is of no interest any more."""
@@ -389,7 +405,7 @@ class SentRecord:
         self._order.clear()
         self._order_head = 0
 
-    def _look_at(self, time: int, start: int, stop: int, last: int, lose: bool) -> int:
+    def _look_at(self, serial: int, start: int, stop: int, last: int, lose: bool) -> int:
         """Goes over what of a transmission is outstanding (a superpacket may be several ranges now) and, if it is to
         `lose` it, marks what ends at `last` or before. Whether there is a rest, and whether some of that is due."""
         entries = self._entries
@@ -397,7 +413,7 @@ class SentRecord:
         left = 0
         while index < len(entries) and entries[index].start < stop:
             entry = entries[index]
-            if entry.fate == OUTSTANDING and entry.sent_at == time:
+            if entry.fate == OUTSTANDING and entry.serial == serial:
                 if entry.end > last:
                     left |= _REST
                 elif lose:
@@ -422,8 +438,8 @@ class SentRecord:
                 self.in_flight += entry.end - entry.start
         self.lost = 0
         self._forget_order()
-        entries = sorted(self.entries(), key=_sent_at)
-        self._order.extend((entry.sent_at, entry.start, entry.end) for entry in entries)
+        entries = sorted(self.entries(), key=_serial)
+        self._order.extend((entry.sent_at, entry.serial, entry.start, entry.end) for entry in entries)
 
     def forget_sacked(self) -> None:
         """RFC 2018 §8: the receiver may have dropped what it had sacked. It counts as outstanding again."""
@@ -481,7 +497,7 @@ class SentRecord:
     def _cut(self, index: int, number: int) -> None:
         """Cuts the range at `index` in two at `number`, which lies inside it."""
         entry = self._entries[index]
-        rest = SentRange(number, entry.end, entry.segment_size, entry.sent_at, entry.delivered)
+        rest = SentRange(number, entry.end, entry.segment_size, entry.sent_at, entry.delivered, entry.serial)
         rest.transmissions = entry.transmissions
         rest.fate = entry.fate
         rest.again = entry.again

@@ -150,7 +150,7 @@ def _dumped(name: str, value: object, now: int) -> Plain:
         case SentRecord():
             return {
                 "fack": value.fack,
-                "order": [[time - now, start, end] for time, start, end in value.order()],
+                "order": [[time - now, *others] for time, *others in value.order()],
                 "ranges": [_fields(entry, now) for entry in value.entries()],
             }
         case ReceiveQueue():
@@ -226,11 +226,12 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
                     _number(entry["segment_size"]),
                     _moment(entry["sent_at"], now),
                     _number(entry["delivered"]),
+                    _number(entry["serial"]),
                     _number(entry["transmissions"]),
                     _number(entry["fate"]),
                 )
             order = [[_number(number) for number in _list(each)] for each in _list(fields["order"])]
-            connection.sent.restore_order([(time + now, start, end) for time, start, end in order])
+            connection.sent.restore_order([(time + now, serial, start, end) for time, serial, start, end in order])
             connection.sent.fack = _number(fields["fack"])
         case "receive_queue":
             for each in _list(value):

@@ -54,6 +54,20 @@ def test_of_what_left_at_the_same_time_the_numbers_decide() -> None:
     assert [entry.fate for entry in s.c.sent.entries()[-2:]] == [0, 0]
 
 
+def test_new_data_that_left_before_a_retransmission_are_no_proof_against_it() -> None:
+    # Both leave in the same nanosecond, as in a simulation. New data have the higher numbers, but left earlier.
+    s = Sender("rack")
+    s.flight(10, more=20)
+    assert s.ack(0, (1, 2)) == [10]
+    assert s.ack(0, (1, 3)) == [11]
+    assert s.ack(0, (1, 4)) == [0]
+    s.now += RTT
+    again: list[int] = []
+    for end in range(5, 13):
+        again += s.ack(0, (1, end))
+    assert 0 not in again
+
+
 def test_a_superpacket_is_judged_in_pieces() -> None:
     s = Sender("rack", tcp_min_tso_segs=44)
     s.c.cwnd = 10_000

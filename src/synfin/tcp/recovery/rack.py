@@ -32,17 +32,19 @@ class RackTlp(SelectiveRecovery):
     """RACK-TLP, with the window of RFC 9937.
 
     `sent_at`, `end` and `rtt` are RACK.xmit_ts, RACK.end_seq and RACK.rtt: of the segment sent last that has arrived.
+    `serial` is the number of its transmission: where many leave at one time, as in the simulator, it tells their order.
     `advanced`: they changed since losses were looked for. `steps` is RACK.reo_wnd_mult, `persistence`
     RACK.reo_wnd_persist, `dsack_round` RACK.dsack_round, -1 for none.
     """
 
-    __slots__ = ("advanced", "dsack_round", "end", "persistence", "rtt", "sent_at", "steps")
+    __slots__ = ("advanced", "dsack_round", "end", "persistence", "rtt", "sent_at", "serial", "steps")
 
     name = "rack"
 
     def __init__(self, iss: int, reordering: int = 3) -> None:
         super().__init__(iss, reordering)
         self.sent_at = -1
+        self.serial = -1
         self.end = iss
         self.rtt = 0
         self.advanced = False
@@ -61,16 +63,19 @@ class RackTlp(SelectiveRecovery):
     def _update(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         """Step 2: RACK_update ()"""
         sent_at = delivery.latest_sent_at
+        serial = delivery.latest_serial
         end = delivery.latest_end
         if delivery.latest_again and self._ambiguous(tcb, delivery, sent_at, now):
             sent_at = delivery.once_sent_at
+            serial = delivery.once_serial
             end = delivery.once_end
         if sent_at < 0:
             return
         self.rtt = now - sent_at
         self.advanced = True
-        if sent_at > self.sent_at or (sent_at == self.sent_at and end > self.end):
+        if serial > self.serial or (serial == self.serial and end > self.end):
             self.sent_at = sent_at
+            self.serial = serial
             self.end = end
 
     def _ambiguous(self, tcb: Tcb, delivery: Delivery, sent_at: int, now: int) -> bool:
@@ -126,9 +131,12 @@ class RackTlp(SelectiveRecovery):
         patience = self.rtt + self.reordering_window(tcb)
         sent = tcb.sent
         lost = sent.lost_in_all
-        waits = sent.mark_sent_before(self.sent_at, self.end, now - patience, MOST_LOOKED_AT)
+        waits, looked_at_all = sent.mark_sent_before(self.serial, self.end, now - patience, MOST_LOOKED_AT)
         if sent.lost_in_all > lost:
             tcb.why_lost = reasons.RACK_SHOWS_LOSS
+        if not looked_at_all:
+            # None of them left later.
+            waits = self.sent_at
         if waits >= 0:
             tcb.start_timer(timers.REORDERING, waits + patience + timers.TIMEOUT_MIN, now)
         else:
