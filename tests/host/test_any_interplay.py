@@ -25,7 +25,7 @@ from synfin.link.segmentation import cut
 from synfin.tcp import changing, states, timers
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
-from synfin.tcp.sent import LOST, OUTSTANDING
+from synfin.tcp.sent_range import LOST, OUTSTANDING
 from synfin.tcp.snapshot import from_json, to_json
 from synfin.tcp.timers import NEVER
 from synfin.wire import icmp

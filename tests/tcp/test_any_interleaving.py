@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from synfin.tcp import states, timers
 from synfin.tcp.parameters import TcpParameters
-from synfin.tcp.sent import LOST, OUTSTANDING
+from synfin.tcp.sent_range import LOST, OUTSTANDING
 from synfin.wire.sequence import unwrap
 from synfin.wire.tcp import ACK, RST, SYN
 from tests.tcp.world import MS, SECOND, End, World, everything

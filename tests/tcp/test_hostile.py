@@ -14,7 +14,7 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
 from synfin.tcp.parameters import TcpParameters
-from synfin.tcp.sent import LOST, OUTSTANDING
+from synfin.tcp.sent_range import LOST, OUTSTANDING
 from synfin.tcp.timers import NEVER
 from synfin.wire.ip import PROTOCOL_TCP, Packet
 from synfin.wire.sequence import MASK

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synfin.tcp.delivery import Delivery
-from synfin.tcp.sent import LOST, OUTSTANDING, SentRecord
+from synfin.tcp.sent import SentRecord
+from synfin.tcp.sent_range import LOST, OUTSTANDING
 
 OPS = st.lists(
     st.tuples(

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synfin.tcp.delivery import Delivery
-from synfin.tcp.sent import LOST, OUTSTANDING, SACKED, SentRange, SentRecord
+from synfin.tcp.sent import SentRecord
+from synfin.tcp.sent_range import LOST, OUTSTANDING, SACKED, SentRange
 
 OPS = st.lists(
     st.tuples(
@@ -108,7 +109,7 @@ def test_against_a_scan(ops: list[tuple[str, int, int]]) -> None:
                 record.retransmit(entry, min(length, entry.end - entry.start), 1, now, 0)
         check(record, una, nxt)
     record.acknowledge(nxt, Delivery())
-    assert record._order == []
+    assert record.transmissions.all() == []
 
 
 def test_it_stops_to_look_after_so_many() -> None:

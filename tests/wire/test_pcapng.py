@@ -14,7 +14,9 @@ from synfin.wire.ip import PROTOCOL_TCP, Packet, octets
 from synfin.wire.pcapng import (
     EnhancedPacket,
     InterfaceDescription,
+    InterfaceStatistics,
     SectionHeader,
+    SimplePacket,
     UnknownBlock,
     enhanced_packet,
     interface_description,
@@ -116,11 +118,11 @@ def test_byte_orders_and_resolutions(
 
 
 def test_other_blocks_are_passed_on_and_sections_start_anew() -> None:
-    data = capture() + block("<", 5, b"statistics!!") + section_header("other")
+    data = capture() + block("<", 4, b"names!!!") + section_header("other")
     *_, unknown, header = read_blocks(data)
     assert isinstance(unknown, UnknownBlock)
-    assert (unknown.type, unknown.body) == (5, b"statistics!!")
-    assert "0x5" in repr(unknown)
+    assert (unknown.type, unknown.body) == (4, b"names!!!")
+    assert "0x4" in repr(unknown)
     assert isinstance(header, SectionHeader)
     with pytest.raises(WireError, match="interface 0"):
         list(read_blocks(data + enhanced_packet(0, 0, b"")))
@@ -195,3 +197,56 @@ def test_tshark_reads_the_same(tmp_path: Path) -> None:
         ["1700000000.123456790", "right wire", "1500", "3", "dropped: 原因", ""],
         ["0.000000000", "left", "0", "0", "", ""],
     ]
+
+
+def test_packets_in_older_and_simpler_blocks() -> None:
+    obsolete = block("<", 2, struct.pack("<HHIIII", 0, 9, 0, 1_000_000, 3, 60) + b"abc\0")
+    simple = block("<", 3, struct.pack("<I", 6) + b"abcdef\0\0")
+    *_, first, second = read_blocks(INTERFACE + obsolete + simple)
+    assert isinstance(first, EnhancedPacket)
+    assert (first.interface, first.time_ns, first.octets, first.original_length) == (0, 1_000_000, b"abc", 60)
+    assert isinstance(second, SimplePacket)
+    assert (second.octets, second.original_length) == (b"abcdef", 6)
+    assert "octets=6" in repr(second)
+    # The snap length of the first interface tells how much of it there is.
+    cut = HEADER + interface_description("x", snap_length=4) + block("<", 3, struct.pack("<I", 6) + b"abcd")
+    *_, third = read_blocks(cut)
+    assert isinstance(third, SimplePacket)
+    assert (third.octets, third.original_length) == (b"abcd", 6)
+
+
+def test_statistics() -> None:
+    options = struct.pack("<HHQHHQHH", 5, 8, 3, 7, 8, 4, 0, 0)
+    told = block("<", 5, struct.pack("<III", 0, 0, 0) + options)
+    silent = block("<", 5, struct.pack("<III", 0, 0, 0))
+    *_, first, second = read_blocks(INTERFACE + told + silent)
+    assert isinstance(first, InterfaceStatistics)
+    assert (first.interface, first.dropped) == (0, 7)
+    assert isinstance(second, InterfaceStatistics)
+    assert second.dropped is None
+    assert "dropped=7" in repr(first)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        block("<", 3, b""),
+        block("<", 3, struct.pack("<I", 9) + b"abcd"),
+        block("<", 5, bytes(8)),
+        block("<", 5, bytes(12) + struct.pack("<HHI", 5, 4, 1)),
+        enhanced_packet(3, 0, b"x"),
+    ],
+)
+def test_a_block_that_makes_no_sense_is_passed_over_if_somebody_is_told(bad: bytes) -> None:
+    errors: list[WireError] = []
+    *_, last = read_blocks(INTERFACE + bad + enhanced_packet(0, 5, b"last"), errors.append)
+    assert isinstance(last, EnhancedPacket)
+    assert last.octets == b"last"
+    assert [error.cause for error in errors] == [PCAPNG]
+    with pytest.raises(WireError):
+        list(read_blocks(INTERFACE + bad))
+
+
+def test_a_simple_packet_needs_an_interface() -> None:
+    with pytest.raises(WireError, match="interface 0"):
+        list(read_blocks(HEADER + block("<", 3, struct.pack("<I", 0))))

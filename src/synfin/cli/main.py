@@ -16,10 +16,12 @@ import typer
 import typer.main
 
 from synfin import __version__
+from synfin.cli import run as scripts
 from synfin.cli import tun
 from synfin.cli.demo import demo
 from synfin.cli.drill import drill
 from synfin.cli.errors import UsageError
+from synfin.cli.explain import explain
 from synfin.cli.show import show
 from synfin.cli.sysctl import sysctl
 
@@ -40,6 +42,8 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(drill)
+app.command()(explain)
+app.command(context_settings=scripts.SETTINGS)(scripts.run)
 app.command()(show)
 app.command()(sysctl)
 app.add_typer(tun.commands)

@@ -52,7 +52,11 @@ class PacketQueue:
         if len(self._packets) < self.limit:
             return True
         self._refused = True
-        return False
+        # Another thread may have emptied it meanwhile, and will not call.
+        if len(self._packets) > self.limit // 2:
+            return False
+        self._refused = False
+        return True
 
     def put(self, packet: bytes) -> None:
         if self.closed:
@@ -83,8 +87,8 @@ class Channel(Link):
 
     Both directions are bounded by `limit` packets. What comes in faster than the stack is served is dropped and
     counted in `counters["rx_dropped"]`; what goes out waits, and TCP with it, until there is room. Packets larger
-    than `mtu` (octets) that come in are taken. A channel is for one thread: from another, use the event loop's
-    `call_soon_threadsafe`. Raises ValueError for an MTU that is none.
+    than `mtu` (octets) that come in are taken. A stack that an event loop of others serves is for one thread: from
+    another, use the loop's `call_soon_threadsafe`. Raises ValueError for an MTU that is none.
     """
 
     __slots__ = ("_unsent", "counters", "incoming", "mtu", "outgoing", "room")

@@ -191,8 +191,9 @@ class Numbering:
         if mine.fin is not None:
             self._name(transmission, *mine.fin.messages)
             return
-        if not transmission.sender.traced and all(arrival.dropped for arrival in transmission.arrivals):
-            # Anyone may have made it up.
+        made_up = not transmission.sender.traced and all(arrival.dropped for arrival in transmission.arrivals)
+        if made_up and not transmission.packet:
+            # Anyone may have made it up. Of a capture nobody knows what was dropped.
             return
         names = []
         if self._completes_opening(transmission):

@@ -72,7 +72,8 @@ class Transmission:
     on the wire, 0 if unknown. `old_state`, `new_state`: the sender's, before and after; None if unknown.
     `messages`: which of the seven messages of a connection's life it is, such as ("5", "6") for an ACK and a FIN in
     one, or ("4a",) where both ends sent the same message at once. `repeat`: 0 for the first of that name, 1 for the
-    next, and so on. `retransmission`: whether any of it had been sent before.
+    next, and so on. `retransmission`: whether any of it had been sent before. `packet`: its number in a capture, 0 if
+    it comes from none.
     """
 
     time: int
@@ -88,6 +89,7 @@ class Transmission:
     retransmission: bool = False
     messages: tuple[str, ...] = ()
     repeat: int = 0
+    packet: int = 0
 
     @property
     def label(self) -> str:
@@ -157,7 +159,18 @@ class UserCall:
     change: StateChange | None = None
 
 
-Row: TypeAlias = Transmission | Arrival | Loss | StateChange | UserCall
+@dataclass(slots=True, eq=False)
+class Remark:
+    """Something to be said at this place, in the reader's language: of the segment before it, at one end (`clause`:
+    the source), or, without an end, of what is left out there."""
+
+    time: int
+    endpoint: Endpoint | None
+    text: str
+    clause: str
+
+
+Row: TypeAlias = Transmission | Arrival | Loss | StateChange | UserCall | Remark
 
 
 def mirrored(flow: bytes) -> bytes:

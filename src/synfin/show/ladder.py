@@ -13,13 +13,14 @@ from typing import Final
 from rich.cells import cell_len
 
 from synfin.reasons import Reason
-from synfin.show.history import Arrival, Endpoint, History, Loss, Row, StateChange, Transmission, UserCall
+from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_arrows import Arrows
 from synfin.show.ladder_text import (
     CHANGED,
     DIM,
     LABEL,
     QUIET_CALLS,
+    REMARK,
     Clock,
     Piece,
     cropped,
@@ -30,6 +31,7 @@ from synfin.show.ladder_text import (
     segment_words,
     words,
     wrapped,
+    wrapped_text,
 )
 from synfin.show.state_words import STATE_COLORS
 from synfin.show.words import Language, explain, translation
@@ -129,6 +131,8 @@ class _Ladder:
                 self._late_arrival(row)
             elif isinstance(row, Loss):
                 self._late_loss(row)
+            elif isinstance(row, Remark):
+                self._remark(row)
             else:
                 self._without_segment(row)
         self._footer()
@@ -161,7 +165,12 @@ class _Ladder:
     def _footer(self) -> None:
         gettext = self._gettext
         history = self._history
-        counts = gettext("segments: {sent}, lost: {lost}, retransmissions: {again}").format(
+        if any(sent.packet for sent in history.transmissions):
+            # Of a capture only a part may be shown, and what was lost nobody saw.
+            text = gettext("segments shown: {sent}, retransmissions among them: {again}")
+        else:
+            text = gettext("segments: {sent}, lost: {lost}, retransmissions: {again}")
+        counts = text.format(
             sent=len(history.transmissions), lost=len(history.lost), again=len(history.retransmissions)
         )
         notes = [counts, gettext("* the state has just changed")]
@@ -184,7 +193,10 @@ class _Ladder:
         label = self._label(sent)
         indent = " " * self._label_width
         room = self._inner - 2 - self._label_width
-        says = [line for part in segment_words(sent, self._relative) for line in wrapped(part, room)]
+        packet = len(f"#{sent.packet} ") if sent.packet else 0
+        says = [line for part in segment_words(sent, self._relative) for line in wrapped(part, room - packet)]
+        if sent.packet:
+            says[0].insert(0, (f"#{sent.packet} ", DIM))
         for at, line in enumerate(says):
             start: Piece = (label + " " * (self._label_width - cell_len(label)), LABEL) if not at else (indent, "")
             content = [(" ", ""), start, *line]
@@ -273,6 +285,21 @@ class _Ladder:
                 self._line(None, content)
             else:
                 self._line(row.time, content, states=True, changed=(changed and left, changed and not left))
+
+    def _remark(self, remark: Remark) -> None:
+        if remark.endpoint is None:
+            text = cropped(printable(remark.text), self._inner - 8)
+            fill = (self._inner - cell_len(text) - 2) // 2
+            dots = "┄" * min(fill, 8)
+            content: list[Piece] = [(" " * (fill - len(dots)), ""), (dots, DIM), (f" {text} ", DIM), (dots, DIM)]
+            self._line(None, content)
+            return
+        left = self._is_left(remark.endpoint)
+        text = printable(remark.text) + (f" ({remark.clause})" if remark.clause else "")
+        indent = self._label_width if left else 0
+        for line in wrapped_text(text, self._inner - 4 - indent):
+            before, behind = (" " * (1 + indent) + "! ", "") if left else ("", " ! ")
+            self._line(None, filled([(before, ""), (line, REMARK), (behind, "")], self._inner, right=not left))
 
     def _why(self, endpoint: Endpoint, reason: Reason | None) -> None:
         if not self._explained or reason is None:

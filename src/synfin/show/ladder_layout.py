@@ -13,7 +13,8 @@ from statistics import median_low
 from typing import Final
 
 from synfin.show.canvas import Box, Point, text_box
-from synfin.show.history_rows import Arrival, Endpoint, Loss, Row, Transmission
+from synfin.show.history_rows import Arrival, Endpoint, Loss, Remark, Row, Transmission
+from synfin.wire.tcp import SYN
 
 #: The sizes of texts: on arrows, beside the lifelines, and notes.
 LABEL_SIZE: Final = 17.0
@@ -29,6 +30,9 @@ _USUAL_FALL: Final = 36.0
 _LEAST_GAP: Final = 7.0
 _IDLE_GAP: Final = 66.0
 _IDLE: Final = 3
+_UNKNOWN_FLIGHT: Final = 10_000_000
+# For a text between the lifelines about rows that are left out.
+_OMISSION_GAP: Final = 72.0
 # Between two labels of one direction.
 _LABEL_ROOM: Final = 27.5
 # How far below its row the text beside a lifeline may stand.
@@ -122,17 +126,23 @@ class Layout:
         self.lot_tops: dict[int, float] = {}
         #: Waits that were cut short, from y to y.
         self.breaks: list[tuple[float, float]] = []
+        #: The baseline of what is said of rows that are left out, by its row's number.
+        self.omissions: dict[int, float] = {}
         self.arrows: list[Arrow] = []
         self.labels: list[Label] = []
         self.bottom = top
         self._flight = self._usual_flight()
         self._scale = _USUAL_FALL / self._flight
         self._fit(top + height)
-        for _ in range(_MOST_TRIES):
+        for attempt in range(_MOST_TRIES):
             self._place_rows()
             self._make_arrows()
-            if not self._place_labels():
+            homeless = self._place_labels()
+            if not homeless:
                 break
+            # What crosses it may follow at once: then it is the row behind that has to make room.
+            for at in homeless:
+                self._extra[min(at + attempt % 2, len(rows) - 1)] += _WIDER
 
     def _fit(self, bottom: float) -> None:
         """Choose the scale of time with which the rows end just above `bottom`, if that is possible."""
@@ -154,12 +164,17 @@ class Layout:
 
     def _usual_flight(self) -> int:
         """How long a segment travels, in nanoseconds."""
+        sent = [row for row in self._rows if isinstance(row, Transmission)]
+        if any(row.packet for row in sent):
+            # A capture does not show it, but between a SYN and its answer lies a round trip from there.
+            answered = sent[0].segment.flags & SYN and len(sent) > 1 and sent[1].sender is sent[0].receiver
+            return max((sent[1].time - sent[0].time) // 2, 1) if answered else _UNKNOWN_FLIGHT
         flights = [
             row.time - row.transmission.time
             for row in self._rows
             if isinstance(row, Arrival) and row.time > row.transmission.time
         ]
-        return median_low(flights) if flights else 10_000_000
+        return median_low(flights) if flights else _UNKNOWN_FLIGHT
 
     # --- rows ----------------------------------------------------------------------------------------------------
 
@@ -167,6 +182,7 @@ class Layout:
         self.ys = []
         self.lot_tops = {}
         self.breaks = []
+        self.omissions = {}
         bottoms: dict[int, float] = {}
         # The first states stand above the first row.
         y = self._top + 1.5 * LINE
@@ -183,7 +199,13 @@ class Layout:
                 y += _IDLE_GAP if idle else max(_LEAST_GAP, wait * self._scale)
                 if idle:
                     self.breaks.append((above, y))
-            if isinstance(row, Transmission):
+            if isinstance(row, Remark) and row.endpoint is None:
+                # Below the arrows before it, and above the labels behind it.
+                above = max([y, *bottoms.values()])
+                y = max(y + _USUAL_FALL, above) + _OMISSION_GAP
+                self.omissions[at] = y - _OMISSION_GAP / 2
+                self.breaks.append((y - _OMISSION_GAP, y))
+            elif isinstance(row, Transmission):
                 y = max(y, last_sent.get(id(row.sender), 0.0) + _LABEL_ROOM)
                 sent_at[id(row)] = last_sent[id(row.sender)] = y
                 lowest = max(lowest, y + _USUAL_FALL)
@@ -234,9 +256,9 @@ class Layout:
 
     # --- labels --------------------------------------------------------------------------------------------------
 
-    def _place_labels(self) -> bool:
-        """Put each text where it meets no other, and as few arrows as can be. Tell whether one found no place; there
-        is more room at its row the next time."""
+    def _place_labels(self) -> list[int]:
+        """Put each text where it meets no other, and as few arrows as can be. Return the rows whose text found no
+        place."""
         self.labels = []
         labelled: set[int] = set()
         homeless: list[Row] = []
@@ -252,10 +274,7 @@ class Layout:
                 cause = arrow.transmission.loss
             if cause is not None and id(cause) in self._notes and not self._place(arrow, self._notes[id(cause)], True):
                 homeless.append(arrow.arrival or arrow.transmission)
-        for at, row in enumerate(self._rows):
-            if any(row is other for other in homeless):
-                self._extra[at] += _WIDER
-        return bool(homeless)
+        return [at for at, row in enumerate(self._rows) if any(row is other for other in homeless)]
 
     def _place(self, arrow: Arrow, width: float, note: bool) -> bool:
         size = NOTE_SIZE if note else LABEL_SIZE

@@ -11,7 +11,7 @@ from math import cos, radians, sin
 from typing import Final
 
 from synfin.show.canvas import AGAIN, FAINT, INK, LEFT, LOST, MUTED, PAPER, RIGHT, Canvas, Run, pill_width
-from synfin.show.history import Arrival, Endpoint, History, Loss, Row, StateChange, Transmission, UserCall
+from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_layout import LABEL_SIZE, LINE, LOST_AT, NOTE_SIZE, SIDE_SIZE, Arrow, Label, Layout
 from synfin.show.ladder_text import QUIET_CALLS, Clock, end_name, segment_words
 from synfin.show.state_words import STATE_COLORS
@@ -30,8 +30,12 @@ _TOP: Final = 112.0
 _BAND: Final = 14.0
 _TIME_SIZE: Final = 13.0
 _MOST_SIDE: Final = 236.0
+# A remark beside a lifeline: how wide, and how many lines of it.
+_MOST_REMARK: Final = 230.0
+_MOST_LINES: Final = 6
 _MOST_TIME: Final = 100.0
 _UNKNOWN: Final = "#ffffff"
+_NOBODY: Final = Endpoint(b"")
 
 
 def render_ladder_svg(
@@ -121,6 +125,9 @@ class _Picture:
             if row.octets:
                 text = self._gettext("{call} {octets} octets").format(call=text, octets=row.octets)
             lines.append([Run(fitted(text, _MOST_SIDE, SIDE_SIZE), color=MUTED)])
+        elif isinstance(row, Remark):
+            if row.endpoint is not None:
+                lines += [[Run(line, color=AGAIN)] for line in broken(row.text, _MOST_REMARK, SIDE_SIZE, _MOST_LINES)]
         elif isinstance(row, StateChange):
             words = explain(row.reason, self._language)
             lines += [[Run(line, color=MUTED)] for line in broken(words, _MOST_SIDE * 0.8, SIDE_SIZE)]
@@ -179,6 +186,7 @@ class _Picture:
         self._lifelines(canvas, layout)
         self._axis_and_breaks(canvas, layout)
         self._beside(canvas, layout)
+        self._omissions(canvas, layout)
         labels = {(id(label.arrow), label.note): label for label in layout.labels}
         for arrow in layout.arrows:
             self._arrow(canvas, arrow)
@@ -253,6 +261,15 @@ class _Picture:
         else:
             canvas.text((self._right_band + _BAND + 9, y), runs, SIDE_SIZE)
 
+    def _omissions(self, canvas: Canvas, layout: Layout) -> None:
+        middle = (self._left_band + _BAND + self._right_band) / 2
+        room = self._right_band - self._left_band - 4 * _BAND
+        for at, y in layout.omissions.items():
+            row = self._rows[at]
+            if isinstance(row, Remark):
+                text = fitted(f"… {row.text} …", room, SIDE_SIZE)
+                canvas.text((middle, y), text, SIDE_SIZE, MUTED, anchor="middle", halo=True)
+
     # --- segments ------------------------------------------------------------------------------------------------
 
     def _color(self, sent: Transmission) -> str:
@@ -273,6 +290,8 @@ class _Picture:
             if len(blocks) > 1:
                 texts[-1] += f" +{len(blocks) - 1}"
         runs = [Run(flags, bold=True, color=self._color(sent))]
+        if sent.packet:
+            runs.insert(0, Run(f"#{sent.packet}  ", color=MUTED))
         again = [Run(f"  {self._gettext('retransmission')}", bold=True, color=AGAIN)] if sent.retransmission else []
         room = self._right_band - self._left_band - _BAND - 60 - pill_width(self._pill(sent), LABEL_SIZE)
         room -= sum(run.width(LABEL_SIZE) for run in runs + again)
@@ -387,6 +406,8 @@ def _change(row: Row) -> tuple[Endpoint, str | None, str | None]:
         return row.transmission.receiver, row.old_state, row.new_state
     if isinstance(row, Loss):
         return row.transmission.sender, None, None
+    if isinstance(row, Remark):
+        return row.endpoint or _NOBODY, None, None
     if isinstance(row, UserCall):
         change = row.change
         return (row.endpoint, None, None) if change is None else (row.endpoint, change.old_state, change.new_state)

@@ -18,9 +18,10 @@ CHANGED: Final = "changed"
 DIM: Final = "dim"
 LABEL: Final = "label"
 LOST: Final = "lost"
+REMARK: Final = "remark"
 REPEATED: Final = "repeated"
 
-_COLORS: Final = {CHANGED: "1;32", DIM: "2", LABEL: "1;36", LOST: "1;31", REPEATED: "33"}
+_COLORS: Final = {CHANGED: "1;32", DIM: "2", LABEL: "1;36", LOST: "1;31", REMARK: "33", REPEATED: "33"}
 _TIME_WIDTH: Final = 12
 
 
@@ -79,6 +80,39 @@ def wrapped(pieces: Sequence[Piece], width: int, gap: int = 1) -> list[list[Piec
         lines[-1].append((rest, style))
         used += cell_len(rest)
     return lines
+
+
+_NEVER_FIRST: Final = frozenset("，。；：！？、）》…")
+
+
+def unbreakable(text: str) -> list[str]:
+    """The pieces of `text` between which a line may end, at spaces and between Han characters; each ends with its
+    spaces."""
+    pieces: list[str] = []
+    for char in text:
+        last = pieces[-1] if pieces else ""
+        wide = cell_len(char) != 1
+        joined = last and not last.endswith(" ") and not wide and cell_len(last[-1]) == 1
+        # The clause of an RFC stays in one piece.
+        clause = last.endswith("RFC ") or (char == "§" and last.startswith(("RFC ", "(RFC ")))
+        if last and (char == " " or char in _NEVER_FIRST or joined or clause):
+            pieces[-1] += char
+        else:
+            pieces.append(char)
+    return pieces
+
+
+def wrapped_text(text: str, width: int) -> list[str]:
+    """A sentence on as many lines of at most `width` cells as it takes. Only a word longer than a line is broken."""
+    lines = [""]
+    for piece in unbreakable(text):
+        if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+        while cell_len(lines[-1].rstrip()) > width:
+            at = _fitting(lines[-1], width)
+            lines[-1:] = [lines[-1][:at], lines[-1][at:]]
+    return [line.rstrip() for line in lines]
 
 
 def _fitting(text: str, width: int) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from synfin.show.ladder_text import printable
+from synfin.show.ladder_text import printable, unbreakable
 
 # U+0020 to U+007E, in hundredths of the size.
 # fmt: off
@@ -57,27 +57,10 @@ def fitted(text: str, width: float, size: float, bold: bool = False) -> str:
 def broken(text: str, width: float, size: float, most: int = 3) -> list[str]:
     """`text` on at most `most` lines of at most `width`: broken at spaces, and between Han characters."""
     lines: list[str] = [""]
-    for word in _unbreakable(text):
+    for word in unbreakable(text):
         if lines[-1] and text_width(lines[-1] + word.rstrip(), size) > width:
             lines.append("")
         lines[-1] += word if lines[-1] else word.lstrip()
     if len(lines) > most:
         lines[most - 1 :] = ["".join(lines[most - 1 :])]
     return [fitted(line.rstrip(), width, size) for line in lines]
-
-
-_NEVER_FIRST: Final = frozenset("，。；：！？、）》…")
-
-
-def _unbreakable(text: str) -> list[str]:
-    """The pieces of `text` between which a line may end; each ends with its spaces."""
-    pieces: list[str] = []
-    for char in text:
-        last = pieces[-1] if pieces else ""
-        wide = cell_len(char) != 1
-        joined = last and not last.endswith(" ") and not wide and cell_len(last[-1]) == 1
-        if last and (char == " " or char in _NEVER_FIRST or joined):
-            pieces[-1] += char
-        else:
-            pieces.append(char)
-    return pieces

@@ -6,7 +6,8 @@ import asyncio
 import os
 import secrets
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from errno import ENETDOWN
 from types import TracebackType
 
@@ -17,9 +18,13 @@ from synfin.host.parameters import Parameters
 from synfin.link.channel import AsyncChannel, Receive, Send
 from synfin.link.link import Link
 from synfin.socket.driver import Driver
+from synfin.socket.link_driver import LinkDriver
+from synfin.socket.patches import installed
 from synfin.socket.server import Server
 from synfin.socket.transport import ConnectionTransport
+from synfin.socket.ways_to_wait import provide
 from synfin.tcp.connection import Connection
+from synfin.tcp.parameters import SECOND
 
 #: RFC 8200 §5, in octets.
 MINIMUM_MTU_IPV6 = 1280
@@ -59,11 +64,13 @@ class Stack:
             if link.mtu < MINIMUM_MTU_IPV6:
                 raise ValueError(f"IPv6 takes an MTU of {MINIMUM_MTU_IPV6} octets or more, not {link.mtu}")
             self.host.add_route("::/0", interface)
+        self._interface = interface
         self._driver = Driver(self.host, interface, link)
         self._driver.failed = self._stop
         self._transports: weakref.WeakSet[ConnectionTransport] = weakref.WeakSet()
         self._servers: weakref.WeakSet[Server] = weakref.WeakSet()
         self._serving = False
+        self._link_driver: LinkDriver | None = None
         self._when_closed: list[Callable[[Exception | None], object]] = []
         #: The error of the link that ended the stack, if one did.
         self.error: Exception | None = None
@@ -99,6 +106,36 @@ class Stack:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    # --- for programs that block, and for event loops of ours
+
+    @property
+    def waiting(self) -> LinkDriver:
+        """The way in which programs wait on this stack that are not in an ``async with`` of it: `synfin.run`, and,
+        after ``with``, everything that blocks."""
+        if self._link_driver is None:
+            self._link_driver = LinkDriver(self.host, self._interface, self.link)
+        return self._link_driver
+
+    def __enter__(self) -> Stack:
+        """Serves from now on in a thread of its own."""
+        self.waiting.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends in order, as `aclose` does."""
+        self.waiting.stop(int(CLOSE_TIMEOUT * SECOND))
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """While this lasts, programs run on this stack as they are: the standard modules' sockets are its own for the
+        addresses to which it has a route."""
+        with installed(), provide(lambda: self.waiting):
+            yield
+
+    # --- for others' event loops
 
     def start(self) -> None:
         """Begins to serve, on the running event loop."""
@@ -148,7 +185,9 @@ class Stack:
 
     def connections(self) -> list[ConnectionRow]:
         """What ``ss -tan`` would print for this stack."""
-        return self.host.connections()
+        driver = self._link_driver
+        with driver.lock if driver is not None else nullcontext():
+            return self.host.connections()
 
     # --- streams
 

@@ -8,7 +8,7 @@ from synfin.tcp.clock import timestamp
 from synfin.tcp.delivery import Delivery
 from synfin.tcp.output import probe_interval
 from synfin.tcp.parameters import MILLISECOND, SECOND
-from synfin.tcp.selective import take_blocks
+from synfin.tcp.sack_blocks import take_blocks
 from synfin.tcp.tcb import Tcb
 from synfin.wire.sequence import HALF, MASK
 from synfin.wire.tcp import ECE, FIN, SYN, Segment

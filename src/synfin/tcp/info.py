@@ -8,7 +8,7 @@ from typing import Final
 from synfin.tcp import states
 from synfin.tcp.congestion import INITIAL_WINDOW
 from synfin.tcp.listener import Listener
-from synfin.tcp.sent import AGAIN, LOST, OUTSTANDING, SACKED, SentRange
+from synfin.tcp.sent_range import AGAIN, LOST, OUTSTANDING, SACKED, SentRange
 from synfin.tcp.tcb import HEADERS_IPV4, HEADERS_IPV6, Tcb
 
 # tcpi_options

@@ -8,7 +8,7 @@ from synfin.tcp.burst import burst_octets
 from synfin.tcp.ca_states import TCP_CA_RECOVERY
 from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.segments import is_window_probe, make_reset, make_segment, make_syn
-from synfin.tcp.sent import OUTSTANDING, SentRange
+from synfin.tcp.sent_range import OUTSTANDING, SentRange
 from synfin.tcp.tcb import Tcb
 from synfin.wire.ip import NOT_ECT
 from synfin.wire.tcp import FIN, PSH, Segment

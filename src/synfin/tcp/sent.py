@@ -15,46 +15,12 @@ from typing import Final
 
 from synfin.tcp.delivery import Delivery
 from synfin.tcp.intervals import Intervals
-
-OUTSTANDING: Final = 0
-SACKED: Final = 1
-LOST: Final = 2
-
-# Of what is outstanding.
-ONCE: Final = 0
-AGAIN: Final = 1
-NEEDLESSLY: Final = 2
+from synfin.tcp.sent_range import AGAIN, LOST, NEEDLESSLY, ONCE, OUTSTANDING, SACKED, SentRange, segments
+from synfin.tcp.transmissions import Transmissions
 
 # What `SentRecord._look_at` finds.
 _REST: Final = 1
 _DUE: Final = 2
-
-
-class SentRange:
-    """The octets `start` to `end`, sent in segments of `segment_size` octets of payload.
-
-    `sent_at`: when they were last sent (ns), in the transmission of that `serial` number, for several may leave at one
-    time. `transmissions`: how often. `delivered`: how many octets the peer had acknowledged in all when they were last
-    sent. `again`: whether they are in flight because they were sent again (`AGAIN`), which a probe does not count for,
-    and perhaps for nothing (`NEEDLESSLY`).
-    """
-
-    __slots__ = ("again", "delivered", "end", "fate", "segment_size", "sent_at", "serial", "start", "transmissions")
-
-    def __init__(self, start: int, end: int, segment_size: int, sent_at: int, delivered: int, serial: int) -> None:
-        self.start = start
-        self.end = end
-        self.segment_size = segment_size
-        self.sent_at = sent_at
-        self.serial = serial
-        self.transmissions = 1
-        self.delivered = delivered
-        self.fate = OUTSTANDING
-        self.again = ONCE
-
-    def __repr__(self) -> str:
-        fate = ("outstanding", "sacked", "lost")[self.fate]
-        return f"SentRange({self.start}:{self.end} ×{self.transmissions} {fate})"
 
 
 def _start(entry: SentRange) -> int:
@@ -65,10 +31,6 @@ def _serial(entry: SentRange) -> int:
     return entry.serial
 
 
-def _segments(octets: int, size: int) -> int:
-    return -(-octets // size) if 0 < size < octets else 1
-
-
 class SentRecord:
     """Ranges in order of sequence number, without gaps, from SND.UNA to SND.NXT."""
 
@@ -76,9 +38,6 @@ class SentRecord:
         "_entries",
         "_head",
         "_lost_from",
-        "_order",
-        "_order_head",
-        "_serial",
         "fack",
         "in_flight",
         "lost",
@@ -86,6 +45,7 @@ class SentRecord:
         "resent",
         "sacked",
         "sacked_segments",
+        "transmissions",
     )
 
     def __init__(self) -> None:
@@ -93,11 +53,6 @@ class SentRecord:
         self._head = 0
         #: No lost range starts before this number.
         self._lost_from = 0
-        #: Transmissions as (time, serial, start, end), the oldest first. Some may be of no interest any more.
-        self._order: list[tuple[int, int, int, int]] = []
-        self._order_head = 0
-        #: The number of the last transmission.
-        self._serial = 0
         #: Octets that are believed to be in the network: neither sacked nor lost.
         self.in_flight = 0
         #: Those of them that were sent again.
@@ -112,6 +67,8 @@ class SentRecord:
         self.sacked = Intervals()
         #: So many segments, about.
         self.sacked_segments = 0
+        #: In which order they left.
+        self.transmissions = Transmissions()
 
     def __len__(self) -> int:
         return len(self._entries) - self._head
@@ -132,9 +89,8 @@ class SentRecord:
 
     def append(self, start: int, end: int, segment_size: int, now: int, delivered: int) -> None:
         """Records that `start` to `end` were sent for the first time."""
-        self._serial += 1
-        self._entries.append(SentRange(start, end, segment_size, now, delivered, self._serial))
-        self._order.append((now, self._serial, start, end))
+        serial = self.transmissions.add(now, start, end)
+        self._entries.append(SentRange(start, end, segment_size, now, delivered, serial))
         self.in_flight += end - start
 
     def restore(
@@ -148,11 +104,10 @@ class SentRecord:
         transmissions: int,
         fate: int,
     ) -> None:
-        """Appends a range as it was in another record; `restore_order` ends it."""
+        """Appends a range as it was in another record. Whose `transmissions` are to be restored too."""
         entry = SentRange(start, end, segment_size, sent_at, delivered, serial)
         entry.transmissions = transmissions
         entry.fate = fate
-        self._serial = max(self._serial, serial)
         self._entries.append(entry)
         if fate == OUTSTANDING:
             self.in_flight += end - start
@@ -163,15 +118,7 @@ class SentRecord:
             self.lost += end - start
         else:
             self.sacked.add(start, end)
-            self.sacked_segments += _segments(end - start, segment_size)
-
-    def order(self) -> list[tuple[int, int, int, int]]:
-        """Transmissions as (time, serial, start, end), the oldest first. Some may be of no interest any more."""
-        return self._order[self._order_head :]
-
-    def restore_order(self, order: list[tuple[int, int, int, int]]) -> None:
-        """Takes the order of another record."""
-        self._order.extend(order)
+            self.sacked_segments += segments(end - start, segment_size)
 
     def retransmit(
         self, entry: SentRange, octets: int, segment_size: int, now: int, delivered: int, probe: bool = False
@@ -186,8 +133,7 @@ class SentRecord:
         entry.sent_at = now
         entry.delivered = delivered
         length = entry.end - entry.start
-        self._serial = entry.serial = self._serial + 1
-        self._order.append((now, entry.serial, entry.start, entry.end))
+        entry.serial = self.transmissions.add(now, entry.start, entry.end)
         self.lost -= length
         self.in_flight += length
         if not probe:
@@ -210,7 +156,7 @@ class SentRecord:
             if entry.transmissions > 1 and resent_at < 0:
                 resent_at = entry.sent_at
             if entry.fate == SACKED:
-                self.sacked_segments -= _segments(covered, entry.segment_size)
+                self.sacked_segments -= segments(covered, entry.segment_size)
             else:
                 if entry.transmissions == 1 and rtt_from < 0:
                     rtt_from = entry.sent_at
@@ -230,11 +176,7 @@ class SentRecord:
             self.sacked.drop_below(number)
             if len(self.sacked) == 0:
                 self.sacked_segments = 0
-        order = self._order
-        first = self._order_head
-        while first < len(order) and order[first][3] <= number:
-            first += 1
-        self._order_begins(first)
+        self.transmissions.acknowledged(number)
 
     def sack(self, start: int, end: int, delivery: Delivery) -> None:
         """The peer has `start` to `end`, which lie between SND.UNA and SND.NXT.
@@ -264,7 +206,7 @@ class SentRecord:
                 entry.fate = SACKED
                 entry.again = ONCE
                 delivery.sacked += entry.end - entry.start
-                self.sacked_segments += _segments(entry.end - entry.start, entry.segment_size)
+                self.sacked_segments += segments(entry.end - entry.start, entry.segment_size)
                 self._count(entry, entry.start, entry.end, delivery)
                 if entry.transmissions == 1 and not 0 <= delivery.sack_rtt_from <= entry.sent_at:
                     delivery.sack_rtt_from = entry.sent_at
@@ -302,7 +244,7 @@ class SentRecord:
         if end < entry.end:
             delivery.segments += octets // size if size else 0
         else:
-            delivery.segments += _segments(octets, size)
+            delivery.segments += segments(octets, size)
         serial = entry.serial
         again = entry.transmissions > 1
         if serial > delivery.latest_serial or (serial == delivery.latest_serial and end > delivery.latest_end):
@@ -334,7 +276,7 @@ class SentRecord:
         self.in_flight = 0
         self.resent = 0
         self._lost_from = 0
-        self._forget_order()
+        self.transmissions.replace([])
 
     def mark_lost(self, start: int, end: int, again: bool = True) -> None:
         """Believes lost what is outstanding between `start` and `end`, cutting ranges at both; without `again`, only
@@ -372,9 +314,10 @@ class SentRecord:
         Returns when the last of the others left that are still waited for, -1 if there are none; and whether all
         were looked at, which are at most `most`.
         """
-        order = self._order
+        transmissions = self.transmissions
+        order = transmissions.order
         waits = -1
-        first = index = self._order_head
+        first = index = transmissions.first
         while index < len(order):
             time, number, start, stop = order[index]
             if number > serial:
@@ -389,21 +332,10 @@ class SentRecord:
             if left & _DUE:
                 waits = time
             if index - first >= most:
-                self._order_begins(first)
+                transmissions.begin_at(first)
                 return waits, False
-        self._order_begins(first)
+        transmissions.begin_at(first)
         return waits, True
-
-    def _order_begins(self, first: int) -> None:
-        """What left before that one is of no interest any more."""
-        if first == len(self._order) or (first > 64 and first * 2 > len(self._order)):
-            del self._order[:first]
-            first = 0
-        self._order_head = first
-
-    def _forget_order(self) -> None:
-        self._order.clear()
-        self._order_head = 0
 
     def _look_at(self, serial: int, start: int, stop: int, last: int, lose: bool) -> int:
         """Goes over what of a transmission is outstanding (a superpacket may be several ranges now) and, if it is to
@@ -437,9 +369,8 @@ class SentRecord:
                 entry.fate = OUTSTANDING
                 self.in_flight += entry.end - entry.start
         self.lost = 0
-        self._forget_order()
         entries = sorted(self.entries(), key=_serial)
-        self._order.extend((entry.sent_at, entry.serial, entry.start, entry.end) for entry in entries)
+        self.transmissions.replace([(entry.sent_at, entry.serial, entry.start, entry.end) for entry in entries])
 
     def forget_sacked(self) -> None:
         """RFC 2018 §8: the receiver may have dropped what it had sacked. It counts as outstanding again."""
@@ -478,7 +409,7 @@ class SentRecord:
 
     def clear(self) -> None:
         self._entries.clear()
-        self._forget_order()
+        self.transmissions.replace([])
         self.sacked.clear()
         self.sacked_segments = 0
         self._head = 0

@@ -150,7 +150,8 @@ def _dumped(name: str, value: object, now: int) -> Plain:
         case SentRecord():
             return {
                 "fack": value.fack,
-                "order": [[time - now, *others] for time, *others in value.order()],
+                "serial": value.transmissions.serial,
+                "order": [[time - now, *others] for time, *others in value.transmissions.all()],
                 "ranges": [_fields(entry, now) for entry in value.entries()],
             }
         case ReceiveQueue():
@@ -231,7 +232,9 @@ def _fill(connection: Connection, name: str, value: Plain, now: int) -> bool:
                     _number(entry["fate"]),
                 )
             order = [[_number(number) for number in _list(each)] for each in _list(fields["order"])]
-            connection.sent.restore_order([(time + now, serial, start, end) for time, serial, start, end in order])
+            transmissions = connection.sent.transmissions
+            transmissions.replace([(time + now, serial, start, end) for time, serial, start, end in order])
+            transmissions.serial = _number(fields["serial"])
             connection.sent.fack = _number(fields["fack"])
         case "receive_queue":
             for each in _list(value):

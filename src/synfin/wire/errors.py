@@ -17,6 +17,7 @@ ICMP_HEADER: Final = "icmp-header"  # too short: IcmpInErrors, Icmp6InErrors
 ICMP_CHECKSUM: Final = "icmp-checksum"  # IcmpInErrors and IcmpInCsumErrors
 ICMP_QUOTE: Final = "icmp-quote"  # the quoted packet is unusable: IcmpInErrors, Icmp6InErrors
 PCAPNG: Final = "pcapng"  # not from the network: a capture file that cannot be read
+PCAP: Final = "pcap"  # the same, in the older format
 
 CAUSES: Final = (
     IP_VERSION,
@@ -31,6 +32,7 @@ CAUSES: Final = (
     ICMP_CHECKSUM,
     ICMP_QUOTE,
     PCAPNG,
+    PCAP,
 )
 
 

@@ -5,17 +5,21 @@ Format: draft-ietf-opsawg-pcapng. Written files are little-endian with nanosecon
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from synfin.wire.checksum import Buffer
 from synfin.wire.errors import PCAPNG, WireError
+from synfin.wire.reading import Octets, Readable, read_exactly
 
 LINK_TYPE_RAW: Final = 101  # raw IPv4 or IPv6
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
+OBSOLETE_PACKET: Final = 2
+SIMPLE_PACKET: Final = 3
+INTERFACE_STATISTICS: Final = 5
 ENHANCED_PACKET: Final = 6
 
 MAX_BLOCK_LENGTH: Final = 1 << 24
@@ -33,11 +37,15 @@ _INTERFACE_NAME: Final = 2
 _TIMESTAMP_RESOLUTION: Final = 9
 _TIMESTAMP_OFFSET: Final = 14
 _PACKET_FLAGS: Final = 2
+_DROPPED_BY_INTERFACE: Final = 5
+_DROPPED_BY_SYSTEM: Final = 7
 
 _INBOUND: Final = 1
 _OUTBOUND: Final = 2
 
 _NANOSECONDS: Final = 1_000_000_000
+#: The interface, and when it was counted.
+_STATISTICS_LENGTH: Final = 12
 
 _word = Struct("<I")
 _block_frame = Struct("<II")
@@ -45,12 +53,6 @@ _option = Struct("<HH")
 _section = Struct("<IHHq")
 _interface = Struct("<HHI")
 _packet = Struct("<IIIII")
-
-
-class Readable(Protocol):
-    """A file opened for reading octets."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 class SectionHeader:
@@ -110,6 +112,32 @@ class EnhancedPacket:
         return f"<EnhancedPacket interface={self.interface} time_ns={self.time_ns} octets={len(self.octets)}>"
 
 
+class SimplePacket:
+    """A packet captured on the section's first interface, without a time."""
+
+    __slots__ = ("octets", "original_length")
+
+    def __init__(self, octets: bytes, original_length: int) -> None:
+        self.octets = octets
+        self.original_length = original_length
+
+    def __repr__(self) -> str:
+        return f"<SimplePacket octets={len(self.octets)}>"
+
+
+class InterfaceStatistics:
+    """What the program that captured counted on an interface. `dropped`: packets it had no room for, None if unsaid."""
+
+    __slots__ = ("dropped", "interface")
+
+    def __init__(self, interface: int, dropped: int | None) -> None:
+        self.interface = interface
+        self.dropped = dropped
+
+    def __repr__(self) -> str:
+        return f"<InterfaceStatistics interface={self.interface} dropped={self.dropped}>"
+
+
 class UnknownBlock:
     """A block of a type that is not read here; `body` has neither its lengths nor its type."""
 
@@ -123,7 +151,9 @@ class UnknownBlock:
         return f"<UnknownBlock type={self.type:#x} body={len(self.body)}>"
 
 
-Block: TypeAlias = SectionHeader | InterfaceDescription | EnhancedPacket | UnknownBlock
+Block: TypeAlias = (
+    SectionHeader | InterfaceDescription | EnhancedPacket | SimplePacket | InterfaceStatistics | UnknownBlock
+)
 
 
 def section_header(application: str = "synfin") -> bytes:
@@ -177,22 +207,23 @@ def _block(type: int, body: bytes, options: list[tuple[int, bytes]]) -> bytes:
     return b"".join(pieces)
 
 
-def read_blocks(source: Buffer | Readable) -> Iterator[Block]:
+def read_blocks(source: Buffer | Readable, broken: Callable[[WireError], None] | None = None) -> Iterator[Block]:
     """Yield the blocks of a capture, given as octets or as a file opened for reading octets.
 
     Both byte orders and every resolution of time are understood. Raises WireError ("pcapng") where the capture makes
-    no sense, after the blocks before that; a block may have at most 16 MiB.
+    no sense, after the blocks before that; a block may have at most 16 MiB. A packet's block that makes no sense in
+    itself is told to `broken`, if that is given, and passed over.
     """
-    reader: Readable = _Octets(source) if isinstance(source, (bytes, bytearray, memoryview)) else source
+    reader: Readable = Octets(source) if isinstance(source, (bytes, bytearray, memoryview)) else source
     section: _Section | None = None
     while True:
-        start = _read(reader, 8)
+        start = read_exactly(reader, 8)
         if not start:
             return
         if len(start) < 8:
             raise WireError(PCAPNG, "a block is cut short")
         if start[:4] == b"\x0a\x0d\x0d\x0a":
-            magic = _read(reader, 4)
+            magic = read_exactly(reader, 4)
             if magic not in (_MAGIC_LITTLE, _MAGIC_BIG):
                 raise WireError(PCAPNG, "no byte-order magic")
             section = _Section("little" if magic == _MAGIC_LITTLE else "big")
@@ -202,43 +233,21 @@ def read_blocks(source: Buffer | Readable) -> Iterator[Block]:
         type, length = section.block_frame.unpack_from(start)
         if length % 4 or length < len(start) + 4 or length > MAX_BLOCK_LENGTH:
             raise WireError(PCAPNG, f"a block of {length} octets")
-        rest = _read(reader, length - len(start))
+        rest = read_exactly(reader, length - len(start))
         if len(rest) < length - len(start):
             raise WireError(PCAPNG, "a block is cut short")
         if section.word.unpack_from(rest, len(rest) - 4)[0] != length:
             raise WireError(PCAPNG, "a block's two lengths differ")
-        yield section.parse(type, start[8:] + rest[:-4])
-
-
-class _Octets:
-    """Octets read as a file is."""
-
-    __slots__ = ("at", "view")
-
-    def __init__(self, data: Buffer) -> None:
-        self.view = memoryview(data)
-        self.at = 0
-
-    def read(self, size: int, /) -> bytes:
-        start = self.at
-        self.at = start + size
-        return bytes(self.view[start : self.at])
-
-
-def _read(reader: Readable, size: int) -> bytes:
-    """Read `size` octets, fewer only at the end: a raw file may return fewer than it was asked for."""
-    octets = reader.read(size)
-    if len(octets) == size or not octets:
-        return octets
-    pieces = [octets]
-    missing = size - len(octets)
-    while missing:
-        octets = reader.read(missing)
-        if not octets:
-            break
-        pieces.append(octets)
-        missing -= len(octets)
-    return b"".join(pieces)
+        body = start[8:] + rest[:-4]
+        if broken is None or type in (SECTION_HEADER, INTERFACE_DESCRIPTION):
+            yield section.parse(type, body)
+            continue
+        try:
+            block = section.parse(type, body)
+        except WireError as error:
+            broken(error)
+        else:
+            yield block
 
 
 class _Section:
@@ -249,6 +258,7 @@ class _Section:
         "byte_order",
         "interface",
         "interfaces",
+        "obsolete_packet",
         "option",
         "packet",
         "section",
@@ -266,6 +276,8 @@ class _Section:
         self.section = Struct(mark + "IHHq")
         self.interface = Struct(mark + "HHI")
         self.packet = Struct(mark + "IIIII")
+        # Its interface has 16 bits; then the packets that were dropped since the last.
+        self.obsolete_packet = Struct(mark + "HxxIIII")
         self.interfaces: list[InterfaceDescription] = []
 
     def parse(self, type: int, body: bytes) -> Block:
@@ -274,7 +286,13 @@ class _Section:
         if type == INTERFACE_DESCRIPTION:
             return self._interface_description(body)
         if type == ENHANCED_PACKET:
-            return self._enhanced_packet(body)
+            return self._packet(body, self.packet)
+        if type == OBSOLETE_PACKET:
+            return self._packet(body, self.obsolete_packet)
+        if type == SIMPLE_PACKET:
+            return self._simple_packet(body)
+        if type == INTERFACE_STATISTICS:
+            return self._interface_statistics(body)
         return UnknownBlock(type, body)
 
     def _section_header(self, body: bytes) -> SectionHeader:
@@ -308,11 +326,34 @@ class _Section:
         self.interfaces.append(found)
         return found
 
-    def _enhanced_packet(self, body: bytes) -> EnhancedPacket:
-        start = self.packet.size
+    def _simple_packet(self, body: bytes) -> SimplePacket:
+        if len(body) < self.word.size:
+            raise WireError(PCAPNG, "a packet block is too short")
+        if not self.interfaces:
+            raise WireError(PCAPNG, "interface 0 is not described")
+        (original_length,) = self.word.unpack_from(body)
+        length = min(original_length, self.interfaces[0].snap_length or original_length)
+        if length > len(body) - self.word.size:
+            raise WireError(PCAPNG, "a packet runs past its block")
+        return SimplePacket(body[self.word.size : self.word.size + length], original_length)
+
+    def _interface_statistics(self, body: bytes) -> InterfaceStatistics:
+        if len(body) < _STATISTICS_LENGTH:
+            raise WireError(PCAPNG, "interface statistics are too short")
+        (interface,) = self.word.unpack_from(body)
+        options = self._options(body, _STATISTICS_LENGTH)
+        counts = [options[code] for code in (_DROPPED_BY_INTERFACE, _DROPPED_BY_SYSTEM) if code in options]
+        if any(len(count) != self.signed.size for count in counts):
+            raise WireError(PCAPNG, "a count of packets is not eight octets")
+        order: Literal["little", "big"] = "little" if self.byte_order == "little" else "big"
+        dropped = sum(int.from_bytes(count, order) for count in counts) if counts else None
+        return InterfaceStatistics(interface, dropped)
+
+    def _packet(self, body: bytes, layout: Struct) -> EnhancedPacket:
+        start = layout.size
         if len(body) < start:
             raise WireError(PCAPNG, "a packet block is too short")
-        interface, high, low, length, original_length = self.packet.unpack_from(body)
+        interface, high, low, length, original_length = layout.unpack_from(body)
         if interface >= len(self.interfaces):
             raise WireError(PCAPNG, f"interface {interface} is not described")
         if length > len(body) - start:

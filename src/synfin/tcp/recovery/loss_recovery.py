@@ -15,7 +15,7 @@ from synfin.tcp.congestion import INFINITE_SSTHRESH
 from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.recovery import forward_rto
 from synfin.tcp.recovery.proportional import send_count
-from synfin.tcp.sent import SACKED
+from synfin.tcp.sent_range import SACKED
 from synfin.wire.sequence import before
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Captures explained: what passed on each TCP connection, in which states both ends were, and what was unusual."""

@@ -1,0 +1,350 @@
+"""A host on a real link for programs that block, and for asyncio loops of ours.
+
+One thread per stack answers while the program thinks. While an event loop of ours runs, that loop does its work, and
+the thread rests: packets are read where the loop waits.
+"""
+
+from __future__ import annotations
+
+import selectors
+import threading
+from collections.abc import Callable
+from errno import ENETDOWN
+from time import monotonic_ns
+from typing import Final
+
+from synfin import reasons
+from synfin.host import addresses
+from synfin.host.host import Host
+from synfin.host.interface import Interface
+from synfin.link.channel import AsyncChannel, Channel
+from synfin.link.link import Frame, Link, WrappedLink
+from synfin.socket.arrivals import frames_arrive
+from synfin.socket.link_turns import LONGEST, LinkSelecting, ThreadBell, Turn
+from synfin.socket.system import SystemSelector
+from synfin.socket.ways_to_wait import Bell, Selecting, Waiting
+from synfin.tcp import states
+from synfin.tcp.ending import end
+from synfin.tcp.parameters import SECOND
+from synfin.tcp.timers import NEVER
+from synfin.wire.ip import Packet
+
+#: Frames read in one go, so that a flood of packets leaves the users their turn.
+BATCH: Final = 64
+#: A deadline may be kept this much early (nanoseconds); coming back a second time costs more.
+TIMER_SLACK: Final = 100_000
+
+
+class LinkDriver(Waiting):
+    """Serves `host` on `link`. `start` begins the thread, `stop` ends all.
+
+    Raises ValueError for a channel of coroutines, which only an event loop can serve.
+    """
+
+    def __init__(self, host: Host, interface: Interface, link: Link) -> None:
+        self._lock = threading.RLock()
+        super().__init__(host, self._lock)
+        self.interface = interface
+        self.link = link
+        #: The error of the link that ended it, if one did.
+        self.error: Exception | None = None
+        inner = link
+        while isinstance(inner, WrappedLink):
+            inner = inner.inner
+        if isinstance(inner, AsyncChannel):
+            raise ValueError("a channel of coroutines is served by an asyncio loop alone: use it as 'async with'")
+        self._channel = inner if isinstance(inner, Channel) else None
+        #: A packet that the link could not take; it goes out before any other.
+        self._held: Packet | None = None
+        self._pumping = False
+        self._stopped = False
+        #: Whether the link may have more packets than were read at once.
+        self._more = False
+        self._when_idle: Bell | None = None
+        #: Whether who has the turn comes back at once, so that what is to be sent can wait for it.
+        self.later = False
+        self._thread: threading.Thread | None = None
+        #: Who keeps the host going; None: nobody.
+        self._turn: Turn | None = None
+        #: When whoever that is comes back by itself.
+        self._armed = NEVER
+        #: Set when the thread may have its turn again.
+        self._rested = threading.Event()
+        self.has_descriptor = self._channel is None
+        if self._channel is not None:
+            self._channel.incoming.filled = self._wake
+            self._channel.outgoing.drained = self._wake
+
+    def start(self) -> None:
+        """Begins to serve, in a thread of its own. Whoever blocks where nobody serves starts it too."""
+        if self._thread is not None or self._stopped:
+            return
+        self._thread = threading.Thread(target=self._serve, name=f"synfin {self.host.name}", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: int = 0) -> None:
+        """Ends serving: connections send what they have, within `timeout` nanoseconds; then whoever still waits gets
+        ENETDOWN. The link is closed."""
+        with self.lock:
+            if self._stopped:
+                return
+            deadline = monotonic_ns() + timeout
+            bell = self._when_idle = self.new_bell()
+            self.later = False
+            self._pump()
+            while not self.down and not bell.rung and monotonic_ns() < deadline:
+                self.pause(bell, deadline)
+            self._stopped = True
+            self.fail(None)
+            if self._channel is not None:
+                self._channel.incoming.filled = None
+                self._channel.outgoing.drained = None
+            self._wake()
+            self._rested.set()
+        thread = self._thread
+        if thread is not None:
+            thread.join()
+        self.link.close()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a packet waits for the link to have room."""
+        return self._held is not None
+
+    # --- what Waiting asks for
+
+    def now(self) -> int:
+        return monotonic_ns()
+
+    def takes(self, family: int, address: bytes, port: int, binding: bool) -> bool:
+        """What the stack has a route to. A loopback address is the system's, unless one of our sockets listens there;
+        one that we are to be bound to has to be ours."""
+        if addresses.is_unspecified(address):
+            return binding or self._listens(port, addresses.LOOPBACK_IPV4)
+        transport = self.host.transport
+        if addresses.is_loopback(address):
+            return not binding and self._listens(port, address)
+        if binding:
+            return transport.is_own(address)
+        return transport.interface_towards(address) >= 0
+
+    def _listens(self, port: int, address: bytes) -> bool:
+        with self.lock:
+            return any(
+                one.local_port == port and (not any(one.local_address) or one.local_address == address)
+                for one in self.host.transport.all_listeners()
+            )
+
+    def new_bell(self) -> Bell:
+        return ThreadBell()
+
+    def pump(self) -> None:
+        if self._pumping or self.down:
+            return
+        turn = self._turn
+        if self.later and turn is not None and turn.thread == threading.get_ident():
+            return
+        self._pump()
+        if turn is not None and min(self.host.next_deadline(), self.link.next_deadline()) < self._armed:
+            turn.wake()
+
+    def pump_now(self) -> None:
+        """As `pump`, but nothing waits."""
+        if not self._pumping and not self.down:
+            self._pump()
+
+    def drop(self, close: Callable[[], object]) -> None:
+        super().drop(close)
+        self._wake()
+
+    def pause(self, bell: Bell, deadline: int) -> None:
+        assert isinstance(bell, ThreadBell)
+        turn = self._turn
+        if turn is not None and turn.thread == threading.get_ident():
+            # The loop that serves is itself what blocks.
+            self._drive(turn, bell, deadline)
+            return
+        if turn is None:
+            self.start()
+        self._lock.release()
+        try:
+            bell.wait(min(max(deadline - monotonic_ns(), 0) / SECOND, LONGEST))
+        finally:
+            self._lock.acquire()
+
+    def selecting(self, system: selectors.BaseSelector) -> Selecting:
+        return LinkSelecting(self, system)
+
+    # --- the work
+
+    def _pump(self) -> None:
+        """Sends what there is to send, and tells who watches. The loop of every driver."""
+        self._pumping = True
+        host = self.host
+        try:
+            while True:
+                try:
+                    self._transmit()
+                except OSError as error:
+                    self.fail(error)
+                    return
+                changed = host.take_changed()
+                if not changed:
+                    break
+                for entry in changed:
+                    self.tell(entry)
+        finally:
+            self._pumping = False
+        if self._when_idle is not None and not host.transport.connections:
+            self._when_idle.ring()
+
+    def _transmit(self) -> None:
+        host = self.host
+        interface = self.interface
+        send = self.link.send
+        now = monotonic_ns()
+        packet = self._held if self._held is not None else host.poll_transmit(interface, now)
+        while packet is not None:
+            if not send(packet):
+                self._held = packet
+                if self._turn is not None:
+                    self._turn.want_writable()
+                return
+            self._held = None
+            packet = host.poll_transmit(interface, now)
+
+    def work(self, readable: bool) -> int:
+        """What is to be done after a wait: packets, deadlines, packets again. Returns when to come back at the latest
+        (nanoseconds). With the lock held."""
+        if self.down:
+            return NEVER
+        if self.dropped:
+            self.close_dropped()
+        if readable or self._more:
+            self._receive()
+        now = monotonic_ns() + TIMER_SLACK
+        if self.host.next_deadline() <= now:
+            self.host.deadline_reached(now)
+        try:
+            if self.link.next_deadline() <= now:
+                self.link.deadline_reached(now)
+                self._receive()
+        except OSError as error:
+            self.fail(error)
+            return NEVER
+        self._pump()
+        self._armed = 0 if self._more else min(self.host.next_deadline(), self.link.next_deadline())
+        return self._armed
+
+    def _receive(self) -> None:
+        receive = self.link.receive
+        frames: list[Frame] = []
+        gone: OSError | None = None
+        self._more = False
+        try:
+            for _ in range(BATCH):
+                frame = receive()
+                if frame is None:
+                    break
+                frames.append(frame)
+            else:
+                self._more = True
+        except OSError as error:
+            gone = error
+        frames_arrive(self.host, self.interface, frames, monotonic_ns(), not self.link.aggregates)
+        if gone is not None:
+            self.fail(gone)
+
+    def fail(self, error: Exception | None) -> None:
+        """The link is gone, or is about to: connections end with ENETDOWN, and whoever waits learns it."""
+        if self.down:
+            return
+        self.down = True
+        self.error = error
+        now = monotonic_ns()
+        transport = self.host.transport
+        for connection in list(transport.connections.values()):
+            end(connection, states.ABORT, ENETDOWN, now, reasons.HOST_DOWN)
+        self.tell_all()
+
+    # --- whose turn it is
+
+    def take_turn(self, turn: Turn) -> bool:
+        """Whether `turn` keeps the host going from now on: nobody does, or the thread, which then rests. With the lock
+        held."""
+        before = self._turn
+        if before is not None and not before.yields:
+            return before is turn
+        self._turn = turn
+        # Who had it may have been told of packets, and not have read them.
+        self._more = True
+        turn.thread = threading.get_ident()
+        turn.attach()
+        if before is not None:
+            before.detach()
+            before.wake()
+        return True
+
+    def give_turn(self, turn: Turn) -> None:
+        """Somebody else may go on; with the lock held."""
+        if self._turn is turn:
+            turn.detach()
+            self._turn = None
+            self._rested.set()
+
+    def _wake(self) -> None:
+        turn = self._turn
+        if turn is not None:
+            turn.wake()
+
+    def _serve(self) -> None:
+        turn = Turn(self, SystemSelector())
+        turn.yields = True
+        try:
+            while not self._stopped:
+                with self.lock:
+                    mine = self._turn is turn or (self._turn is None and self.take_turn(turn))
+                    due = self.work(True) if mine else NEVER
+                if mine and not self.down:
+                    turn.wait(due)
+                else:
+                    self._rested.wait()
+                    self._rested.clear()
+        except Exception as error:
+            # A fault of our own: whoever waits would wait for ever.
+            with self.lock:
+                self.fail(error)
+            raise
+        finally:
+            with self.lock:
+                self.give_turn(turn)
+            turn.close()
+            turn.system.close()
+
+    def _drive(self, before: Turn, bell: ThreadBell, deadline: int) -> None:
+        """Keeps the host going in the thread that has the turn `before`, until `bell` rings or `deadline`; with the
+        lock held once."""
+        turn = Turn(self, SystemSelector())
+        turn.thread = before.thread
+        self._turn = turn
+        turn.attach()
+        bell.turn = turn
+        readable = True
+        try:
+            while True:
+                due = self.work(readable)
+                if bell.rung or self.down or monotonic_ns() >= deadline:
+                    return
+                self._lock.release()
+                try:
+                    readable = turn.wait(min(due, deadline))
+                finally:
+                    self._lock.acquire()
+        finally:
+            bell.turn = None
+            self._turn = before
+            self._more = True
+            turn.close()
+            turn.system.close()
+            # It may have been woken meanwhile, in vain.
+            before.wake()
