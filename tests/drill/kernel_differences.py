@@ -54,12 +54,12 @@ DIFFERENCES: Final = (
     Difference(
         ("recovery/half-of-what-is-in-flight",),
         "ssthresh becomes half of the congestion window, however little of it is used (tcp_reno_ssthresh)",
-        "RFC 5681 §3.1, equation (4): it MUST be no more than half of FlightSize; to use cwnd is called a mistake",
+        "RFC 5681 §3.1, equation (4): it MUST be no more than half of FlightSize, and to use cwnd is a mistake",
     ),
     Difference(
         ("rack/latest-transmission",),
         "RACK's round trip is that of the segment with the highest number that an ACK acknowledges, though another "
         "left later: what is lost besides is found by the reordering timer (tcp_rack_advance)",
-        "RFC 8985 §6.2, step 2: RACK.rtt is that of the segment sent last, taken in the order of sending",
+        "RFC 8985 §6.2, step 2: segments are taken in the order of sending, so that RACK.rtt is of the one sent last",
     ),
 )

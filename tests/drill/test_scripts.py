@@ -54,7 +54,7 @@ def test_a_script_passes(path: Path, way: str) -> None:
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len(PATHS) >= 150
+    assert len(PATHS) >= 400
 
 
 def test_every_row_has_one() -> None:

@@ -83,8 +83,8 @@ class DeliveryRate:
     The sample that the last acknowledgment gave: `octets` delivered in `interval` (-1: it gave none), by a sender whom
     its user `limited` or not. `app_limited`: until so many octets are delivered in all, the user limits (0: does not).
     `epochs`: for each amount delivered at which something was sent, when that amount was reached, when the first of
-    what was in flight had left, and from which number on the user limited (-1: did not). The `shown` ones are for
-    TCP_INFO.
+    what was in flight had left, and from which number on the user limited (-1: did not); None while nothing is in
+    flight. The `shown` ones are for TCP_INFO.
     """
 
     __slots__ = (
@@ -102,7 +102,7 @@ class DeliveryRate:
 
     def __init__(self) -> None:
         self.app_limited = 0
-        self.epochs: deque[tuple[int, int, int, int]] = deque()
+        self.epochs: deque[tuple[int, int, int, int]] | None = None
         self.first_sent_at = NONE
         self.octets = 0
         self.interval = NONE

@@ -7,6 +7,8 @@ acknowledgments.
 
 from __future__ import annotations
 
+from collections import deque
+
 from synfin.tcp.delivery import NONE, Delivery, DeliveryRate
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.tcb import Tcb
@@ -20,7 +22,9 @@ def flight_begins(tcb: Tcb, now: int) -> None:
     rate.first_sent_at = now
     epoch = (tcb.delivered, now, now, 0 if rate.app_limited else NONE)
     epochs = rate.epochs
-    if epochs and epochs[-1][0] == tcb.delivered:
+    if epochs is None:
+        rate.epochs = deque((epoch,))
+    elif epochs[-1][0] == tcb.delivered:
         epochs[-1] = epoch
     else:
         epochs.append(epoch)
@@ -32,7 +36,7 @@ def check_app_limited(tcb: Tcb) -> None:
         rate = tcb.rate
         rate.app_limited = max(tcb.delivered + tcb.sent.in_flight, 1)
         epochs = rate.epochs
-        if epochs and epochs[-1][3] < 0:
+        if epochs is not None and epochs[-1][3] < 0:
             # What left before since the last acknowledgment did so at full speed.
             epochs[-1] = (*epochs[-1][:3], tcb.snd_nxt)
 
@@ -41,13 +45,15 @@ def acknowledged(tcb: Tcb, delivery: Delivery, now: int) -> None:
     """§4.1.2.3: something arrived at the peer, which `tcb.delivered` does not count yet: take a sample."""
     rate = tcb.rate
     epochs = rate.epochs
+    if epochs is None:
+        return
     delivered = tcb.delivered + delivery.octets
     then = delivery.latest_delivered
     while len(epochs) > 1 and epochs[1][0] <= then:
         epochs.popleft()
     rate.interval = NONE
     sent_at = delivery.latest_sent_at
-    if epochs and epochs[0][0] <= then:
+    if epochs[0][0] <= then:
         before, delivered_at, first_sent_at, limited_from = epochs[0]
         # The longer of the times that sending and acknowledging took.
         interval = max(sent_at - first_sent_at, now - delivered_at)
@@ -55,10 +61,14 @@ def acknowledged(tcb: Tcb, delivery: Delivery, now: int) -> None:
             _sample(rate, delivered - before, interval, 0 <= limited_from < delivery.latest_end)
     if rate.app_limited and delivered > rate.app_limited:
         rate.app_limited = 0
+    if tcb.snd_una >= tcb.snd_nxt:
+        # Nothing is in flight that would refer to it, and an empty deque takes 600 octets.
+        rate.epochs = None
+        return
     rate.first_sent_at = max(rate.first_sent_at, sent_at)
     epoch = (delivered, now, rate.first_sent_at, 0 if rate.app_limited else NONE)
     segments = tcb.counts.data_segs_out
-    if epochs and rate.segments == segments:
+    if rate.segments == segments:
         # Nothing left meanwhile that would refer to it.
         epochs[-1] = epoch
     else:
