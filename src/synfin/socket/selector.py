@@ -6,6 +6,7 @@ import selectors
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from math import ceil
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any, Final
 
@@ -152,7 +153,7 @@ class Selector(selectors.BaseSelector):
         elif timeout is None:
             deadline = NEVER
         else:
-            deadline = self.waiting.now() + int(timeout * SECOND) if timeout > 0 else 0
+            deadline = self.waiting.now() + ceil(timeout * SECOND) if timeout > 0 else 0
         found = self.selecting.wait(deadline)
         if self._aliases:
             found = [

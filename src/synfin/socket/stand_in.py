@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from errno import EAGAIN, EBADF, EFAULT, EINPROGRESS, EINVAL, EISCONN
+from errno import EAGAIN, EBADF, EFAULT, EINPROGRESS, EINVAL, EISCONN, EPROTONOSUPPORT
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from synfin.host import calls
@@ -94,6 +94,10 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
                 if type & _NONBLOCK:
                     self._timeout = 0.0
                 return
+        if family in _OURS:
+            here = waiting if waiting is not None else find_current()
+            if here is not None and here.secluded:
+                raise os_error(EPROTONOSUPPORT)
         super().__init__(family, type, proto)
 
     def _begin(self, entry: OpenSocket, number: int) -> None:

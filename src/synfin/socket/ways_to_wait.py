@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from errno import ENETDOWN
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from synfin.host import addresses, calls
 from synfin.host.host import Host
@@ -27,6 +27,9 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
 from synfin.tcp.listener import Listener
 from synfin.tcp.timers import NEVER
+
+if TYPE_CHECKING:
+    from synfin.socket.open_sockets import OpenSocket
 
 #: Bits that poll(2) reports whether they were asked for or not.
 ALWAYS: Final = readiness.POLLERR | readiness.POLLHUP
@@ -85,6 +88,8 @@ class Waiting(ABC):
 
     #: As above.
     real_descriptors: bool = True
+    #: Whether its programs reach nothing else: sockets of the system's with Internet addresses are refused.
+    secluded: bool = False
 
     def __init__(self, host: Host, lock: AbstractContextManager[object]) -> None:
         self.host = host
@@ -140,6 +145,9 @@ class Waiting(ABC):
             while self.now() < deadline:
                 self.pause(bell, deadline)
                 bell.clear()
+
+    def opened(self, entry: OpenSocket) -> None:  # noqa: B027 (most have nothing to do)
+        """A socket was made that belongs here."""
 
     # --- for all
 

@@ -1,0 +1,85 @@
+"""What `threading.Lock` and `queue.SimpleQueue` are in virtual time. All else in `threading` and `queue` is made of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+
+from synfin.socket.virtual.baton import Strand, allocate_lock, here
+from synfin.tcp.parameters import SECOND
+from synfin.tcp.timers import NEVER
+
+
+class Lock:
+    """As threading.Lock. Who waits for it gives the baton away. To threads that take no part it is an ordinary lock, so
+    one that outlives its world does no harm."""
+
+    __slots__ = ("__weakref__", "_block", "_waiting")
+
+    def __init__(self) -> None:
+        self._block = allocate_lock()
+        self._waiting: deque[Strand] = deque()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """As threading.Lock.acquire."""
+        if not blocking and timeout != -1:
+            raise ValueError("can't specify a timeout for a non-blocking call")
+        if timeout < 0 and timeout != -1:
+            raise ValueError("timeout value must be a non-negative number")
+        if self._block.acquire(False):
+            return True
+        strand = here()
+        if strand is None:
+            return self._block.acquire(blocking, timeout)
+        if not blocking:
+            strand.baton.glance()
+            return False
+        return self._wait(strand, NEVER if timeout < 0 else strand.baton.network.now + int(timeout * SECOND))
+
+    def _wait(self, strand: Strand, deadline: int) -> bool:
+        baton = strand.baton
+        self._waiting.append(strand)
+        try:
+            while not self._block.acquire(False):
+                if baton.network.now >= deadline:
+                    return False
+                baton.wait(deadline, _a_lock)
+            return True
+        finally:
+            self._waiting.remove(strand)
+            if not self._block.locked():
+                # It was woken, and did not take it.
+                self._wake()
+
+    def release(self) -> None:
+        """As threading.Lock.release."""
+        self._block.release()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting:
+            first = self._waiting[0]
+            first.baton.wake(first)
+
+    def locked(self) -> bool:
+        """As threading.Lock.locked."""
+        return self._block.locked()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _at_fork_reinit(self) -> None:
+        self._block = allocate_lock()
+        self._waiting.clear()
+
+    def __repr__(self) -> str:
+        return f"<{'locked' if self.locked() else 'unlocked'} {type(self).__qualname__} object at {id(self):#x}>"
+
+
+def _a_lock() -> str:
+    return "a lock"
