@@ -154,14 +154,17 @@ class Selector(selectors.BaseSelector):
             deadline = NEVER
         else:
             deadline = self.waiting.now() + ceil(timeout * SECOND) if timeout > 0 else 0
-        found = self.selecting.wait(deadline)
-        if self._aliases:
-            found = [
-                (key.data, events) if isinstance(key.data, SelectorKey) else (key, events) for key, events in found
-            ]
-        if self._asked:
-            self._look(found)
-        return found
+        while True:
+            found = self.selecting.wait(deadline)
+            if self._aliases:
+                found = [
+                    (key.data, events) if isinstance(key.data, SelectorKey) else (key, events) for key, events in found
+                ]
+            if self._asked:
+                self._look(found)
+            # Something happened to a socket, and it is not ready for what was asked: select goes on.
+            if found or self.waiting.now() >= deadline:
+                return found
 
     def _any_ready(self) -> bool:
         """Whether one is ready. Those before it that are not are asked no more until something happens to them."""

@@ -24,6 +24,7 @@ from synfin.sim.network import Network
 from synfin.sim.node import Node
 from synfin.socket.virtual import chance
 from synfin.socket.virtual.baton import Baton, Ending, here
+from synfin.socket.virtual.outputs import Label, outputs
 from synfin.socket.virtual.program import Body, Program
 from synfin.socket.virtual.replacing import replaced
 from synfin.socket.virtual.waiters import Waiter, waiters
@@ -66,7 +67,8 @@ class Programs:
 
     Nothing happens after `limit`. When all programs but those in the background have ended, the rest goes on for
     `settle`, so that connections can end. `epoch` is the time of day at the beginning. All in nanoseconds. `failed` is
-    called with each program that raised something, when it did.
+    called with each program that raised something, when it did. `label` gives what stands before each line of a
+    program's.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Programs:
         settle: int = SECOND,
         epoch: int = EPOCH,
         failed: Callable[[Program], object] | None = None,
+        label: Label | None = None,
     ) -> None:
         self.network = network
         self.baton = Baton(network, limit)
@@ -84,6 +87,7 @@ class Programs:
         self._settle = settle
         self._epoch = epoch
         self._failed = failed
+        self._label = label
         self._starts: list[tuple[int, Program]] = []
         #: Those that count and have not ended.
         self._awaited = 0
@@ -143,6 +147,7 @@ class Programs:
         with ExitStack() as stack:
             stack.enter_context(_process_kept())
             stack.enter_context(replaced())
+            stack.enter_context(outputs(self._label))
             stack.enter_context(chance.seeded(self.network))
             for node in self.network.nodes.values():
                 self._serve(node)

@@ -128,8 +128,10 @@ def replaced() -> Iterator[None]:
         pairs = [
             (old, getattr(one.place, one.name))
             for one, old in zip(wanted, before, strict=True)
-            if isinstance(one.place, ModuleType) and old is not None
+            if isinstance(one.place, ModuleType)
         ]
+        # Not None, which is everywhere.
+        pairs = [(old, new) for old, new in pairs if callable(old) and callable(new)]
         _exchange({id(old): new for old, new in pairs})
         sys.modules.update(dict.fromkeys(UNAVAILABLE))  # type: ignore[arg-type]
         try:
