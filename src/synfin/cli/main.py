@@ -20,6 +20,7 @@ from synfin.cli import tun
 from synfin.cli.demo import demo
 from synfin.cli.drill import drill
 from synfin.cli.errors import UsageError
+from synfin.cli.run import run as run_program
 from synfin.cli.show import show
 from synfin.cli.sysctl import sysctl
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(drill)
+app.command(name="run", context_settings={"allow_interspersed_args": False})(run_program)
 app.command()(show)
 app.command()(sysctl)
 app.add_typer(tun.commands)

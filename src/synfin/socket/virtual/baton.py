@@ -125,6 +125,7 @@ class Baton:
         self.failure: BaseException | None = None
         #: Whether nothing more is to happen.
         self._over = False
+        self._interrupted = False
         self._holder: Strand | None = None
         self._ready: deque[Strand] = deque()
         self._sleeping: list[tuple[int, int, Strand, int]] = []
@@ -141,7 +142,19 @@ class Baton:
     def run(self) -> None:
         """Gives the baton away, and returns when it comes back: at the end. `ending` says which."""
         self._hand_over(self._next())
-        self._outside.acquire()
+        try:
+            self._outside.acquire()
+        except KeyboardInterrupt:
+            # Whoever runs comes to an end of its turn first; a second interrupt does not wait for that.
+            self._interrupted = True
+            self._outside.acquire()
+            self._interrupted = False
+            raise
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether somebody still runs who was interrupted in vain."""
+        return self._interrupted
 
     def end(self) -> bool:
         """Ends every strand, each by an `Ended` out of what it waits in; the network stands still. Whether all did:
@@ -275,13 +288,15 @@ class Baton:
                 self._program.leave()
             self._program = strand.program
             strand.program.enter()
-        self._turns += 1
-        if self._turns % TURNS_TO_COLLECT == 0:
-            gc.collect()
         strand.gate.release()
 
     def _next(self) -> Strand | None:
         """Whose turn it is now, after time went on if it has to; None: the end."""
+        if self._interrupted:
+            return None
+        self._turns += 1
+        if self._turns % TURNS_TO_COLLECT == 0:
+            gc.collect()
         try:
             while not self._ready:
                 if self._over or not self._go_on():

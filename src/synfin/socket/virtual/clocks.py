@@ -8,14 +8,12 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable
+from datetime import datetime as _datetime  # the standard class, also while ours is in its place
 from typing import Any, Final
 
 from synfin.socket.patches import Replacement
 from synfin.socket.virtual.baton import here
 from synfin.tcp.parameters import SECOND
-
-#: What a class of the standard library is here, also while ours is in its place.
-_datetime: Final = datetime.datetime
 
 
 def now_ns() -> int | None:

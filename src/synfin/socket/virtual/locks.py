@@ -1,4 +1,4 @@
-"""What `threading.Lock` and `queue.SimpleQueue` are in virtual time. All else in `threading` and `queue` is made of it."""
+"""What `threading.Lock` is in virtual time. All else in `threading` and `queue` is made of it."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def outputs(label: Label | None) -> Iterator[None]:
     """Puts an `Output` before each of the two streams that is there."""
     before = sys.stdout, sys.stderr
     made = [None if stream is None else Output(stream, label) for stream in before]
-    sys.stdout, sys.stderr = made  # type: ignore[assignment]
+    sys.stdout, sys.stderr = made
     try:
         yield
     finally:

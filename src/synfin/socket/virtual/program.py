@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -64,6 +65,8 @@ class Program:
         self.main: Strand | None = None
         #: What signal.signal was told.
         self.handlers: dict[int, Any] = {}
+        #: What atexit.register was told.
+        self.at_exit: list[partial[object]] = []
         self.waiting = VirtualWaiting(baton, node)
         #: Also on other hosts: the ways to wait that `Programs.on` made.
         self.elsewhere: dict[str, VirtualWaiting] = {}
@@ -95,6 +98,7 @@ class Program:
         """Begins, on a host that is up."""
         self._begin()
         self.handlers.clear()
+        self.at_exit.clear()
         self.waiting = VirtualWaiting(self.baton, self.node)
         self.elsewhere.clear()
         thread = threading.Thread(target=self._run, name="MainThread", daemon=False)
@@ -146,9 +150,11 @@ class Program:
             self.enter()
             for thread, work in list(executors._threads_queues.items()):
                 if strand_of(thread) in self.strands:
-                    work.put(None)  # type: ignore[arg-type]
+                    work.put(None)
             for strand in [one for one in self.strands if not one.daemon and one is not me]:
                 self.baton.wait_for_end(strand)
+            while self.at_exit:
+                self.at_exit.pop()()
         rest = [one for one in self.strands if one is not me]
         with suppress(Ended):
             self.baton.dismiss(rest)
@@ -169,7 +175,7 @@ class Program:
         sys.argv, sys.path = self._argv, self._path
         sys.modules["__main__"] = self._module
         # What the threads of executors look at when they have nothing to do.
-        executors._shutdown = self._exiting  # type: ignore[attr-defined]
+        executors._shutdown = self._exiting
 
     def leave(self) -> None:
         """A thread of another program goes on."""

@@ -1,15 +1,16 @@
 """Programs on the hosts of a simulated network, run unmodified and in virtual time.
 
-    network = Network(seed=1)
-    ...
-    programs = Programs(network)
-    programs.add("server", Path("server.py"), background=True)
-    programs.add("client", main)
-    outcome = programs.run()
+network = Network(seed=1)
+...
+programs = Programs(network)
+programs.add("server", Path("server.py"), background=True)
+programs.add("client", main)
+outcome = programs.run()
 """
 
 from __future__ import annotations
 
+import concurrent.futures.thread as executors
 import gc
 import sys
 import threading
@@ -18,12 +19,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-import concurrent.futures.thread as executors
-
 from synfin.sim.network import Network
 from synfin.sim.node import Node
 from synfin.socket.virtual import chance
 from synfin.socket.virtual.baton import Baton, Ending, here
+from synfin.socket.virtual.order import counted
 from synfin.socket.virtual.outputs import Label, outputs
 from synfin.socket.virtual.program import Body, Program
 from synfin.socket.virtual.replacing import replaced
@@ -146,6 +146,7 @@ class Programs:
         baton = self.baton
         with ExitStack() as stack:
             stack.enter_context(_process_kept())
+            stack.enter_context(counted())
             stack.enter_context(replaced())
             stack.enter_context(outputs(self._label))
             stack.enter_context(chance.seeded(self.network))
@@ -171,7 +172,8 @@ class Programs:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             warnings.simplefilter("ignore", RuntimeWarning)
-            self.baton.end()
+            if not self.baton.is_given_up:
+                self.baton.end()
             gc.collect()
 
     # --- hosts
@@ -213,7 +215,7 @@ def _process_kept() -> Iterator[None]:
     """What programs share with the process comes back. What is in cycles is collected when the baton says so, because
     when the interpreter does it depends on what it did before."""
     argv, path, main = sys.argv, sys.path, sys.modules["__main__"]
-    shutdown = executors._shutdown  # type: ignore[attr-defined]
+    shutdown = executors._shutdown
     collects = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -224,4 +226,4 @@ def _process_kept() -> Iterator[None]:
             gc.enable()
         sys.argv, sys.path = argv, path
         sys.modules["__main__"] = main
-        executors._shutdown = shutdown  # type: ignore[attr-defined]
+        executors._shutdown = shutdown

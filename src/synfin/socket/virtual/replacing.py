@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import _thread
+import atexit
+import concurrent.futures.thread as executors
 import queue
 import selectors
 import signal
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any, Final
-
-import _thread
 
 from synfin.socket.patches import Replacement, installed, standard
 from synfin.socket.selector import Selector
 from synfin.socket.system import SystemSelector
-from synfin.socket.virtual import chance, clocks, threads
+from synfin.socket.virtual import chance, clocks, order, threads
 from synfin.socket.virtual.baton import here
 from synfin.socket.virtual.locks import Lock
 from synfin.socket.ways_to_wait import current
@@ -83,6 +86,35 @@ def _make_silent(result: object) -> Callable[[Any], Any]:
     return make
 
 
+def _new_lock(_: object) -> Lock:
+    return Lock()
+
+
+def _make_register(before: Any) -> Callable[..., Any]:
+    """atexit.register: at the end of the program, which is not that of the process."""
+
+    def register(function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        strand = here()
+        # What is registered once in a process is the process's.
+        if strand is None or function == weakref.finalize._exitfunc:  # type: ignore[attr-defined]
+            return before(function, *args, **kwargs)
+        strand.program.at_exit.append(partial(function, *args, **kwargs))
+        return function
+
+    return register
+
+
+def _make_unregister(before: Any) -> Callable[[Any], None]:
+    def unregister(function: Any, /) -> None:
+        strand = here()
+        if strand is not None:
+            kept = strand.program.at_exit
+            kept[:] = [one for one in kept if one.func != function]
+        before(function)
+
+    return unregister
+
+
 def _always(thing: object) -> Callable[[Any], Any]:
     return lambda _: thing
 
@@ -90,11 +122,14 @@ def _always(thing: object) -> Callable[[Any], Any]:
 REPLACEMENTS: Final[Sequence[Replacement]] = (
     *clocks.REPLACEMENTS,
     *chance.REPLACEMENTS,
+    *order.REPLACEMENTS,
     # Semaphore, Event, Condition, Barrier, Queue and the executors are made of these, in Python.
     Replacement(threading, "Lock", _always(Lock)),
     Replacement(threading, "_allocate_lock", _always(Lock)),
     Replacement(_thread, "allocate_lock", _always(Lock)),
     Replacement(threading, "_CRLock", _always(None)),
+    # It is held while a thread is started.
+    Replacement(executors, "_global_shutdown_lock", _new_lock),
     Replacement(queue, "SimpleQueue", _always(queue._PySimpleQueue)),  # type: ignore[attr-defined]
     *(Replacement(module, name, make) for module, name, make in threads.STARTERS),
     Replacement(threading.Thread, "start", threads.make_start),
@@ -106,6 +141,8 @@ REPLACEMENTS: Final[Sequence[Replacement]] = (
         for name in ("DefaultSelector", "EpollSelector", "PollSelector", "SelectSelector")
         if hasattr(selectors, name)
     ),
+    Replacement(atexit, "register", _make_register),
+    Replacement(atexit, "unregister", _make_unregister),
     Replacement(socket, "gethostname", _make_gethostname),
     Replacement(signal, "signal", _make_signal),
     Replacement(signal, "getsignal", _make_getsignal),

@@ -126,14 +126,12 @@ def make_start_new_thread(before: Any) -> Callable[..., int]:
         owner = getattr(function, "__self__", None)
         strand = strand_of(owner) if isinstance(owner, threading.Thread) else None
         if strand is not None:
-            number: int = before(_to_the_end(strand, function), args, kwargs or {})
-            return number
+            return int(before(_to_the_end(strand, function), args, kwargs or {}))
         me = here()
         if me is None:
-            number = before(function, args, kwargs or {})
-            return number
+            return int(before(function, args, kwargs or {}))
         strand = Strand(me.baton, me.program, None)
-        number = before(_to_the_end(strand, _in_turn(strand, function)), args, kwargs or {})
+        number: int = before(_to_the_end(strand, _in_turn(strand, function)), args, kwargs or {})
         me.program.strands[strand] = None
         me.baton.spawn(strand)
         return number

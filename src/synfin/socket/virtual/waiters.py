@@ -6,6 +6,7 @@ import asyncio
 import re
 import sys
 import sysconfig
+import threading
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ _OURS: Final = str(Path(__file__).parent.parent.parent)
 _STANDARD: Final = tuple(
     dict.fromkeys([sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen", "<string>"])
 )
+_THREADS: Final = frozenset({threading.__file__})
 _SITE: Final = "site-packages"
 _NUMBER: Final = re.compile(r"(\d+)")
 
@@ -105,7 +107,13 @@ def _place(stack: list[tuple[CodeType, int]], script: Path | None) -> tuple[str,
             if test(code.co_filename):
                 return f"{Path(code.co_filename).name}:{line}", call
             call = code.co_qualname
-    return "", call
+    # A thread that runs nothing of the program's, such as an executor's.
+    calls = [code.co_qualname for code, _ in stack if code.co_filename not in _THREADS and not _is_ours(code)]
+    return "", calls[-1] if calls else call
+
+
+def _is_ours(code: CodeType) -> bool:
+    return code.co_filename.startswith(_OURS)
 
 
 def _under(name: str, folder: str) -> bool:

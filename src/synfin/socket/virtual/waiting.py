@@ -166,8 +166,9 @@ def described(sock: Socket, bits: int) -> str:
     if isinstance(listener, Listener):
         return f"a connection to {_end(listener.local_address, listener.local_port)}"
     if isinstance(connection, Connection):
-        ends = f"{_end(connection.local_address, connection.local_port)} - "
-        ends += f"{_end(connection.remote_address, connection.remote_port)} ({states.NAMES[connection.state]})"
+        ours = connection.identity
+        ends = f"{_end(ours.local_address, ours.local_port)} - {_end(ours.remote_address, ours.remote_port)}"
+        ends += f" ({states.NAMES[connection.state]})"
         if connection.state in (states.SYN_SENT, states.SYN_RECEIVED):
             return f"the handshake of {ends}"
         what = {POLLIN: "data on", POLLOUT: "room to send on"}.get(bits & (POLLIN | POLLOUT), "something on")
