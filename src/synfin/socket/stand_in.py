@@ -175,7 +175,8 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
         entry = getattr(self, "_open", None)
         if entry is None:
             return
-        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        if not entry.waiting.abandoned:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         self._real_close()
 
     # --- time

@@ -96,6 +96,8 @@ class Waiting(ABC):
         self.lock = lock
         #: Whether it has ended: who waits gets ENETDOWN.
         self.down = False
+        #: Whether what is left open is no mistake any more: its program was ended.
+        self.abandoned = False
         self._watchers: dict[int, list[Callable[[], object]]] = {}
 
     # --- to be written

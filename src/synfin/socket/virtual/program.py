@@ -109,8 +109,17 @@ class Program:
 
     def kill(self) -> None:
         """Its host was switched off: its threads end where they wait."""
-        self.waiting.down = True
+        self._let_go(True)
         self.baton.dismiss(list(self.strands))
+
+    def _let_go(self, down: bool) -> None:
+        for waiting in (self.waiting, *self.elsewhere.values()):
+            waiting.abandoned = True
+            waiting.down |= down
+
+    def end(self) -> None:
+        """The network stands still."""
+        self._let_go(True)
 
     def lost(self, strand: Strand) -> None:
         """One of its threads has ended."""
@@ -156,6 +165,7 @@ class Program:
             while self.at_exit:
                 self.at_exit.pop()()
         rest = [one for one in self.strands if one is not me]
+        self._let_go(False)
         with suppress(Ended):
             self.baton.dismiss(rest)
             for strand in rest:

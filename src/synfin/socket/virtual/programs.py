@@ -166,9 +166,7 @@ class Programs:
     def _end(self) -> None:
         """Ends what still runs. What it leaves open is no concern of whoever listens to warnings."""
         for program in self.programs:
-            program.waiting.down = True
-            for waiting in program.elsewhere.values():
-                waiting.down = True
+            program.end()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             warnings.simplefilter("ignore", RuntimeWarning)
