@@ -115,6 +115,11 @@ def _make_unregister(before: Any) -> Callable[[Any], None]:
     return unregister
 
 
+def _another(kind: type) -> Callable[[Any], Any]:
+    """A class of its own for each that is replaced, so that each is known when it is put back."""
+    return lambda before: type(before.__name__, (kind,), {"__slots__": ()})
+
+
 def _always(thing: object) -> Callable[[Any], Any]:
     return lambda _: thing
 
@@ -130,14 +135,14 @@ REPLACEMENTS: Final[Sequence[Replacement]] = (
     Replacement(threading, "_CRLock", _always(None)),
     # It is held while a thread is started.
     Replacement(executors, "_global_shutdown_lock", _new_lock),
-    Replacement(queue, "SimpleQueue", _always(queue._PySimpleQueue)),  # type: ignore[attr-defined]
+    Replacement(queue, "SimpleQueue", _another(queue._PySimpleQueue)),  # type: ignore[attr-defined]
     *(Replacement(module, name, make) for module, name, make in threads.STARTERS),
     Replacement(threading.Thread, "start", threads.make_start),
     Replacement(threading.Thread, "join", threads.make_join),
     Replacement(threading.Thread, "is_alive", threads.make_is_alive),
     Replacement(threading, "main_thread", threads.make_main_thread),
     *(
-        Replacement(selectors, name, _always(VirtualSelector))
+        Replacement(selectors, name, _another(VirtualSelector))
         for name in ("DefaultSelector", "EpollSelector", "PollSelector", "SelectSelector")
         if hasattr(selectors, name)
     ),
