@@ -131,4 +131,10 @@ def _failed(program: Program) -> None:
     script = str(program.script)
     while at is not None and at.tb_frame.f_code.co_filename != script:
         at = at.tb_next
+    one: BaseException | None = error
+    while one is not None:
+        if isinstance(one.__context__, BlockingIOError):
+            # That the stack would have to wait, which it then did.
+            one.__context__ = None
+        one = one.__context__
     traceback.print_exception(type(error), error, at, file=sys.stderr)

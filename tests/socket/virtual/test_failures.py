@@ -76,7 +76,7 @@ def test_writing_into_a_partition_raises_when_tcp_retries2_says() -> None:
             return time.monotonic() - began, raised.value.errno
 
     world, client = run(write, _serve, faults=["partition from 5s"])
-    waited, number = client.result  # type: ignore[misc]
+    waited, number = client.result
     assert number == errno.ETIMEDOUT
     # 0.2 + 0.4 + ... + 102.4 s, then 120 s each: after the 15th retransmission a last wait.
     assert waited == pytest.approx(sum(min(0.22 * 2**n, 120) for n in range(16)), rel=0.06)
@@ -182,7 +182,7 @@ def test_a_lost_segment_is_sent_again() -> None:
             return connection.recv(100), time.monotonic() - began
 
     world, client = run(talk, serve, faults=["lose 1st data"])
-    data, waited = client.result  # type: ignore[misc]
+    data, waited = client.result
     assert data == b"once"
     assert 0.2 < waited < 1
     assert world.lost() == 1

@@ -44,7 +44,7 @@ def test_requests_and_a_threading_http_server() -> None:
             return [one.text for one in answers], answers[-1].headers["Date"], time.monotonic() - began
 
     world, client = run(ask, serve)
-    texts, date, waited = client.result  # type: ignore[misc]
+    texts, date, waited = client.result
     assert texts == ["/0", "/1", "/7200"]
     # The server's clock, when it answered the last.
     assert date == "Thu, 01 Jan 2026 02:00:01 GMT"

@@ -18,6 +18,8 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
+from functools import partial
 from types import ModuleType
 
 import pytest
@@ -115,18 +117,19 @@ def test_modules_that_were_imported_before_have_our_functions_too() -> None:
 def test_nobody_is_ready_and_no_deadline_is_left() -> None:
     """The report names everybody, where and for what."""
     world = World()
-    lock = None
+
+    def want(lock: threading.Lock) -> None:
+        lock.acquire()
 
     def serve() -> None:
         with socket.create_server(("", 80)) as listener, listener.accept()[0] as connection:
             connection.recv(1)
 
     def ask() -> None:
-        nonlocal lock
         lock = threading.Lock()
         lock.acquire()
         with socket.create_connection(("server", 80)):
-            threading.Thread(target=lambda: lock.acquire(), name="worker").start()
+            threading.Thread(target=want, args=(lock,), name="worker").start()
             asyncio.run(tasks())
 
     async def tasks() -> None:
@@ -171,10 +174,8 @@ def test_a_program_that_does_not_want_to_end_is_left_behind() -> None:
 
     def stubborn() -> None:
         while True:
-            try:
+            with suppress(BaseException):
                 time.sleep(1)
-            except BaseException:  # noqa: S110
-                pass
 
     world.programs.add("client", stubborn)
     assert world.run().ending == "limit"
@@ -183,7 +184,7 @@ def test_a_program_that_does_not_want_to_end_is_left_behind() -> None:
 def test_exit_codes_are_those_of_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
     for code, expected in ((None, 0), (0, 0), (3, 3), ("words", 1)):
         world = World()
-        world.programs.add("client", lambda code=code: sys.exit(code))
+        world.programs.add("client", partial(sys.exit, code))
         assert world.run().exit_code == expected
     assert capsys.readouterr().err == "words\n"
     world = World()
@@ -235,7 +236,7 @@ def test_the_clocks_tell_the_time_of_the_network() -> None:
             time.gmtime()[:6],
             time.strftime("%M:%S"),
             datetime.datetime.now(datetime.UTC),
-            datetime.datetime.now(datetime.UTC).date() == datetime.datetime.fromtimestamp(time.time(), datetime.UTC).date(),
+            datetime.date.today() == datetime.datetime.fromtimestamp(time.time(), datetime.UTC).date(),
             isinstance(datetime.datetime.now(), datetime.datetime),
             datetime.datetime(2026, 1, 1) < datetime.datetime.now(),
         ]

@@ -40,7 +40,7 @@ def test_sleepers_wake_in_the_order_of_their_deadlines() -> None:
             time.sleep(seconds)
             told.append((name, time.monotonic()))
 
-        threads = [threading.Thread(target=sleeper, args=(name, seconds)) for name, seconds in zip("abc", (3, 1, 2))]
+        threads = [threading.Thread(target=sleeper, args=each) for each in (("a", 3), ("b", 1), ("c", 2))]
         for thread in threads:
             thread.start()
             assert thread.is_alive()
@@ -295,7 +295,7 @@ def test_a_busy_loop_comes_to_its_end() -> None:
 def test_a_loop_that_never_rests_lets_time_go_on() -> None:
     async def body() -> float:
         task = asyncio.create_task(asyncio.sleep(0.01))
-        while not task.done():
+        while not task.done():  # noqa: ASYNC110 (that is what is tested)
             await asyncio.sleep(0)
         return time.monotonic()
 

@@ -21,12 +21,20 @@ from synfin.socket.virtual.baton import here
 _numbers: Iterator[int] = count()
 
 
+_tasks: Iterator[int] = count(1)
+
+
 @contextmanager
 def counted() -> Iterator[None]:
-    """Begins to count anew."""
-    global _numbers  # noqa: PLW0603
-    _numbers = count()
-    yield
+    """Begins to count anew, also the names of threads and tasks."""
+    global _numbers, _tasks
+    _numbers, _tasks = count(), count(1)
+    before = threading._counter  # type: ignore[attr-defined]
+    threading._counter = count(1).__next__  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        threading._counter = before  # type: ignore[attr-defined]
 
 
 class _Future(asyncio.Future[Any]):
@@ -46,6 +54,8 @@ class _Task(asyncio.Task[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # The standard class puts itself into a set.
         self._synfin_number = next(_numbers)
+        if kwargs.get("name") is None:
+            kwargs["name"] = f"Task-{next(_tasks)}"
         super().__init__(*args, **kwargs)
 
     def __hash__(self) -> int:

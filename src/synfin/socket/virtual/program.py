@@ -73,7 +73,8 @@ class Program:
         #: What it raised, if it did.
         self.error: BaseException | None = None
         self.exit_code = 0
-        self.result: object = None
+        #: What the function returned.
+        self.result: Any = None
         self.running = False
         self._exiting = False
         self._begin()

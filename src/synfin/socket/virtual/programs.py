@@ -215,11 +215,13 @@ def _process_kept() -> Iterator[None]:
     argv, path, main = sys.argv, sys.path, sys.modules["__main__"]
     shutdown = executors._shutdown
     collects = gc.isenabled()
-    gc.collect()
     gc.disable()
+    # What was there before is none of ours.
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         if collects:
             gc.enable()
         sys.argv, sys.path = argv, path

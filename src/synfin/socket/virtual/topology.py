@@ -120,9 +120,7 @@ class Topology:
             network.check_faults()
         except ValueError as error:
             wrong, _, right = str(error).partition("; ")
-            raise TopologyError(
-                wrong, right or "write faults as 'synfin tun --fault' takes them, after 'WIRE: '"
-            ) from None
+            raise TopologyError(wrong, right or "write one such as 'client-server: lose 2%'") from None
         network.route_all()
         return network
 
