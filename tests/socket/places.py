@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket as system
+import time
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
 
@@ -71,6 +72,14 @@ class Synfin(Place):
         left, right = channel_pair()
         self.left = self.resources.enter_context(Stack(left, [f"{LEFT}/24", f"{LEFT_6}/64"], name="left"))
         self.right = self.resources.enter_context(Stack(right, [f"{RIGHT}/24", f"{RIGHT_6}/64"], name="right"))
+
+        self.resources.callback(self._settle)
+
+    def _settle(self) -> None:
+        """A stack that is gone answers nobody: the other would wait for it."""
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline and any(one.host.transport.connections for one in (self.left, self.right)):
+            time.sleep(0.0005)
 
     def server_side(self, family: int = V4) -> system.socket:
         return self.keep(socket(family, waiting=self.right.waiting))

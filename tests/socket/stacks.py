@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
+import synfin.socket
 from synfin.host.parameters import Parameters
 from synfin.link.link import Frame, Link, WrappedLink
 from synfin.link.tun import Tun
@@ -111,11 +113,17 @@ class Net(ABC):
         """Ends the connection with a RST."""
         writer.transport.abort()
 
+    async def arrived(self, writer: asyncio.StreamWriter) -> None:
+        """Waits until something that was sent lies there unread."""
+        await turns(200)
+
     async def end(self) -> None:
         for server in self._servers:
             server.close()
         for writer in self._writers:
-            writer.transport.abort()
+            # One that asyncio closed when its last octet was written cannot be aborted any more, and fails.
+            if getattr(writer.transport, "_loop", None) is not None:
+                writer.transport.abort()
         await turns(10)
 
 
@@ -137,6 +145,8 @@ class SynfinNet(Net):
 class KernelNet(Net):
     """asyncio's own transports, on the kernel's sockets."""
 
+    address = "127.0.0.1"
+
     def __init__(self) -> None:
         super().__init__()
         self.port = 0
@@ -152,5 +162,25 @@ class KernelNet(Net):
         kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         super().reset(writer)
 
+    async def arrived(self, writer: asyncio.StreamWriter) -> None:
+        there = writer.get_extra_info("socket")
+        await until(lambda: select.select([there], [], [], 0)[0])
+
     async def _open_connection(self, limit: int) -> Streams:
-        return await asyncio.open_connection("127.0.0.1", self.port or 1, limit=limit)
+        return await asyncio.open_connection(self.address, self.port or 1, limit=limit)
+
+
+class LoopNet(KernelNet):
+    """asyncio's own transports, on our sockets: the client's stack is the loop's, the server's has a thread."""
+
+    address = RIGHT
+
+    def __init__(self, right: Stack) -> None:
+        super().__init__()
+        self._right = right
+
+    async def _start_server(self, handler: Handler) -> asyncio.AbstractServer:
+        listener = synfin.socket.socket(waiting=self._right.waiting)
+        listener.bind((RIGHT, 0))
+        self.port = listener.getsockname()[1]
+        return await asyncio.start_server(handler, sock=listener)

@@ -1,4 +1,5 @@
-"""What asyncio's streams and transports promise: each test runs on the kernel's sockets, and on synfin."""
+"""What asyncio's streams and transports promise: each test runs on the kernel's sockets, on a stack's own streams, and
+on asyncio's transports over our sockets."""
 
 from __future__ import annotations
 
@@ -10,16 +11,18 @@ from typing import TypeVar
 
 import pytest
 
-from tests.socket.stacks import Connected, KernelNet, Net, Streams, SynfinNet, stacks, turns, until
+import synfin.socket
+from synfin.socket import Stack
+from tests.socket.stacks import Connected, KernelNet, LoopNet, Net, Streams, SynfinNet, stacks, turns, until
 
 Body = Callable[[Net], Awaitable[None]]
 Run = Callable[[Body], None]
 Test = TypeVar("Test", bound=Callable[..., None])
 
 
-@pytest.fixture(params=["kernel", "synfin"])
+@pytest.fixture(params=["kernel", "synfin", "loop"])
 def run(request: pytest.FixtureRequest, connected: Connected) -> Run:
-    """Runs a body on one of the two."""
+    """Runs a body on one of the three."""
 
     async def on(net: Net, body: Body) -> None:
         try:
@@ -36,7 +39,19 @@ def run(request: pytest.FixtureRequest, connected: Connected) -> Run:
             async with left, right:
                 await on(SynfinNet(left, right), body)
 
-    return lambda body: asyncio.run(whole(body))
+    async def on_our_loop(body: Body, right: Stack) -> None:
+        async with asyncio.timeout(20):
+            await on(LoopNet(right), body)
+
+    def run(body: Body) -> None:
+        if request.param != "loop":
+            asyncio.run(whole(body))
+            return
+        left, right = stacks(connected)
+        with left, right:
+            synfin.socket.run(on_our_loop(body, right), left.waiting)
+
+    return run
 
 
 async def both(net: Net, *, limit: int = 1 << 16) -> tuple[Streams, Streams]:
@@ -283,7 +298,7 @@ def test_close_with_data_unread_is_a_reset(run: Run) -> None:
         assert isinstance(transport, asyncio.Transport)
         transport.pause_reading()
         writer.write(b"nobody will read this")
-        await turns(200)
+        await net.arrived(their_writer)
         their_writer.close()
         with pytest.raises(ConnectionResetError):
             await reader.read()

@@ -16,11 +16,11 @@ import typer
 import typer.main
 
 from synfin import __version__
+from synfin.cli import run as scripts
 from synfin.cli import tun
 from synfin.cli.demo import demo
 from synfin.cli.drill import drill
 from synfin.cli.errors import UsageError
-from synfin.cli.run import run as run_program
 from synfin.cli.show import show
 from synfin.cli.sysctl import sysctl
 
@@ -41,7 +41,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(drill)
-app.command(name="run", context_settings={"allow_interspersed_args": False})(run_program)
+app.command(context_settings=scripts.SETTINGS)(scripts.run)
 app.command()(show)
 app.command()(sysctl)
 app.add_typer(tun.commands)

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from synfin.cli.errors import UsageError
 from synfin.cli.run_report import told
+from synfin.cli.scripts import check_script, own_traceback
 from synfin.events import Event, PacketTransmitted
 from synfin.socket.virtual.fields import TopologyError, duration
 from synfin.socket.virtual.programs import Programs
 from synfin.socket.virtual.topology import Topology
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from synfin.show.words import Language
     from synfin.socket.virtual.program import Program
 
@@ -65,7 +64,7 @@ def run(
             else None,
         )
         for line in topology.programs:
-            _check(line.script)
+            check_script(line.script)
             programs.add(
                 line.host,
                 line.script,
@@ -76,7 +75,7 @@ def run(
                 restart=line.restart,
             )
         if script is not None:
-            _check(script)
+            check_script(script)
             programs.add(place, script, arguments)
         if pcap is not None:
             sinks.append(_capture(pcap, stack))
@@ -103,11 +102,6 @@ def _all(sinks: list[Callable[[Event], object]]) -> Callable[[Event], None]:
     return sink
 
 
-def _check(script: Path) -> None:
-    with script.open("rb"):
-        pass
-
-
 def _capture(path: Path, stack: ExitStack) -> Callable[[Event], object]:
     """Writes each packet as it is sent, on an interface of the name of whoever sends it."""
     from synfin.link.capture import PcapngWriter
@@ -127,14 +121,10 @@ def _failed(program: Program) -> None:
     if error is None:
         return
     print(f"{program.name} on {program.node.name} failed:", file=sys.stderr)
-    at: TracebackType | None = error.__traceback__
-    script = str(program.script)
-    while at is not None and at.tb_frame.f_code.co_filename != script:
-        at = at.tb_next
     one: BaseException | None = error
     while one is not None:
         if isinstance(one.__context__, BlockingIOError):
             # That the stack would have to wait, which it then did.
             one.__context__ = None
         one = one.__context__
-    traceback.print_exception(type(error), error, at, file=sys.stderr)
+    traceback.print_exception(error.with_traceback(own_traceback(error.__traceback__, str(program.script))))

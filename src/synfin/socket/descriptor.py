@@ -14,6 +14,7 @@ comes only with POLLHUP: an end of stream that is not the end of everything show
 
 from __future__ import annotations
 
+import os
 import socket as system
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -42,13 +43,25 @@ def descriptor_for(entry: OpenSocket) -> int:
 class Descriptor:
     """Shows the readiness of `entry` at the descriptors of `user` and at those that were made from it by dup(2)."""
 
-    __slots__ = ("_entry", "_error", "_inner", "_marks", "_unconnected", "_urgent", "_writable", "numbers", "user")
+    __slots__ = (
+        "_entry",
+        "_error",
+        "_inner",
+        "_inode",
+        "_marks",
+        "_unconnected",
+        "_urgent",
+        "_writable",
+        "numbers",
+        "user",
+    )
 
     def __init__(self, entry: OpenSocket) -> None:
         self._entry = entry
         #: By which it is known outside; the last that is closed takes it along.
         self.user = system_socket()
         self.numbers = {self.user.fileno()}
+        self._inode = os.fstat(self.user.fileno()).st_ino
         self._inner: system.socket | None = None
         #: An AF_UNIX socket that was never connected shows what one of TCP's does: POLLOUT and POLLHUP.
         self._unconnected = True
@@ -62,20 +75,31 @@ class Descriptor:
         self._writable = True
         self._error = False
 
-    def close_number(self, number: int) -> None:
-        """One of the numbers is closed; another goes on."""
+    def is_at(self, number: int) -> bool:
+        """Whether `number` is still what was given, and not closed behind our back, and perhaps something else now."""
+        try:
+            return os.fstat(number).st_ino == self._inode
+        except OSError:
+            return False
+
+    def lose_number(self, number: int) -> None:
+        """One of the numbers stands for something else now; another goes on."""
         self.numbers.discard(number)
-        if number != self.user.fileno():
-            guards.close(number)
-        elif self.numbers:
-            other = next(iter(self.numbers))
-            self.user.close()
-            self.user = _system_class(system.AF_UNIX, system.SOCK_STREAM, 0, other)
-        else:
-            self.user.close()
+        if number == self.user.fileno():
+            self.user.detach()
+            if self.numbers:
+                self.user = _system_class(system.AF_UNIX, system.SOCK_STREAM, 0, min(self.numbers))
+            else:
+                self.close()
+
+    def close_number(self, number: int) -> None:
+        """One of the numbers is closed."""
+        self.lose_number(number)
+        guards.close(number)
 
     def close(self) -> None:
-        """The socket is closed."""
+        """Nobody looks at it any more."""
+        self._entry.descriptor = None
         self._entry.waiting.unwatch(self._entry.core, self.arrived)
         self.user.close()
         if self._inner is not None:
@@ -147,6 +171,7 @@ class Descriptor:
             for number in self.numbers:
                 guards.dup2(user.fileno(), number, False)
             user.close()
+            self._inode = os.fstat(self.user.fileno()).st_ino
         self._clear()
         self._inner.setblocking(False)
         self.user.setblocking(False)

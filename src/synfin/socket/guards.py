@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +37,10 @@ def hold() -> None:
     with _lock:
         _open_sockets += 1
         if _open_sockets == 1:
-            for place, name, make in _GUARDS:
+            # It has kept what os had before.
+            more = sys.modules.get("multiprocessing.connection")
+            kept = [(more.Connection, name, make) for name, make in _KEPT] if more is not None else []
+            for place, name, make in (*_GUARDS, *kept):
                 before = getattr(place, name)
                 guard = make(before)
                 setattr(place, name, guard)
@@ -145,7 +149,7 @@ def _dup(before: Any) -> Callable[..., int]:
         if not _ours(fd):
             result: int = before(fd)
             return result
-        from synfin.socket.stand_in import dup_number
+        from synfin.socket.socket_base import dup_number
 
         return dup_number(fd)
 
@@ -187,6 +191,25 @@ def _wrap_socket(before: Any) -> Callable[..., Any]:
 
     return wrap_socket
 
+
+def _with(name: str) -> Callable[[Any], Callable[..., Any]]:
+    """For a method whose last parameter is by default what `os` had before."""
+
+    def make(before: Any) -> Callable[..., Any]:
+        def guarded(self: object, *rest: Any) -> Any:
+            return before(self, *rest, getattr(os, name))
+
+        return guarded
+
+    return make
+
+
+#: Of multiprocessing's Connection.
+_KEPT: Final[Sequence[tuple[str, Callable[[Any], Any]]]] = (
+    ("_send", _with("write")),
+    ("_recv", _with("read")),
+    ("_close", _with("close")),
+)
 
 _GUARDS: Final[Sequence[tuple[Any, str, Callable[[Any], Any]]]] = (
     (os, "read", _read),

@@ -73,7 +73,7 @@ class OpenSocket:
         waiting = self.waiting
         with waiting.lock:
             self.references -= 1
-            if self.references:
+            if self.references > 0:
                 return
             if self.descriptor is not None:
                 self.descriptor.close()
@@ -105,8 +105,22 @@ class Table:
         self._numbers = count(FIRST_NUMBER)
 
     def get(self, number: int) -> OpenSocket | None:
-        """What `number` stands for; None if it is none of ours."""
-        return self._entries.get(number)
+        """What `number` stands for; None if it is none of ours.
+
+        One that was closed behind our back, in C or before `guards` were there, is closed now."""
+        entry = self._entries.get(number)
+        if entry is None or number >= FIRST_NUMBER:
+            return entry
+        with entry.waiting.lock:
+            descriptor = entry.descriptor
+            if descriptor is not None and descriptor.is_at(number):
+                return entry
+            if self._entries.pop(number, None) is None:
+                return None
+            if descriptor is not None:
+                descriptor.lose_number(number)
+        entry.release()
+        return None
 
     def number_for(self, entry: OpenSocket) -> int:
         """A new number for `entry`, that is no descriptor of the system."""
@@ -123,8 +137,10 @@ class Table:
     def close(self, number: int) -> None:
         """close(2) of a number that is ours."""
         entry = self._entries.pop(number)
-        if number < FIRST_NUMBER and entry.descriptor is not None:
-            entry.descriptor.close_number(number)
+        if number < FIRST_NUMBER:
+            with entry.waiting.lock:
+                if entry.descriptor is not None:
+                    entry.descriptor.close_number(number)
         entry.release()
 
 

@@ -106,7 +106,8 @@ def _place(stack: list[tuple[CodeType, int]], script: Path | None) -> tuple[str,
         for code, line in stack:
             if test(code.co_filename):
                 return f"{Path(code.co_filename).name}:{line}", call
-            call = code.co_qualname
+            # What stands in the place of a call of the standard library goes by its name.
+            call = code.co_name if _is_ours(code) else code.co_qualname
     # A thread that runs nothing of the program's, such as an executor's.
     calls = [code.co_qualname for code, _ in stack if code.co_filename not in _THREADS and not _is_ours(code)]
     return "", calls[-1] if calls else call

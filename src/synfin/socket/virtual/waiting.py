@@ -23,6 +23,8 @@ from synfin.tcp.timers import NEVER
 if TYPE_CHECKING:
     from synfin.socket.open_sockets import OpenSocket
 
+#: More references than objects will ever let go of.
+MANY: Final = 1 << 30
 #: What a selector's look costs, in glances.
 LOOK: Final = 20
 
@@ -140,8 +142,14 @@ class VirtualWaiting(Waiting):
         """Closes what the program left open, as the end of its process does."""
         for reference in list(self._open.values()):
             entry = reference()
-            while entry is not None and entry.references:
+            if entry is None or entry.references <= 0:
+                continue
+            entry.references = 1
+            try:
                 entry.release()
+            finally:
+                # Objects that still stand for it go later, and close nothing more.
+                entry.references = MANY
         self._open.clear()
 
 
