@@ -117,7 +117,7 @@ def test_who_waits_for_what_is_told_in_two_languages(net: Path, capsys: pytest.C
     [
         ("seed = 7", "sed = 7", "the file has an unknown 'sed'", "perhaps 'seed'"),
         ("seed = 7", "seed = 'x'", "seed is 'x'", "give a whole number"),
-        ("seed = 7", "seed = ", "is no TOML: Invalid value", "see docs/sockets.md"),
+        ("seed = 7", "seed = ", "is no TOML: Invalid value", "see docs/virtual-time.md"),
         ("seed = 7", "limit = '5 days'", "limit: '5 days' is no duration", "write one such as 10ms"),
         ("seed = 7", "host = 'sever'", "host is 'sever'", "the hosts are client, server"),
         ("seed = 7", "faults = ['client-server: loose 2%']", "'loose' is no fault", "write"),

@@ -1,4 +1,4 @@
-"""Virtual time: programs on hosts of the simulated network, unmodified. See docs/sockets.md."""
+"""Virtual time: programs on hosts of the simulated network, unmodified. See docs/virtual-time.md."""
 
 from synfin.socket.virtual.baton import Ended
 from synfin.socket.virtual.program import Program

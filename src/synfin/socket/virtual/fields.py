@@ -38,7 +38,7 @@ class Fields:
 
     def __init__(self, where: str, table: Any) -> None:
         if not isinstance(table, dict):
-            raise TopologyError(f"{where or 'the file'} is no table", "see docs/sockets.md for an example")
+            raise TopologyError(f"{where or 'the file'} is no table", "see docs/virtual-time.md for an example")
         self.where = where
         self._table: dict[str, Any] = dict(table)
         self._taken: set[str] = set()
@@ -113,7 +113,7 @@ class Fields:
             return reader(value)
         except ValueError as error:
             wrong, _, right = str(error).partition(": ")
-            raise TopologyError(f"{self.path(name)}: {wrong}", right or "see docs/sockets.md") from None
+            raise TopologyError(f"{self.path(name)}: {wrong}", right or "see docs/virtual-time.md") from None
 
     def check_all_taken(self) -> None:
         """Raises TopologyError for a field that nobody asked for."""

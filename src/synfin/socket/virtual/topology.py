@@ -1,4 +1,4 @@
-"""A network and what runs on it, as a TOML file says. docs/sockets.md describes the file."""
+"""A network and what runs on it, as a TOML file says. docs/virtual-time.md describes the file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Topology:
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise TopologyError(f"{str(path)!r} is no TOML: {error}", "see docs/sockets.md for an example") from None
+            raise TopologyError(f"{str(path)!r} is no TOML: {error}", "see docs/virtual-time.md for an example") from None
         fields = Fields("", table)
         self.seed = fields.get("seed", int, 0)
         self.limit = fields.duration("limit", LIMIT)
@@ -208,7 +208,7 @@ def _made(fields: Fields, make: Callable[[], T]) -> T:
     except TopologyError:
         raise
     except ValueError as error:
-        raise TopologyError(f"{fields.where}: {error}", "see docs/sockets.md") from None
+        raise TopologyError(f"{fields.where}: {error}", "see docs/virtual-time.md") from None
 
 
 def _wire(network: Network, fields: Fields) -> None:
