@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import gc
 import select
 import socket
 import ssl
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -397,3 +399,21 @@ def test_a_stack_that_ends_tells_who_waits(machines: tuple[Stack, Stack]) -> Non
     thread.join(10)
     listener.close()
     assert errors == [errno.ENETDOWN]
+
+
+def test_the_garbage_collector_closes_in_the_midst_of_work(machines: tuple[Stack, Stack]) -> None:
+    """A socket in a cycle is closed when the host is at rest, whoever runs the collector."""
+    _, server = machines
+    listener = synfin.socket.socket(waiting=server.waiting)
+    listener.bind((RIGHT, 80))
+    listener.listen()
+    cycle: list[object] = [listener]
+    cycle.append(cycle)
+    del listener, cycle
+    with server.waiting.lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+        assert [row.state for row in server.connections()] == ["LISTEN"]
+    deadline = time.monotonic() + 10
+    while server.connections():
+        assert time.monotonic() < deadline

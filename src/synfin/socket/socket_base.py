@@ -158,7 +158,9 @@ class SocketBase(system.socket):
             return
         if not entry.waiting.abandoned:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-        self._real_close()
+        number = self._number
+        self.let_go()
+        entry.waiting.drop(lambda: TABLE.close(number) if number >= 0 else entry.release())
 
     # --- time
 

@@ -71,6 +71,8 @@ class _Unsent:
 
     def flush(self) -> None:
         """Sends what there is room for. What is left goes when there is room; errors are raised here."""
+        if not self._data:
+            return
         entry = self._entry
         waiting = entry.waiting
         with waiting.lock:
@@ -87,7 +89,10 @@ class _Unsent:
                 self._stop()
                 raise
             else:
-                self._stop()
+                if self._watching:
+                    self._stop()
+                    # Somebody may wait for that.
+                    waiting.tell_number(entry.core.number)
             finally:
                 entry.called()
 
@@ -111,7 +116,7 @@ class _Unsent:
     def close(self) -> None:
         """The user has gone: the socket stays open until all is sent."""
         with self._entry.waiting.lock:
-            if self._data:
+            if self._data and self._watching:
                 self._entry.references += 1
                 self.closed = True
 
@@ -204,7 +209,8 @@ class TLSSocket(socket, ssl.SSLSocket):
                     finally:
                         self._unsent.add(self._outgoing.read())
             except ssl.SSLWantReadError:
-                self._send_out()
+                # Without waiting: who waits to write may need somebody to read.
+                self._unsent.flush()
                 self._read_record(what)
             except ssl.SSLError:
                 # The alert that says why.
@@ -212,7 +218,10 @@ class TLSSocket(socket, ssl.SSLSocket):
                     self._unsent.flush()
                 raise
             else:
-                self._send_out()
+                if what == "read":
+                    self._unsent.flush()
+                else:
+                    self._send_out()
                 return result
 
     def _send_out(self) -> None:
@@ -356,7 +365,7 @@ class TLSSocket(socket, ssl.SSLSocket):
         """Ends TLS in order; what follows is without it."""
         if self._tls is None:
             raise ValueError(f"No SSL wrapper around {self}")
-        self._do(lambda tls: tls.unwrap(), "read")
+        self._do(lambda tls: tls.unwrap(), "unwrap")
         self._tls = None
         return self
 

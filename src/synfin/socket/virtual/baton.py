@@ -281,6 +281,9 @@ class Baton:
     def _hand_over(self, strand: Strand | None) -> None:
         self._holder = strand
         if strand is None:
+            if self._program is not None:
+                self._program.leave()
+                self._program = None
             self._outside.release()
             return
         if strand.program is not self._program:

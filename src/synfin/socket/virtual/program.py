@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import concurrent.futures.thread as executors
 import inspect
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -59,6 +60,7 @@ class Program:
         self.restart = restart
         self.random = baton.network.random(f"program {number} on {node.name}")
         self._ended = ended
+        self._folder = f"{body.parent.absolute()}{os.sep}" if isinstance(body, Path) else ""
         self._words = [str(body) if isinstance(body, Path) else name, *argv]
         #: Threads that have not ended.
         self.strands: dict[Strand, None] = {}
@@ -88,6 +90,9 @@ class Program:
         if isinstance(self.body, Path):
             self._module.__file__ = str(self.body)
         self._exiting = False
+        #: What it imported from beside the script, by name; and how many modules there were when it went on.
+        self._modules: dict[str, ModuleType] = {}
+        self._known = 0
 
     @property
     def script(self) -> Path | None:
@@ -185,12 +190,28 @@ class Program:
         """One of its threads goes on."""
         sys.argv, sys.path = self._argv, self._path
         sys.modules["__main__"] = self._module
+        sys.modules.update(self._modules)
+        self._known = len(sys.modules)
         # What the threads of executors look at when they have nothing to do.
         executors._shutdown = self._exiting
 
     def leave(self) -> None:
         """A thread of another program goes on."""
         self._argv, self._path = sys.argv, sys.path
+        if self._folder and len(sys.modules) != self._known:
+            self._modules.update((name, one) for name, one in sys.modules.items() if self._is_own(one))
+        for name in self._modules:
+            sys.modules.pop(name, None)
+
+    def _is_own(self, module: ModuleType) -> bool:
+        """Whether it belongs to the script: another program has its own copy, as another process has."""
+        file = getattr(module, "__file__", None)
+        return (
+            isinstance(file, str)
+            and module is not self._module
+            and file.startswith(self._folder)
+            and "site-packages" not in file
+        )
 
     def __repr__(self) -> str:
         return f"<Program {self.name} on {self.node.name}>"

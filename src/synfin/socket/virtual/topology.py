@@ -51,7 +51,7 @@ class Topology:
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise TopologyError(f"{str(path)!r} is no TOML: {error}", "see docs/virtual-time.md for an example") from None
+            raise TopologyError(f"{str(path)!r} is no TOML: {error}", "see docs/virtual-time.md") from None
         fields = Fields("", table)
         self.seed = fields.get("seed", int, 0)
         self.limit = fields.duration("limit", LIMIT)

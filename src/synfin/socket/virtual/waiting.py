@@ -133,6 +133,14 @@ class VirtualWaiting(Waiting):
         with _purpose(lambda: described(sock, POLLIN)):
             return super().wait_until(sock, done, deadline)
 
+    def drop(self, close: Callable[[], object]) -> None:
+        super().drop(close)
+        if self.abandoned:
+            self.close_dropped()
+        else:
+            # At rest is a host when the network comes to it.
+            self.network.at(self.network.now, self.close_dropped)
+
     # --- the program's end
 
     def opened(self, entry: OpenSocket) -> None:
