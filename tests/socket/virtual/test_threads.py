@@ -328,6 +328,31 @@ def test_select_poll_and_epoll_wait_in_virtual_time() -> None:
     assert _of(body) == [100, 200, 300, 400, 400]
 
 
+def test_a_pair_of_sockets_joins_threads() -> None:
+    def body() -> list[object]:
+        first, second = socket.socketpair()
+        with first, second:
+            threading.Timer(5, second.sendall, (b"late",)).start()
+            found: list[object] = [first.recv(100), time.monotonic()]
+            first.settimeout(5)
+            with pytest.raises(TimeoutError):
+                first.recv(100)
+            first.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                first.recv(100)
+            # More than fits waits for the reader.
+            received = bytearray()
+            reader = threading.Thread(target=lambda: received.extend(second.makefile("rb").read()))
+            reader.start()
+            first.settimeout(None)
+            first.sendall(bytes(1_000_000))
+            first.shutdown(socket.SHUT_WR)
+            reader.join()
+            return [*found, time.monotonic(), len(received)]
+
+    assert _of(body) == [b"late", 5, 10, 1_000_000]
+
+
 def test_hours_of_waiting_threads_cost_what_they_do_and_no_more() -> None:
     """A server that looks around twice a second for a day."""
 

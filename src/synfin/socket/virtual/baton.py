@@ -192,6 +192,7 @@ class Baton:
             self.wake(other)
         strand.program.lost(strand)
         _here.strand = None
+        self._ran = True
         self._hand_over(self._next())
 
     # --- waiting

@@ -24,6 +24,7 @@ from synfin.socket.system import SystemSelector
 from synfin.socket.virtual import chance, clocks, order, threads
 from synfin.socket.virtual.baton import here
 from synfin.socket.virtual.locks import Lock
+from synfin.socket.virtual.pairs import make_socketpair
 from synfin.socket.ways_to_wait import current
 
 #: Libraries that wait in C, without which their users do as well.
@@ -148,6 +149,7 @@ REPLACEMENTS: Final[Sequence[Replacement]] = (
     ),
     Replacement(atexit, "register", _make_register),
     Replacement(atexit, "unregister", _make_unregister),
+    Replacement(socket, "socketpair", make_socketpair),
     Replacement(socket, "gethostname", _make_gethostname),
     Replacement(signal, "signal", _make_signal),
     Replacement(signal, "getsignal", _make_getsignal),
