@@ -58,6 +58,11 @@ class _Task(asyncio.Task[Any]):
             kwargs["name"] = f"Task-{next(_tasks)}"
         super().__init__(*args, **kwargs)
 
+    def set_name(self, value: object, /) -> None:
+        # Some versions name every task of a factory anew, if only None.
+        if value is not None:
+            super().set_name(value)
+
     def __hash__(self) -> int:
         return self._synfin_number
 

@@ -131,8 +131,8 @@ REPLACEMENTS: Final[Sequence[Replacement]] = (
     *order.REPLACEMENTS,
     # Semaphore, Event, Condition, Barrier, Queue and the executors are made of these, in Python.
     Replacement(threading, "Lock", _always(Lock)),
-    Replacement(threading, "_allocate_lock", _always(Lock)),
-    Replacement(_thread, "allocate_lock", _always(Lock)),
+    Replacement(threading, "_allocate_lock", _another(Lock)),
+    Replacement(_thread, "allocate_lock", _another(Lock)),
     Replacement(threading, "_CRLock", _always(None)),
     # It is held while a thread is started.
     Replacement(executors, "_global_shutdown_lock", _new_lock),
