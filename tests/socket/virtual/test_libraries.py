@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -285,3 +286,44 @@ def test_smtplib_sends_a_message() -> None:
     assert "@client" in json.dumps(first)
     assert world.opened() == 1
     assert world.now < SECOND + 400 * MS
+
+
+def test_tls_between_blocking_programs_and_asyncio(tmp_path: Path) -> None:
+    """Certificates are judged by the real clock; all else takes virtual time."""
+    import ssl
+
+    import trustme
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert("server")
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+
+    async def serve() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(60)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+            writer.close()
+
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.configure_cert(context)
+        async with await asyncio.start_server(answer, "0.0.0.0", 443, ssl=context) as server:
+            await server.serve_forever()
+
+    def ask() -> tuple[str, str]:
+        import httpx
+        import requests
+
+        async def ask_too() -> str:
+            context = ssl.create_default_context(cafile=str(trusted))
+            async with httpx.AsyncClient(verify=context, timeout=None) as client:
+                return (await client.get("https://server/")).text
+
+        with requests.Session() as session:
+            return session.get("https://server/", verify=str(trusted)).text, asyncio.run(ask_too())
+
+    world, client = run(ask, serve)
+    assert client.result == ("hello", "hello")
+    assert world.opened() == 2
+    assert world.now > 120 * SECOND

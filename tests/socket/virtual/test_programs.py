@@ -210,6 +210,8 @@ def test_what_is_random_follows_from_the_seed() -> None:
             os.urandom(8),
             secrets.token_hex(),
             random.random(),
+            random.seed(),
+            random.random(),
             random.Random().random(),
             random.SystemRandom().random(),
             uuid.uuid1(),
@@ -222,7 +224,7 @@ def test_what_is_random_follows_from_the_seed() -> None:
     assert first == again
     assert isinstance(first, list)
     assert isinstance(other, list)
-    assert [one for one, another in zip(first, other, strict=True) if one == another] == [first[-1]]
+    assert [one for one, another in zip(first, other, strict=True) if one == another] == [None, first[-1]]
 
 
 def test_the_clocks_tell_the_time_of_the_network() -> None:
@@ -246,6 +248,22 @@ def test_the_clocks_tell_the_time_of_the_network() -> None:
     assert run(body)[1].result == expected
 
 
+def test_a_subclass_of_datetime_is_one() -> None:
+    def body() -> list[object]:
+        class Mine(datetime.datetime):
+            pass
+
+        now = Mine.now(datetime.UTC)
+        return [
+            type(now) is Mine,
+            now.year,
+            isinstance(datetime.datetime.now(), Mine),
+            isinstance(now, datetime.datetime),
+        ]
+
+    assert run(body)[1].result == [True, 2026, False, True]
+
+
 def test_names_are_those_of_the_network() -> None:
     def body() -> list[object]:
         found: list[object] = [socket.gethostname(), socket.gethostbyname("server"), socket.getfqdn()]
@@ -253,6 +271,7 @@ def test_names_are_those_of_the_network() -> None:
         found.append(socket.gethostbyaddr("10.0.0.2")[0])
         found.append(socket.gethostbyname("localhost"))
         found.append(socket.gethostbyname("elsewhere"))
+        found.append({entry[4][0] for entry in socket.getaddrinfo("localhost", 80)})
         with pytest.raises(socket.gaierror):
             socket.getaddrinfo("example.org", 80)
         return found
@@ -261,7 +280,7 @@ def test_names_are_those_of_the_network() -> None:
     world.network.names["elsewhere"] = "192.0.2.1"
     program = world.programs.add("client", body)
     world.run()
-    assert program.result == [
+    assert program.result[:-1] == [
         "client",
         "10.0.0.2",
         "client",
@@ -270,6 +289,7 @@ def test_names_are_those_of_the_network() -> None:
         "127.0.0.1",
         "192.0.2.1",
     ]
+    assert program.result[-1] == {"127.0.0.1", "::1"}
 
 
 def test_nothing_leaves_the_network() -> None:

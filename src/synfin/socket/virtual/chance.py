@@ -42,6 +42,16 @@ def _make_seed(before: Any) -> Callable[..., None]:
     return seed
 
 
+def _make_shared_seed(before: Any) -> Callable[..., None]:
+    """random.seed, which is a method of one generator."""
+
+    def seed(a: Any = None, version: int = 2) -> None:
+        strand = here() if a is None else None
+        before(a if strand is None else strand.program.random.getrandbits(256), version)
+
+    return seed
+
+
 def _make_getpid(before: Any) -> Callable[[], int]:
     """It ends up in identifiers. Programs have numbers of their own, as their processes would."""
 
@@ -62,6 +72,7 @@ REPLACEMENTS: Final = (
     *((Replacement(os, "getrandom", _make_getrandom),) if hasattr(os, "getrandom") else ()),
     Replacement(os, "getpid", _make_getpid),
     Replacement(random.Random, "seed", _make_seed),
+    Replacement(random, "seed", _make_shared_seed),
     # Without these uuid1 is made of the clock and the random octets above.
     Replacement(uuid, "_generate_time_safe", _nothing),
     Replacement(uuid, "_UuidCreate", _nothing),

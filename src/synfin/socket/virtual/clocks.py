@@ -120,22 +120,25 @@ class _Datetime(type):
     """The standard class and what is made of it are instances and subclasses of ours."""
 
     def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, _datetime)
+        return isinstance(instance, _datetime) if cls is _VirtualDatetime else super().__instancecheck__(instance)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, _datetime)
+        return issubclass(subclass, _datetime) if cls is _VirtualDatetime else super().__subclasscheck__(subclass)
 
 
 class _VirtualDatetime(_datetime, metaclass=_Datetime):
-    """datetime.datetime, whose `now` and `utcnow` ask the clock in C; what they make is of the standard class."""
+    """datetime.datetime, whose `now` and `utcnow` ask the clock in C; what it makes is of the standard class."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        return _datetime.__new__(_datetime, *args, **kwargs)
+        return _datetime.__new__(_datetime if cls is _VirtualDatetime else cls, *args, **kwargs)
 
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
         now = epoch_ns()
-        return _datetime.now(tz) if now is None else _exactly(now, tz)
+        made = _datetime.now(tz) if now is None else _exactly(now, tz)
+        if cls is _VirtualDatetime:
+            return made
+        return cls.combine(made.date(), made.timetz())
 
     @classmethod
     def today(cls) -> Any:

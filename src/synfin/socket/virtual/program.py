@@ -77,7 +77,8 @@ class Program:
         self.exit_code = 0
         #: What the function returned.
         self.result: Any = None
-        self.running = False
+        #: Whether it runs; whether it ever did; whether it is to start again when it has ended.
+        self.running = self.started = self.again = False
         self._exiting = False
         self._begin()
 
@@ -110,7 +111,7 @@ class Program:
         thread = threading.Thread(target=self._run, name="MainThread", daemon=False)
         self.main = Strand(self.baton, self, thread)
         self.strands = {self.main: None}
-        self.running = True
+        self.running = self.started = True
         start_strand(thread, self.main, _start)
 
     def kill(self) -> None:

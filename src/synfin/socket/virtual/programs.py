@@ -17,6 +17,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Final
 
 from synfin.sim.network import Network
@@ -153,7 +154,7 @@ class Programs:
             for node in self.network.nodes.values():
                 self._serve(node)
             for start, program in self._starts:
-                self.network.at(start, program.start)
+                self.network.at(start, partial(self._launch, program))
             try:
                 baton.run()
                 found = waiters(baton)
@@ -174,6 +175,13 @@ class Programs:
                 self.baton.end()
             gc.collect()
 
+    def _launch(self, program: Program) -> None:
+        if program.node.up:
+            program.start()
+        elif not program.restart:
+            # Nobody is there to start it.
+            self._program_ended(program)
+
     # --- hosts
 
     def _serve(self, node: Node) -> None:
@@ -186,9 +194,8 @@ class Programs:
         def booted(_: Node) -> None:
             node.changed = changed
             for program in self.programs:
-                if program.node is node and program.restart and not program.running:
-                    self._awaited += not program.background
-                    program.start()
+                if program.node is node and program.restart:
+                    self._restart(program)
 
         def halted(_: Node) -> None:
             for program in self.programs:
@@ -199,13 +206,25 @@ class Programs:
         node.booted = booted
         node.halted = halted
 
+    def _restart(self, program: Program) -> None:
+        if program.running:
+            # It was told to end, and has yet to.
+            program.again = True
+        elif program.started:
+            self._awaited += not program.background
+            self.baton.closing_time = NEVER if self._awaited else self.baton.closing_time
+            program.start()
+
     def _program_ended(self, program: Program) -> None:
         if program.error is not None and self._failed is not None:
             self._failed(program)
         if not program.background:
             self._awaited -= 1
-            if not self._awaited:
+            if not self._awaited and not program.again:
                 self.baton.closing_time = self.network.now + self._settle
+        if program.again:
+            program.again = False
+            self._restart(program)
 
 
 @contextmanager

@@ -111,7 +111,14 @@ class VirtualWaiting(Waiting):
         return VirtualSelecting(self, system)
 
     def resolve(self, name: str) -> list[str]:
-        return [self.network.resolve(name, self.node)]
+        if name == "localhost":
+            return ["127.0.0.1", "::1"]
+        first = self.network.resolve(name, self.node)
+        node = self.network.nodes.get(name)
+        if node is None or name in self.network.names:
+            return [first]
+        reaches = self.host.transport.interface_towards
+        return [addresses.text(each) for port in node.ports for each in port.packed if reaches(each) >= 0]
 
     def name_of(self, address: str) -> str | None:
         try:
