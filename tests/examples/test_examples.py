@@ -146,11 +146,12 @@ def test_time_outs_hold_for_one_socket(told: Told) -> None:
 @pytest.mark.row("E7")
 def test_time_outs_are_the_kernels(kernel: Kernel) -> None:
     kernel.start("time_outs/server.py", kernel.port)
-    assert kernel.run("time_outs/client.py", "127.0.0.1", kernel.port, "0.3") == [
-        "recv, with SO_RCVTIMEO: EAGAIN after 0.3 s",
-        "the other still waits: True",
-        "recv, without: b'' after 0.6 s",
-    ]
+    bounded, waits, other = kernel.run("time_outs/client.py", "127.0.0.1", kernel.port, "0.5")
+    found = re.fullmatch(r"recv, with SO_RCVTIMEO: EAGAIN after ([0-9.]+) s", bounded)
+    assert found is not None
+    assert float(found[1]) >= 0.5
+    assert waits == "the other still waits: True"
+    assert other.startswith("recv, without: b''")
 
 
 def _queued(lines: list[str], host: str) -> list[tuple[float, str]]:

@@ -25,6 +25,8 @@ _HEADINGS = (
 #: What the waits say of themselves, before what they name.
 _PURPOSES = (
     N_("a lock"),
+    N_("a notification"),
+    N_("a lock of {}"),
     N_("the time"),
     N_("a socket"),
     N_("a future"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from synfin.sim import compare
 from tests.socket.virtual.worlds import MS, SECOND, run
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -327,3 +328,37 @@ def test_tls_between_blocking_programs_and_asyncio(tmp_path: Path) -> None:
     assert client.result == ("hello", "hello")
     assert world.opened() == 2
     assert world.now > 120 * SECOND
+
+
+def test_a_world_sends_the_same_packets_again() -> None:
+    """In one process, where nothing has the address that it had the first time: who keeps futures in sets, as aiohttp
+    does, takes them out in one order."""
+
+    async def serve() -> None:
+        from aiohttp import web
+
+        async def answer(request: web.Request) -> web.Response:
+            return web.Response(text=request.path)
+
+        application = web.Application()
+        application.router.add_get("/{name}", answer)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, "0.0.0.0", 80).start()
+        await asyncio.Event().wait()
+
+    async def ask() -> None:
+        import aiohttp
+
+        async with aiohttp.ClientSession() as session:
+
+            async def one(number: int) -> None:
+                async with session.get(f"http://server/{number}") as response:
+                    await response.text()
+
+            await asyncio.gather(*(one(number) for number in range(12)))
+
+    first, *others = [run(ask, serve)[0] for _ in range(3)]
+    for other in others:
+        assert compare(first.events, other.events) is None
+    assert compare(first.events, run(ask, serve, seed=2)[0].events) is not None

@@ -118,6 +118,9 @@ def test_nobody_is_ready_and_no_deadline_is_left() -> None:
     """The report names everybody, where and for what."""
     world = World()
 
+    def idle() -> None:
+        threading.Event().wait()
+
     def want(lock: threading.Lock) -> None:
         lock.acquire()
 
@@ -130,6 +133,7 @@ def test_nobody_is_ready_and_no_deadline_is_left() -> None:
         lock.acquire()
         with socket.create_connection(("server", 80)):
             threading.Thread(target=want, args=(lock,), name="worker").start()
+            threading.Thread(target=idle, name="idle").start()
             asyncio.run(tasks())
 
     async def tasks() -> None:
@@ -144,7 +148,8 @@ def test_nobody_is_ready_and_no_deadline_is_left() -> None:
     assert outcome.exit_code == 1
     assert {waiter.deadline for waiter in outcome.waiters} == {NEVER}
     told = {(one.host, one.program, one.name): (one.call, one.waits_for) for one in outcome.waiters}
-    assert told["client", "ask", "worker"][1] == "a lock"
+    assert told["client", "ask", "worker"] == ("acquire", "a lock of MainThread")
+    assert told["client", "ask", "idle"] == ("Event.wait", "a notification")
     assert told["client", "ask", "waiter"] == ("Event.wait", "a future")
     assert told["client", "ask", "Task-1"][1] == "the task waiter"
     call, waits_for = told["server", "serve", "MainThread"]

@@ -14,11 +14,13 @@ class Lock:
     """As threading.Lock. Who waits for it gives the baton away. To threads that take no part it is an ordinary lock, so
     one that outlives its world does no harm."""
 
-    __slots__ = ("__weakref__", "_block", "_waiting")
+    __slots__ = ("__weakref__", "_block", "_owner", "_waiting")
 
     def __init__(self) -> None:
         self._block = allocate_lock()
         self._waiting: deque[Strand] = deque()
+        #: Who took it, for people.
+        self._owner: Strand | None = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As threading.Lock.acquire."""
@@ -26,9 +28,10 @@ class Lock:
             raise ValueError("can't specify a timeout for a non-blocking call")
         if timeout < 0 and timeout != -1:
             raise ValueError("timeout value must be a non-negative number")
-        if self._block.acquire(False):
-            return True
         strand = here()
+        if self._block.acquire(False):
+            self._owner = strand
+            return True
         if strand is None:
             return self._block.acquire(blocking, timeout)
         if not blocking:
@@ -43,7 +46,8 @@ class Lock:
             while not self._block.acquire(False):
                 if baton.network.now >= deadline:
                     return False
-                baton.wait(deadline, _a_lock)
+                baton.wait(deadline, self._waited_for)
+            self._owner = strand
             return True
         finally:
             self._waiting.remove(strand)
@@ -73,13 +77,17 @@ class Lock:
     ) -> None:
         self.release()
 
+    def _waited_for(self) -> str:
+        owner = self._owner
+        waiting = self._waiting
+        if owner is None or owner.thread is None:
+            return "a lock"
+        # A condition has a lock for each that waits, which has taken it itself.
+        return "a notification" if owner in waiting else f"a lock of {owner.thread.name}"
+
     def _at_fork_reinit(self) -> None:
         self._block = allocate_lock()
         self._waiting.clear()
 
     def __repr__(self) -> str:
         return f"<{'locked' if self.locked() else 'unlocked'} {type(self).__qualname__} object at {id(self):#x}>"
-
-
-def _a_lock() -> str:
-    return "a lock"
