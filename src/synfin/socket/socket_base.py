@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from errno import EAGAIN, EBADF, EFAULT, EINVAL, EPROTONOSUPPORT
+from errno import EAGAIN, EBADF, EFAULT, EINVAL
 from typing import Any, Final, Self, TypeVar
 
 from synfin.host import calls
@@ -75,10 +75,6 @@ class SocketBase(system.socket):
                 if type & _NONBLOCK:
                     self._timeout = 0.0
                 return
-        if family in _OURS:
-            here = waiting if waiting is not None else find_current()
-            if here is not None and here.secluded:
-                raise os_error(EPROTONOSUPPORT)
         super().__init__(family, type, proto)
 
     def _begin(self, entry: OpenSocket, number: int) -> None:

@@ -89,8 +89,6 @@ class Waiting(ABC):
 
     #: As above.
     real_descriptors: bool = True
-    #: Whether its programs reach nothing else: sockets of the system's with Internet addresses are refused.
-    secluded: bool = False
 
     def __init__(self, host: Host, lock: AbstractContextManager[object]) -> None:
         self.host = host

@@ -300,11 +300,36 @@ def test_names_are_those_of_the_network() -> None:
 def test_nothing_leaves_the_network() -> None:
     def body() -> None:
         with pytest.raises(OSError, match="not supported"):
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            socket.socket(socket.AF_INET, socket.SOCK_RAW)
+        # As many find out their own address.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            datagrams.connect(("server", 9))
+            assert datagrams.getsockname()[0] == "10.0.0.1"
+            with pytest.raises(OSError, match="not supported"):
+                datagrams.send(b"hello")
+            with pytest.raises(OSError, match="unreachable"):
+                datagrams.connect(("192.0.2.1", 9))
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+            pytest.raises(OSError, match="not supported"),
+        ):
+            datagrams.bind(("", 0))
         with pytest.raises(OSError, match="unreachable"):
             socket.create_connection(("192.0.2.1", 80))
 
     run(body)
+
+
+def test_accept_makes_what_socket_socket_is() -> None:
+    def body() -> object:
+        with (
+            socket.create_server(("", 80)) as listener,
+            socket.create_connection(("127.0.0.1", 80)) as client,
+            listener.accept()[0] as accepted,
+        ):
+            return {type(one) for one in (listener, client, accepted)} == {socket.socket}
+
+    assert run(body)[1].result
 
 
 def test_signals_and_exits_are_the_programs_own() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from synfin.socket.virtual.baton import Strand, allocate_lock, here
 from synfin.tcp.parameters import SECOND
@@ -91,3 +93,19 @@ class Lock:
 
     def __repr__(self) -> str:
         return f"<{'locked' if self.locked() else 'unlocked'} {type(self).__qualname__} object at {id(self):#x}>"
+
+
+if TYPE_CHECKING:
+    _InPython = Lock
+else:
+    # It is made of a lock, which is ours while it is made in virtual time.
+    _InPython = threading._PyRLock
+
+
+class ReentrantLock(_InPython):
+    """As threading.RLock."""
+
+    __module__ = "_thread"
+
+
+ReentrantLock.__name__ = ReentrantLock.__qualname__ = "RLock"

@@ -18,13 +18,15 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Final
 
+from synfin.socket import stand_in
 from synfin.socket.patches import Replacement, installed, standard
 from synfin.socket.selector import Selector
 from synfin.socket.system import SystemSelector
 from synfin.socket.virtual import chance, clocks, order, threads
 from synfin.socket.virtual.baton import here
-from synfin.socket.virtual.locks import Lock
+from synfin.socket.virtual.locks import Lock, ReentrantLock
 from synfin.socket.virtual.pairs import make_socketpair
+from synfin.socket.virtual.secluded import make_socket
 from synfin.socket.ways_to_wait import current
 
 #: Libraries that wait in C, without which their users do as well.
@@ -118,7 +120,7 @@ def _make_unregister(before: Any) -> Callable[[Any], None]:
 
 def _another(kind: type) -> Callable[[Any], Any]:
     """A class of its own for each that is replaced, so that each is known when it is put back."""
-    return lambda before: type(before.__name__, (kind,), {"__slots__": ()})
+    return lambda before: type(before.__name__, (kind,), {"__slots__": (), "__module__": before.__module__})
 
 
 def _always(thing: object) -> Callable[[Any], Any]:
@@ -133,7 +135,7 @@ REPLACEMENTS: Final[Sequence[Replacement]] = (
     Replacement(threading, "Lock", _always(Lock)),
     Replacement(threading, "_allocate_lock", _another(Lock)),
     Replacement(_thread, "allocate_lock", _another(Lock)),
-    Replacement(threading, "_CRLock", _always(None)),
+    Replacement(threading, "RLock", _always(ReentrantLock)),
     # It is held while a thread is started.
     Replacement(executors, "_global_shutdown_lock", _new_lock),
     Replacement(queue, "SimpleQueue", _another(queue._PySimpleQueue)),  # type: ignore[attr-defined]
@@ -149,6 +151,10 @@ REPLACEMENTS: Final[Sequence[Replacement]] = (
     ),
     Replacement(atexit, "register", _make_register),
     Replacement(atexit, "unregister", _make_unregister),
+    # Over the one that `standard` puts there.
+    Replacement(socket, "socket", make_socket),
+    # What accept makes: some ask for the very class that socket.socket is.
+    Replacement(stand_in, "socket", make_socket),
     Replacement(socket, "socketpair", make_socketpair),
     Replacement(socket, "gethostname", _make_gethostname),
     Replacement(signal, "signal", _make_signal),

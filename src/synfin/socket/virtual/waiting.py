@@ -81,7 +81,6 @@ class VirtualWaiting(Waiting):
     """The way to wait of one program on `node`, until that is switched off."""
 
     real_descriptors = False
-    secluded = True
 
     def __init__(self, baton: Baton, node: Node) -> None:
         super().__init__(node.host, nullcontext())
