@@ -174,6 +174,22 @@ def test_the_limit_ends_a_run_that_would_go_on() -> None:
     assert (waiter.waits_for, waiter.deadline) == ("the time", 2 * HOUR + 600 * SECOND)
 
 
+def test_programs_in_the_background_alone_run_to_the_limit() -> None:
+    world = World(limit=SECOND)
+    told: list[float] = []
+
+    def tick() -> None:
+        while True:
+            told.append(time.monotonic())
+            time.sleep(0.25)
+
+    world.programs.add("client", tick, background=True)
+    world.programs.add("server", _waits, background=True)
+    outcome = world.run()
+    assert (outcome.ending, outcome.time, outcome.exit_code) == ("ended", SECOND, 0)
+    assert told == [0, 0.25, 0.5, 0.75, 1]
+
+
 def test_a_program_that_does_not_want_to_end_is_left_behind() -> None:
     world = World(limit=SECOND)
 

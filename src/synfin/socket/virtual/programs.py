@@ -155,6 +155,9 @@ class Programs:
                 self._serve(node)
             for start, program in self._starts:
                 self.network.at(start, partial(self._launch, program))
+            if not self._awaited:
+                # Nobody whose end could be waited for: all the time that there is.
+                baton.closing_time = min(baton.limit, NEVER - 1)
             try:
                 baton.run()
                 found = waiters(baton)
