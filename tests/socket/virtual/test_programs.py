@@ -202,6 +202,33 @@ def test_a_program_that_does_not_want_to_end_is_left_behind() -> None:
     assert world.run().ending == "limit"
 
 
+def test_a_run_is_given_up_when_a_signal_s_handler_raises() -> None:
+    """As time-outs of test runners do, of a program that never waits."""
+    going = [True]
+
+    def busy() -> None:
+        while going:
+            pass
+
+    def late(*_: object) -> None:
+        raise InterruptedError
+
+    world = World()
+    world.programs.add("client", busy)
+    before = signal.signal(signal.SIGALRM, late)
+    process = _process()
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(InterruptedError):
+            world.programs.run()
+        assert [name for name in _differences(process, _process()) if name != "threads"] == []
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        # It comes to its end, and gives the baton to nobody.
+        going.clear()
+    assert World().run().exit_code == 0
+
+
 def test_exit_codes_are_those_of_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
     for code, expected in ((None, 0), (0, 0), (3, 3), ("words", 1)):
         world = World()

@@ -150,6 +150,10 @@ class Baton:
             self._outside.acquire()
             self._interrupted = False
             raise
+        except BaseException:
+            # A time-out of somebody's, which would not come again.
+            self._interrupted = True
+            raise
 
     @property
     def is_given_up(self) -> bool:

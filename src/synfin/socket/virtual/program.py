@@ -163,7 +163,8 @@ class Program:
         me = self.main
         with suppress(Ended):
             self._exiting = True
-            self.enter()
+            if not self.baton.is_given_up:
+                self.enter()
             for thread, work in list(executors._threads_queues.items()):
                 if strand_of(thread) in self.strands:
                     work.put(None)
