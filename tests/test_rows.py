@@ -8,14 +8,18 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 #: The rows that hold as behaviour of the stack.
 CLAIMED = {
-    *(f"A{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15)),
+    *(f"A{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15)),
     *(f"B{number}" for number in (1, 2, 3, 4, 8, 9)),
     *(f"C{number}" for number in (1, 2, 3, 4, 5, 6, 7, 12)),
     "D1",
     "D2",
+    "D3",
+    "D4",
     "D5",
     "E1",
+    "E3",
     "E6",
+    "E7",
 }
 
 

@@ -22,7 +22,7 @@ def script(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("line", "wrong", "right"),
     [
-        ("", "missing argument 'script'", "see 'synfin run --help'"),
+        ("", "nothing says where the script is to run", "give --tun with an address"),
         ("{script}", "nothing says where the script is to run", "give --tun with an address"),
         (f"{TUN} nowhere.py", "there is no script 'nowhere.py'", "name a Python file"),
         ("--tun 10.9.0.2 {script}", "--address: ", "give an address with its prefix"),

@@ -42,7 +42,7 @@ def run_script(script: Path, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BaseException as error:
-        traceback.print_exception(error.with_traceback(_own(error.__traceback__, str(script))))
+        traceback.print_exception(error.with_traceback(own_traceback(error.__traceback__, str(script))))
         code = FAILED
     finally:
         sys.argv, sys.path[:] = argv, path
@@ -59,7 +59,7 @@ def _code(end: SystemExit) -> int:
     return FAILED
 
 
-def _own(trace: TracebackType | None, script: str) -> TracebackType | None:
+def own_traceback(trace: TracebackType | None, script: str) -> TracebackType | None:
     """The traceback from where the script begins; all of it where it never did (a syntax error)."""
     one = trace
     while one is not None:

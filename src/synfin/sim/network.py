@@ -253,6 +253,14 @@ class Network:
         """Makes `call` in `delay` nanoseconds."""
         self._schedule.at(self._schedule.now + delay, call)
 
+    def next_time(self) -> int | None:
+        """When the next thing happens; None if nothing is left to happen."""
+        return self._schedule.next_time()
+
+    def step(self) -> None:
+        """Jumps to the next thing that happens, and lets it happen. Raises IndexError if nothing is left."""
+        self._schedule.step()
+
     def run(self, until: int | None = None) -> None:
         """Runs until nothing is left to happen, or to the time `until`, which then has come."""
         schedule = self._schedule

@@ -45,7 +45,8 @@ class Node(Device):
 
     The users' calls are the host's, at the network's time; the packets that follow leave at once. Where they take an
     address, they take a name of the network too. `changed` is called, if set, for each connection or listener on
-    which something happened. `booted` is called, if set, after each start but the first, to start programs anew.
+    which something happened. `booted` is called, if set, after each start but the first, to start programs anew;
+    `halted` when the node is switched off, which ends its programs.
 
     Calls on a node that is off raise OSError (ENETDOWN).
     """
@@ -60,6 +61,7 @@ class Node(Device):
         "_static",
         "booted",
         "changed",
+        "halted",
         "host",
         "parameters",
         "up",
@@ -71,6 +73,7 @@ class Node(Device):
         self.parameters = parameters if parameters is not None else Parameters()
         self.changed: Changed | None = None
         self.booted: Callable[[Node], object] | None = None
+        self.halted: Callable[[Node], object] | None = None
         self.up = True
         self._boots = 0
         self._armed = NEVER
@@ -220,6 +223,8 @@ class Node(Device):
             return
         self.up = False
         self.changed = None
+        if self.halted is not None:
+            self.halted(self)
         now = self._network.now
         transport = self.host.transport
         for connection in list(transport.connections.values()):

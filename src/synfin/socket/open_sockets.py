@@ -51,6 +51,7 @@ class OpenSocket:
         self.options: list[tuple[int, int, int | bytes]] = []
         self.system = -1
         guards.hold()
+        waiting.opened(self)
 
     def readiness(self) -> int:
         """What could be done now, in bits of poll(2); with the lock held."""

@@ -13,7 +13,7 @@ from synfin.socket import system
 from synfin.socket.open_sockets import FIRST_NUMBER, TABLE, OpenSocket
 from synfin.socket.selector import number_of
 from synfin.socket.system import SystemSelector
-from synfin.socket.ways_to_wait import ALWAYS, Waiting, current
+from synfin.socket.ways_to_wait import ALWAYS, Waiting, current, find_current
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.readiness import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP
 from synfin.tcp.timers import NEVER
@@ -30,6 +30,12 @@ EPOLLONESHOT: Final = 1 << 30
 READABLE: Final = POLLIN | POLLHUP | POLLERR
 WRITABLE: Final = POLLOUT | POLLERR
 EXCEPTIONAL: Final = POLLPRI
+
+
+def _system_waits() -> bool:
+    """Whether the system may wait by itself: not where all waits come to us."""
+    waiting = find_current()
+    return waiting is None or waiting.real_descriptors
 
 
 def _is_mere_number(number: int) -> bool:
@@ -100,7 +106,7 @@ def select(
                 ours.append((place, one, entry, (READABLE, WRITABLE, EXCEPTIONAL)[place]))
             else:
                 theirs[place].append(one if entry is None else entry.system)
-    if not ours:
+    if not ours and _system_waits():
         return system.select(*theirs, timeout)
     if timeout is not None and timeout < 0:
         raise ValueError("timeout must be non-negative")
@@ -204,7 +210,7 @@ class Poll(_Polled):
 
     def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
         """As select.poll's, in milliseconds."""
-        if not self._ours:
+        if not self._ours and _system_waits():
             found: list[tuple[int, int]] = self._system.poll(timeout)
             return found
         return self._wait(lambda: self._system.poll(0), None if timeout is None else timeout / 1000)
@@ -278,7 +284,7 @@ class Epoll(_Polled):
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
         """As select.epoll's, in seconds."""
-        if not self._ours:
+        if not self._ours and _system_waits():
             found: list[tuple[int, int]] = self._system.poll(timeout, maxevents)
             return found
         return self._wait(lambda: self._system.poll(0, maxevents), timeout)

@@ -40,10 +40,12 @@ def _getaddrinfo(before: Any) -> Callable[..., list[Any]]:
             result: list[Any] = before(host, port, family, type, proto, flags)
             return result
         entries: list[Any] = []
+        # Of what the system has itself nothing follows for this world.
+        flags &= ~(socket.AI_CANONNAME | socket.AI_ADDRCONFIG)
         for address in found:
             if family in (0, _family(address)):
                 # The system knows services and forms of results; it need not know the name.
-                entries += before(address, port, family, type, proto, flags & ~socket.AI_CANONNAME)
+                entries += before(address, port, family, type, proto, flags)
         if not entries:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return entries

@@ -6,6 +6,7 @@ import selectors
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from math import ceil
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,15 +155,18 @@ class Selector(selectors.BaseSelector):
         elif timeout is None:
             deadline = NEVER
         else:
-            deadline = self.waiting.now() + int(timeout * SECOND) if timeout > 0 else 0
-        found = self.selecting.wait(deadline)
-        if self._aliases:
-            found = [
-                (key.data, events) if isinstance(key.data, SelectorKey) else (key, events) for key, events in found
-            ]
-        if self._asked:
-            self._look(found)
-        return found
+            deadline = self.waiting.now() + ceil(timeout * SECOND) if timeout > 0 else 0
+        while True:
+            found = self.selecting.wait(deadline)
+            if self._aliases:
+                found = [
+                    (key.data, events) if isinstance(key.data, SelectorKey) else (key, events) for key, events in found
+                ]
+            if self._asked:
+                self._look(found)
+            # Something happened to a socket, and it is not ready for what was asked: select goes on.
+            if found or self.waiting.now() >= deadline:
+                return found
 
     def _any_ready(self) -> bool:
         """Whether one is ready. Those before it that are not are asked no more until something happens to them."""

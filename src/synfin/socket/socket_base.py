@@ -152,7 +152,8 @@ class SocketBase(system.socket):
         entry = getattr(self, "_open", None)
         if entry is None:
             return
-        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        if not entry.waiting.abandoned:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         number = self._number
         self.let_go()
         entry.waiting.drop(lambda: TABLE.close(number) if number >= 0 else entry.release())

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from errno import ENETDOWN
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from synfin.host import addresses, calls
 from synfin.host.host import Host
@@ -28,6 +28,9 @@ from synfin.tcp.connection import Connection
 from synfin.tcp.errors import os_error
 from synfin.tcp.listener import Listener
 from synfin.tcp.timers import NEVER
+
+if TYPE_CHECKING:
+    from synfin.socket.open_sockets import OpenSocket
 
 #: Bits that poll(2) reports whether they were asked for or not.
 ALWAYS: Final = readiness.POLLERR | readiness.POLLHUP
@@ -92,6 +95,8 @@ class Waiting(ABC):
         self.lock = lock
         #: Whether it has ended: who waits gets ENETDOWN.
         self.down = False
+        #: Whether what is left open is no mistake any more: its program was ended.
+        self.abandoned = False
         #: What sockets asked for that the garbage collector took: it may come in the midst of the host's work.
         self.dropped: deque[Callable[[], object]] = deque()
         self._watchers: dict[int, list[Callable[[], object]]] = {}
@@ -143,6 +148,9 @@ class Waiting(ABC):
             while self.now() < deadline:
                 self.pause(bell, deadline)
                 bell.clear()
+
+    def opened(self, entry: OpenSocket) -> None:  # noqa: B027 (most have nothing to do)
+        """A socket was made that belongs here."""
 
     # --- for all
 
