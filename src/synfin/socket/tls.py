@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import socket as system
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from errno import ENOTCONN
+from errno import EINVAL, ENOTCONN
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from synfin.host import calls
+from synfin.host.socket_option_numbers import MSG_DONTWAIT
 from synfin.socket.open_sockets import OpenSocket
 from synfin.socket.stand_in import socket
 from synfin.tcp.errors import os_error
@@ -26,6 +28,8 @@ T = TypeVar("T")
 
 #: RFC 8446 §5.1: type, version and length of a record, in octets.
 HEADER: Final = 5
+#: Before that, ssl calls a connection that was reset one that ended (CPython's gh-115627).
+RESET_IS_END: Final = sys.version_info < (3, 12, 3)
 #: A real lock also where the threads of programs are not.
 _Lock: Final = threading.Lock
 
@@ -164,9 +168,13 @@ class TLSSocket(socket, ssl.SSLSocket):
         made._connected = False
         try:
             made.getpeername()
-        except OSError:
+        except OSError as error:
+            if error.errno != ENOTCONN:
+                raise
+            made._refuse_early_data()
             return made
         try:
+            made._connected = True
             made._begin_tls()
             if handshakes:
                 if timeout == 0:
@@ -177,8 +185,28 @@ class TLSSocket(socket, ssl.SSLSocket):
             raise
         return made
 
+    def _refuse_early_data(self) -> None:
+        """What a peer sent in clear that is gone by now must not pass for what came through TLS (CVE-2023-40217).
+        Raises ssl.SSLError if there is any."""
+        try:
+            data = socket.recv(self, 1, MSG_DONTWAIT)
+        except OSError as error:
+            if error.errno not in (ENOTCONN, EINVAL):
+                raise
+            return
+        if data:
+            reason = "Closed before TLS handshake with data in recv buffer."
+            refused = ssl.SSLError(ENOTCONN, reason)
+            refused.reason = reason
+            refused.library = None  # type: ignore[assignment]
+            self.close()
+            try:
+                raise refused
+            finally:
+                # Its traceback holds this frame.
+                del refused
+
     def _begin_tls(self) -> None:
-        self._connected = True
         self._tls = self._context.wrap_bio(
             self._incoming,
             self._outgoing,
@@ -214,6 +242,15 @@ class TLSSocket(socket, ssl.SSLSocket):
             else:
                 self._send_out()
                 return result
+
+    def _transfer(self, call: Callable[[ssl.SSLObject], T], what: str) -> T:
+        """As `_do`, for octets of the user's."""
+        try:
+            return self._do(call, what)
+        except ConnectionError as error:
+            if RESET_IS_END:
+                raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol") from error
+            raise
 
     def _send_out(self) -> None:
         """Sends what OpenSSL gave; a socket that blocks waits until all is taken."""
@@ -265,8 +302,9 @@ class TLSSocket(socket, ssl.SSLSocket):
             self._tls.context = context
 
     @property
-    def _sslobj(self) -> ssl.SSLObject | None:
-        return self._tls
+    def _sslobj(self) -> object | None:
+        """What ssl.SSLSocket has there: OpenSSL's own."""
+        return None if self._tls is None else self._tls._sslobj  # type: ignore[attr-defined]
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -297,8 +335,8 @@ class TLSSocket(socket, ssl.SSLSocket):
             raise ValueError("Read on closed or unwrapped SSL socket.")
         try:
             if buffer is not None:
-                return self._do(lambda tls: tls.read(len, buffer), "read")
-            return self._do(lambda tls: tls.read(len), "read")
+                return self._transfer(lambda tls: tls.read(len, buffer), "read")
+            return self._transfer(lambda tls: tls.read(len), "read")
         except ssl.SSLError as error:
             if error.args[0] == ssl.SSL_ERROR_EOF and self.suppress_ragged_eofs:
                 return 0 if buffer is not None else b""
@@ -311,7 +349,7 @@ class TLSSocket(socket, ssl.SSLSocket):
             self._unsent.flush()
             if len(self._unsent):
                 raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
-        return self._do(lambda tls: tls.write(data), "write")
+        return self._transfer(lambda tls: tls.write(data), "write")
 
     def pending(self) -> int:
         return self._tls.pending() if self._tls is not None else 0
@@ -373,11 +411,16 @@ class TLSSocket(socket, ssl.SSLSocket):
             raise ValueError("can't connect in server-side mode")
         if self._connected:
             raise ValueError("attempt to connect already-connected SSLSocket!")
-        result = call()
-        if not result:
-            self._begin_tls()
-            if self.do_handshake_on_connect:
-                self.do_handshake()
+        self._begin_tls()
+        try:
+            result = call()
+            if not result:
+                self._connected = True
+                if self.do_handshake_on_connect:
+                    self.do_handshake()
+        except (OSError, ValueError):
+            self._tls = None
+            raise
         return result
 
     def accept(self) -> tuple[Any, Any]:
