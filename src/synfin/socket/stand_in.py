@@ -10,9 +10,10 @@ import os
 import socket as system
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from errno import EAGAIN, EBADF, EFAULT, EINPROGRESS, EINVAL, EISCONN
+from operator import index
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from synfin.host import calls
@@ -46,6 +47,8 @@ _FLAGS_OF_TYPE: Final = getattr(system, "SOCK_NONBLOCK", 0) | getattr(system, "S
 #: Of a socket that was ours, and is closed.
 CLOSED_NUMBER: Final = -2
 _NONBLOCK: Final = getattr(system, "SOCK_NONBLOCK", 0)
+#: SCM_RIGHTS and SCM_CREDENTIALS, which are of SOL_SOCKET by their numbers alone.
+_OF_AF_UNIX: Final = (1, 2)
 #: Linux's numbers, which the core has on every platform.
 _OURS: Final[dict[int, int]] = {system.AF_INET: AF_INET, system.AF_INET6: AF_INET6}
 _THEIRS: Final = {AF_INET: system.AF_INET, AF_INET6: system.AF_INET6}
@@ -57,7 +60,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
     It belongs to the stack that is current where it is made (`synfin.socket.ways_to_wait.current`), or to `waiting`.
     """
 
-    __slots__ = ("_number", "_open", "_timeout")
+    __slots__ = ("_family", "_number", "_open", "_proto", "_timeout")
     __module__ = "synfin.socket"
 
     def __init__(
@@ -72,6 +75,8 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
         self._open: OpenSocket | None = None
         #: The descriptor that `fileno` gives; -1: none yet.
         self._number = -1
+        #: -1: it was the system's from the beginning.
+        self._family = -1
         #: In seconds, as settimeout takes it.
         self._timeout = system.getdefaulttimeout()
         if fileno is not None:
@@ -79,7 +84,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             if entry is None:
                 super().__init__(family, type, proto, fileno)
                 return
-            self._begin(entry, fileno)
+            self._begin(entry, fileno, IPPROTO_TCP if proto == -1 else proto)
             return
         family = system.AF_INET if family == -1 else int(family)
         type = system.SOCK_STREAM if type == -1 else int(type)
@@ -90,24 +95,29 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             if waiting is not None:
                 with waiting.lock:
                     core = calls.socket(waiting.host, _OURS[family], SOCK_STREAM, proto)
-                self._begin(OpenSocket(waiting, core, undecided=True), -1)
+                entry = OpenSocket(waiting, core, undecided=True)
+                self._begin(entry, -1, proto)
                 if type & _NONBLOCK:
                     self._timeout = 0.0
+                entry.nonblocking = self._timeout is not None
                 return
         super().__init__(family, type, proto)
 
-    def _begin(self, entry: OpenSocket, number: int) -> None:
+    def _begin(self, entry: OpenSocket, number: int, proto: int = 0) -> None:
         self._open = entry
         self._number = number
+        # What it goes on to say when it is closed.
+        self._family = _THEIRS[entry.core.family]
+        self._proto = proto
         # The slots of the standard class.
         self._io_refs = 0
         self._closed = False
 
     @classmethod
-    def of(cls, entry: OpenSocket, number: int = -1) -> Self:
+    def of(cls, entry: OpenSocket, number: int = -1, proto: int = 0) -> Self:
         """A socket object for what is open already, under `number` if it has one."""
         made = cls.__new__(cls)
-        made._begin(entry, number)
+        made._begin(entry, number, proto)
         made._timeout = system.getdefaulttimeout()
         return made
 
@@ -141,16 +151,15 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
 
     @property
     def family(self) -> system.AddressFamily:
-        entry = self._open
-        return super().family if entry is None else system.AddressFamily(_THEIRS[entry.core.family])
+        return super().family if self._family < 0 else system.AddressFamily(self._family)
 
     @property
     def type(self) -> system.SocketKind:
-        return super().type if self._open is None else system.SocketKind.SOCK_STREAM
+        return super().type if self._family < 0 else system.SocketKind.SOCK_STREAM
 
     @property
     def proto(self) -> int:
-        return super().proto if self._open is None else 0
+        return super().proto if self._family < 0 else self._proto
 
     @property
     def timeout(self) -> float | None:
@@ -193,9 +202,12 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
         self._set_timeout(self._open, value)
 
     def _set_timeout(self, entry: OpenSocket, value: float | None) -> None:
+        with entry.waiting.lock:
+            if entry.core.closed:
+                # Under another name.
+                raise os_error(EBADF)
+            entry.set_nonblocking(value is not None)
         self._timeout = value
-        # As the system's descriptors keep it (O_NONBLOCK).
-        entry.nonblocking = value is not None
 
     def gettimeout(self) -> float | None:
         return super().gettimeout() if self._open is None else self._timeout
@@ -248,7 +260,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
 
     def _become_systems(self, entry: OpenSocket) -> None:
         family, number, inheritable = self.family, self._number, self.get_inheritable()
-        super().__init__(family, system.SOCK_STREAM, 0)
+        super().__init__(family, system.SOCK_STREAM, self._proto)
         if number >= FIRST_NUMBER:
             # Who was given the number meant this one.
             entry.system = super().fileno()
@@ -260,7 +272,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             made = super().detach()
             guards.dup2(made, number, False)
             guards.close(made)
-            super().__init__(family, system.SOCK_STREAM, 0, number)
+            super().__init__(family, system.SOCK_STREAM, self._proto, number)
             self._number = -1
         self._open = None
         super().settimeout(self._timeout)
@@ -350,7 +362,8 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             self._check_open()
             return super().connect_ex(address)
         try:
-            self.connect(address)
+            # Not what a subclass makes of it.
+            socket.connect(self, address)
         except system.gaierror:
             raise
         except OSError as error:
@@ -367,7 +380,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
         entry.undecided = False
         with waiting.lock:
             # As CPython does: what is negative is none.
-            calls.listen(entry.host, entry.core, max(backlog, 0), waiting.now())
+            calls.listen(entry.host, entry.core, max(_c_int(backlog), 0), waiting.now())
             entry.changed()
 
     def accept(self) -> tuple[system.socket, Any]:
@@ -388,7 +401,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
                 made, address = self._wait_and_call(entry, call, readiness.POLLIN, 0, core.values.rcvtimeo)
             accepted = OpenSocket(waiting, made)
             entry.called()
-        return socket.of(accepted), address
+        return socket.of(accepted, proto=self._proto), address
 
     def shutdown(self, how: int, /) -> None:
         entry = self._open
@@ -396,6 +409,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             super().shutdown(how)
             return
         waiting = entry.waiting
+        how = _c_int(how)
         with waiting.lock:
             try:
                 calls.shutdown(entry.host, entry.core, how, waiting.now())
@@ -497,8 +511,11 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
         if entry is None:
             return super().sendmsg(buffers, ancdata, flags, address)
         pieces = [memoryview(one).cast("B") for one in buffers]
-        if any(True for _ in ancdata):
-            raise os_error(EINVAL)
+        flags = _c_int(flags)
+        if address is not None:
+            # On a stream nobody looks at it.
+            address_of(entry.waiting, entry.core.family, address, "sendmsg")
+        _check_control(ancdata)
         if self._timeout is None:
             return self.send(b"".join(pieces), flags)
         waiting = entry.waiting
@@ -647,6 +664,7 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             return super().recvmsg(bufsize, ancbufsize, flags)
         if bufsize < 0:
             raise ValueError("negative buffer size in recvmsg()")
+        _check_room(ancbufsize, "recvmsg")
         received = self._receive(bufsize, flags)
         return b"".join(received.pieces), [], received.flags, None
 
@@ -656,6 +674,9 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
         if self._open is None:
             return super().recvmsg_into(buffers, ancbufsize, flags)
         views = [memoryview(one).cast("B") for one in buffers]
+        if any(view.readonly for view in views):
+            raise TypeError("recvmsg_into() argument 1 must be an iterable of single-segment read-write buffers")
+        _check_room(ancbufsize, "recvmsg_into")
         received = self._receive(sum(map(len, views)), flags)
         data = memoryview(b"".join(received.pieces))
         for view in views:
@@ -752,6 +773,33 @@ class socket(system.socket):  # noqa: N801 (the standard class's name)
             TABLE.close(number)
         else:
             entry.release()
+
+
+def _c_int(value: int) -> int:
+    """What C takes for an int. Raises TypeError and OverflowError as the standard module does."""
+    number = index(value)
+    if not -(1 << 31) <= number < 1 << 31:
+        raise OverflowError("Python int too large to convert to C int")
+    return number
+
+
+def _check_room(ancbufsize: int, call: str) -> None:
+    """Raises TypeError and ValueError for what is no length of control messages."""
+    if index(ancbufsize) < 0:
+        raise ValueError(f"invalid ancillary data buffer length in {call}()")
+
+
+def _check_control(ancdata: Iterable[Any]) -> None:
+    """Raises TypeError for what is no list of control messages, and OSError with EINVAL for one that a stream of TCP
+    does not take: those of SOL_SOCKET, but for what belongs to AF_UNIX. Others are of no meaning here, and ignored."""
+    for message in tuple(ancdata):
+        if not isinstance(message, Sequence) or len(message) != 3:
+            raise TypeError("[sendmsg() argument 2] must be a sequence of 3-tuples")
+        level, kind, data = message
+        level, kind = _c_int(level), _c_int(kind)
+        memoryview(data).release()
+        if level == system.SOL_SOCKET and kind not in _OF_AF_UNIX:
+            raise os_error(EINVAL)
 
 
 def dup_number(number: int) -> int:
