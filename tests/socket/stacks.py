@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import struct
 from abc import ABC, abstractmethod
@@ -112,6 +113,10 @@ class Net(ABC):
         """Ends the connection with a RST."""
         writer.transport.abort()
 
+    async def arrived(self, writer: asyncio.StreamWriter) -> None:
+        """Waits until something that was sent lies there unread."""
+        await turns(200)
+
     async def end(self) -> None:
         for server in self._servers:
             server.close()
@@ -156,6 +161,10 @@ class KernelNet(Net):
         kernel_socket = writer.get_extra_info("socket")
         kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         super().reset(writer)
+
+    async def arrived(self, writer: asyncio.StreamWriter) -> None:
+        there = writer.get_extra_info("socket")
+        await until(lambda: select.select([there], [], [], 0)[0])
 
     async def _open_connection(self, limit: int) -> Streams:
         return await asyncio.open_connection(self.address, self.port or 1, limit=limit)

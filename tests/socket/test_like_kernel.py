@@ -298,7 +298,7 @@ def test_close_with_data_unread_is_a_reset(run: Run) -> None:
         assert isinstance(transport, asyncio.Transport)
         transport.pause_reading()
         writer.write(b"nobody will read this")
-        await turns(200)
+        await net.arrived(their_writer)
         their_writer.close()
         with pytest.raises(ConnectionResetError):
             await reader.read()

@@ -40,9 +40,9 @@ NAME = "server.test"
 def machines() -> Iterator[tuple[Stack, Stack]]:
     """A client and a server, while the standard modules are ours; the test itself lives on the client."""
     left, right = channel_pair()
-    with Stack(left, [f"{LEFT}/24"], name="client") as client, Stack(right, [f"{RIGHT}/24"], name="server") as server:
-        with installed(), use(client.waiting):
-            yield client, server
+    client, server = Stack(left, [f"{LEFT}/24"], name="client"), Stack(right, [f"{RIGHT}/24"], name="server")
+    with client, server, installed(), use(client.waiting):
+        yield client, server
 
 
 @contextlib.contextmanager
@@ -167,17 +167,20 @@ class Upper(socketserver.StreamRequestHandler):
 
 @pytest.mark.parametrize("kind", [socketserver.TCPServer, socketserver.ThreadingTCPServer])
 def test_socketserver(kind: type[socketserver.TCPServer], machines: tuple[Stack, Stack]) -> None:
-    with serving(machines[1], lambda: kind((RIGHT, 0), Upper)) as server:
-        with socket.create_connection(server.server_address, timeout=10) as sock, sock.makefile("rwb") as file:
-            file.write(b"hello\n")
-            file.flush()
-            assert file.readline() == b"HELLO\n"
+    with (
+        serving(machines[1], lambda: kind((RIGHT, 0), Upper)) as server,
+        socket.create_connection(server.server_address, timeout=10) as sock,
+        sock.makefile("rwb") as file,
+    ):
+        file.write(b"hello\n")
+        file.flush()
+        assert file.readline() == b"HELLO\n"
 
 
 def test_xmlrpc(machines: tuple[Stack, Stack]) -> None:
     def make() -> xmlrpc.server.SimpleXMLRPCServer:
         server = xmlrpc.server.SimpleXMLRPCServer((RIGHT, 80), logRequests=False)
-        server.register_function(pow)
+        server.register_function(lambda base, exponent: base**exponent, "pow")
         return server
 
     with serving(machines[1], make), xmlrpc.client.ServerProxy(f"http://{RIGHT}/") as proxy:
@@ -244,7 +247,7 @@ def test_ftplib(machines: tuple[Stack, Stack]) -> None:
             say("220 here")
             for line in file:
                 word, _, rest = line.decode().strip().partition(" ")
-                if word == "EPSV" or word == "PASV":
+                if word in ("EPSV", "PASV"):
                     data = socket.create_server((RIGHT, 0))
                     high, low = divmod(data.getsockname()[1], 256)
 
@@ -351,11 +354,14 @@ def test_the_systems_loopback_stays_the_systems(machines: tuple[Stack, Stack]) -
 
 
 def test_a_server_at_all_addresses_is_found_at_loopback(machines: tuple[Stack, Stack]) -> None:
-    with socket.create_server(("", 8000)) as listener:
-        with socket.create_connection(("127.0.0.1", 8000), timeout=10) as sock, listener.accept()[0] as accepted:
-            assert len(machines[0].connections()) == 3
-            sock.sendall(b"x")
-            assert accepted.recv(1) == b"x"
+    with (
+        socket.create_server(("", 8000)) as listener,
+        socket.create_connection(("127.0.0.1", 8000), timeout=10) as sock,
+        listener.accept()[0] as accepted,
+    ):
+        assert len(machines[0].connections()) == 3
+        sock.sendall(b"x")
+        assert accepted.recv(1) == b"x"
 
 
 def test_options_set_before_go_along_to_the_system(machines: tuple[Stack, Stack]) -> None:

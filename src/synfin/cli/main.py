@@ -16,6 +16,7 @@ import typer
 import typer.main
 
 from synfin import __version__
+from synfin.cli import run as scripts
 from synfin.cli import tun
 from synfin.cli.demo import demo
 from synfin.cli.drill import drill
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(drill)
+app.command(context_settings=scripts.SETTINGS)(scripts.run)
 app.command()(show)
 app.command()(sysctl)
 app.add_typer(tun.commands)

@@ -13,6 +13,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable
+from os import read, write, writev
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -176,7 +177,7 @@ class Tun(Link):
         header_length = self._header_length
         for _ in range(UNUSABLE_FRAME_LIMIT):
             try:
-                data = os.read(self._fd, MAXIMUM_READ)
+                data = read(self._fd, MAXIMUM_READ)
             except BlockingIOError:
                 return None
             except OSError as error:
@@ -212,9 +213,9 @@ class Tun(Link):
                 pieces.insert(0, NO_OFFLOAD_HEADER)
         try:
             if len(pieces) > PIECE_LIMIT:
-                os.write(self._fd, b"".join(pieces))
+                write(self._fd, b"".join(pieces))
             else:
-                os.writev(self._fd, pieces)
+                writev(self._fd, pieces)
         except BlockingIOError:
             return False
         except OSError as error:

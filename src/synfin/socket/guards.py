@@ -149,7 +149,7 @@ def _dup(before: Any) -> Callable[..., int]:
         if not _ours(fd):
             result: int = before(fd)
             return result
-        from synfin.socket.stand_in import dup_number
+        from synfin.socket.socket_base import dup_number
 
         return dup_number(fd)
 

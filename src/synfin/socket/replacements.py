@@ -1,7 +1,8 @@
-"""What takes the place of parts of `socket`, `select` and `selectors` while ours is installed."""
+"""What takes the place of parts of `socket`, `select`, `selectors` and `asyncio` while ours is installed."""
 
 from __future__ import annotations
 
+import asyncio
 import select
 import selectors
 import socket
@@ -10,9 +11,10 @@ from typing import Any, Final
 
 from synfin.host.addresses import is_loopback
 from synfin.socket import polling
+from synfin.socket.loop import EventLoop
 from synfin.socket.patches import Replacement
 from synfin.socket.stand_in import socket as stand_in
-from synfin.socket.ways_to_wait import Waiting, address_octets, find_current
+from synfin.socket.ways_to_wait import Waiting, address_octets, current, find_current
 
 
 def _socket(_: Any) -> type[stand_in]:
@@ -106,6 +108,35 @@ def _getnameinfo(before: Any) -> Callable[..., tuple[str, str]]:
     return getnameinfo
 
 
+def _new_event_loop(before: Any) -> Callable[[], asyncio.AbstractEventLoop]:
+    def new_event_loop() -> asyncio.AbstractEventLoop:
+        waiting = find_current()
+        if waiting is not None:
+            return EventLoop(waiting)
+        result: asyncio.AbstractEventLoop = before()
+        return result
+
+    return new_event_loop
+
+
+class ProgramEventLoop(EventLoop):
+    """What a program makes that asks for asyncio.SelectorEventLoop; the selector is ours. Where nothing is current it
+    is asyncio's own."""
+
+    def __new__(cls, selector: selectors.BaseSelector | None = None) -> Any:
+        return super().__new__(cls) if find_current() is not None else _SYSTEM_LOOP(selector)
+
+    def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+        super().__init__(current())
+
+
+_SYSTEM_LOOP: Final = asyncio.SelectorEventLoop
+
+
+def _loop_class(_: Any) -> Any:
+    return ProgramEventLoop
+
+
 def _polling(kind: Any) -> Callable[[Any], Any]:
     def make(_: Any) -> Any:
         return kind
@@ -121,6 +152,10 @@ _REPLACEMENTS: list[Replacement] = [
     Replacement(socket, "gethostbyaddr", _gethostbyaddr),
     Replacement(socket, "getnameinfo", _getnameinfo),
     Replacement(select, "select", _polling(polling.select)),
+    # asyncio.run, asyncio.Runner and asyncio.get_event_loop; and those who make a loop themselves.
+    Replacement(asyncio.events, "new_event_loop", _new_event_loop),
+    Replacement(asyncio, "new_event_loop", _new_event_loop),
+    Replacement(asyncio, "SelectorEventLoop", _loop_class),
     # Classes keep what they poll with from when they were made, and modules have kept the classes.
     Replacement(selectors.SelectSelector, "_select", _polling(polling.method_select)),
 ]

@@ -9,7 +9,7 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import TYPE_CHECKING, Any, Final
 
-from synfin.socket.open_sockets import TABLE, OpenSocket
+from synfin.socket.open_sockets import FIRST_NUMBER, TABLE, OpenSocket
 from synfin.socket.system import SystemSelector
 from synfin.socket.ways_to_wait import ALWAYS, Ready, Waiting
 from synfin.tcp.parameters import SECOND
@@ -195,9 +195,13 @@ class Selector(selectors.BaseSelector):
         return self._map
 
     def get_key(self, fileobj: FileDescriptorLike) -> SelectorKey:
-        interest = self._interests.get(fileobj) if isinstance(fileobj, int) else None
-        if interest is not None:
-            return interest.key
+        if isinstance(fileobj, int):
+            interest = self._interests.get(fileobj)
+            if interest is not None:
+                return interest.key
+            if fileobj >= FIRST_NUMBER and fileobj not in self._aliases:
+                # asyncio asks for every socket before it registers it.
+                raise KeyError(fileobj)
         return self._map[fileobj]
 
 
