@@ -11,12 +11,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
+import importlib
 import json
 import os
 import secrets
+import socket
 import sys
 import tempfile
 import unittest
+import unittest.mock
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TextIO, TypeAlias
@@ -31,6 +34,8 @@ from synfin.socket.link_driver import LinkDriver
 RESOURCES = ("cpu", "curses", "decimal", "subprocess", "walltime")
 #: Some modules say "network" where they mean loopback; in others it means servers of python.org's.
 MORE_RESOURCES = {"test.test_socketserver": ("network",)}
+#: Modules that, where `socket` has no socketpair, make pairs of TCP: what they test is to be tested with these.
+WITHOUT_PAIRS = ("test.test_selectors",)
 
 Failure: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
@@ -117,16 +122,23 @@ def tests_in(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
             yield one
 
 
-def run(module: str, stream: TextIO, driver: OwnLoopback | None, left_out: set[str], alone: set[str] | None) -> None:
-    """Runs the tests of `module` but those `left_out`, or only those `alone`."""
-    from test import support
-    from test.support import os_helper
+def _is_among(name: str, chosen: set[str]) -> bool:
+    """Whether `name` or its class is there."""
+    return name in chosen or name.rpartition(".")[0] in chosen
 
+
+def run(module: str, stream: TextIO, driver: OwnLoopback | None, left_out: set[str], alone: set[str] | None) -> None:
+    """Runs the tests of `module` but those `left_out`, and only those `alone` (tests or whole classes) if given."""
+    support: Any = importlib.import_module("test.support")
     support.use_resources = [*RESOURCES, *MORE_RESOURCES.get(module, ())]
     support.verbose = 0
-    with tempfile.TemporaryDirectory() as place, os_helper.change_cwd(place):
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+        with unittest.mock.patch("socket.socketpair") if module in WITHOUT_PAIRS else contextlib.nullcontext():
+            if module in WITHOUT_PAIRS:
+                del socket.socketpair
+            importlib.import_module(module)
         found = tests_in(unittest.defaultTestLoader.loadTestsFromName(module))
-        chosen = [one for one in found if one.id() not in left_out and (alone is None or one.id() in alone)]
+        chosen = [one for one in found if one.id() not in left_out and (alone is None or _is_among(one.id(), alone))]
         unittest.TestSuite(chosen).run(Result(stream, driver))
 
 

@@ -21,6 +21,11 @@ MODULES: Final = (
     "test_asyncio.test_sock_lowlevel",
     "test_asyncio.test_server",
     "test_asyncio.test_ssl",
+    "test_asyncio.test_sslproto",
+    "test_asyncio.test_sendfile",
+    "test_asyncio.test_events",
+    "test_asyncio.test_base_events",
+    "test_asyncio.test_buffered_proto",
     "test_httplib",
     "test_httpservers",
     "test_urllib2_localnet",
@@ -37,7 +42,8 @@ TIMEOUT: Final = 60.0
 
 
 class Outcome(NamedTuple):
-    """What became of a test: "pass", "fail" or "skip"; why; and how many connections were made through our stack."""
+    """What became of a test: "pass", "fail" or "skip"; why; and how many connections were made through our stack
+    (-1: nobody could say any more)."""
 
     outcome: str
     why: str
@@ -48,9 +54,10 @@ def missing() -> str:
     """What has to be installed before anything can run; nothing if it is there."""
     if importlib.util.find_spec("test") is not None and importlib.util.find_spec("test.test_socket") is not None:
         return ""
+    package = "libpython{}.{}-testsuite".format(*sys.version_info)
     return (
-        f"{sys.executable} has no package 'test' with CPython's tests: on Debian, apt-get install libpython3-testsuite;"
-        " Python built from source, as pyenv does, has it"
+        f"{sys.executable} has no package 'test' with CPython's tests: on Debian, apt-get install {package};"
+        " a Python built from source has it"
     )
 
 
@@ -59,9 +66,10 @@ def run(
     ours: bool,
     alone: Iterable[str] | None = None,
     timeout: float = TIMEOUT,
-    log: IO[bytes] | int = subprocess.DEVNULL,
+    log: IO[bytes] | None = None,
 ) -> dict[str, Outcome]:
-    """The outcomes of the tests of `module` (of those `alone`, if given), by id without the leading ``test.``.
+    """The outcomes of the tests of `module` (of those and the classes that are `alone`, if given), by id without the
+    leading ``test.``.
 
     A test that takes longer than `timeout`, or ends the process, has failed; the others go on in a new process.
     """
@@ -77,7 +85,7 @@ def _run_once(
     ours: bool,
     alone: list[str] | None,
     timeout: float,
-    log: IO[bytes] | int,
+    log: IO[bytes] | None,
     outcomes: dict[str, Outcome],
 ) -> bool:
     """Runs what has no outcome yet, in one process; whether it came to the end."""
@@ -87,7 +95,7 @@ def _run_once(
         [*command, "--ours"] if ours else command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=log,
+        stderr=subprocess.DEVNULL if log is None else log,
         env=environment,
         start_new_session=True,
     )
@@ -102,6 +110,8 @@ def _run_once(
             for line in _lines(stream, timeout):
                 said: Mapping[str, object] = json.loads(line)
                 if "done" in said:
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(10)
                     return True
                 if "begun" in said:
                     begun = _short(said["begun"])
@@ -114,7 +124,7 @@ def _run_once(
     if not begun:
         raise RuntimeError(f"{module} ended without a word, status {process.returncode}")
     why = f"no end within {timeout:g} s" if late else f"the process ended, status {process.returncode}"
-    outcomes[begun] = Outcome("fail", why, 0)
+    outcomes[begun] = Outcome("fail", why, -1 if ours else 0)
     return False
 
 
