@@ -20,9 +20,7 @@ class Part(NamedTuple):
 
 
 #: What takes no seconds of waiting, and does not depend on who is quicker.
-PARTS: Final = (
-    Part("test_socket", ["BasicTCPTest"], 1),
-)
+PARTS: Final = (Part("test_socket", ["BasicTCPTest"], 1),)
 
 
 @pytest.mark.requires("cpython-tests")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import selectors
 import threading
+from collections.abc import Callable
 from errno import ENETDOWN
 from time import monotonic_ns
 from typing import Final
@@ -152,6 +153,10 @@ class LinkDriver(Waiting):
         if not self._pumping and not self.down:
             self._pump()
 
+    def drop(self, close: Callable[[], object]) -> None:
+        super().drop(close)
+        self._wake()
+
     def pause(self, bell: Bell, deadline: int) -> None:
         assert isinstance(bell, ThreadBell)
         turn = self._turn
@@ -213,6 +218,8 @@ class LinkDriver(Waiting):
         (nanoseconds). With the lock held."""
         if self.down:
             return NEVER
+        if self.dropped:
+            self.close_dropped()
         if readable or self._more:
             self._receive()
         now = monotonic_ns() + TIMER_SLACK
@@ -303,6 +310,11 @@ class LinkDriver(Waiting):
                 else:
                     self._rested.wait()
                     self._rested.clear()
+        except Exception as error:
+            # A fault of our own: whoever waits would wait for ever.
+            with self.lock:
+                self.fail(error)
+            raise
         finally:
             with self.lock:
                 self.give_turn(turn)

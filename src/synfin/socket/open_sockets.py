@@ -60,7 +60,10 @@ class OpenSocket:
 
     def called(self) -> None:
         """To be called, with the lock held, after each call on the host that moves data."""
-        self.waiting.pump()
+        waiting = self.waiting
+        if waiting.dropped:
+            waiting.close_dropped()
+        waiting.pump()
         if self.descriptor is not None:
             self.descriptor.show()
 

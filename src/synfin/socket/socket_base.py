@@ -159,7 +159,9 @@ class SocketBase(system.socket):
         if entry is None:
             return
         warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-        self._real_close()
+        number = self._number
+        self.let_go()
+        entry.waiting.drop(lambda: TABLE.close(number) if number >= 0 else entry.release())
 
     # --- time
 

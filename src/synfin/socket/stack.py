@@ -7,7 +7,7 @@ import os
 import secrets
 import weakref
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from errno import ENETDOWN
 from types import TracebackType
 
@@ -185,7 +185,9 @@ class Stack:
 
     def connections(self) -> list[ConnectionRow]:
         """What ``ss -tan`` would print for this stack."""
-        return self.host.connections()
+        driver = self._link_driver
+        with driver.lock if driver is not None else nullcontext():
+            return self.host.connections()
 
     # --- streams
 

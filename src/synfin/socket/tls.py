@@ -15,10 +15,10 @@ from contextlib import suppress
 from errno import EINVAL, ENOTCONN
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
-from synfin.host import calls
 from synfin.host.socket_option_numbers import MSG_DONTWAIT
 from synfin.socket.open_sockets import OpenSocket
 from synfin.socket.stand_in import socket
+from synfin.socket.tls_unsent import Unsent
 from synfin.tcp.errors import os_error
 
 if TYPE_CHECKING:
@@ -56,70 +56,6 @@ def wrap(
     )
 
 
-class _Unsent:
-    """Records that wait for room. They leave by themselves, also after the socket was closed."""
-
-    __slots__ = ("_data", "_entry", "_watching", "closed")
-
-    def __init__(self, entry: OpenSocket) -> None:
-        self._entry = entry
-        self._data = b""
-        self._watching = False
-        self.closed = False
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def add(self, data: bytes) -> None:
-        self._data += data
-
-    def flush(self) -> None:
-        """Sends what there is room for. What is left goes when there is room; errors are raised here."""
-        entry = self._entry
-        waiting = entry.waiting
-        with waiting.lock:
-            try:
-                while self._data:
-                    taken = calls.send(entry.host, entry.core, self._data, 0, waiting.now())
-                    self._data = self._data[taken:]
-            except BlockingIOError:
-                if not self._watching:
-                    self._watching = True
-                    waiting.watch(entry.core, self._room)
-            except OSError:
-                self._data = b""
-                self._stop()
-                raise
-            else:
-                self._stop()
-            finally:
-                entry.called()
-
-    def _room(self) -> None:
-        try:
-            self.flush()
-        except OSError as error:
-            # The next call of the user's tells it.
-            core = self._entry.core
-            if core.connection is not None and error.errno is not None:
-                core.connection.error = error.errno
-
-    def _stop(self) -> None:
-        if self._watching:
-            self._watching = False
-            self._entry.waiting.unwatch(self._entry.core, self._room)
-        if self.closed:
-            self.closed = False
-            self._entry.release()
-
-    def close(self) -> None:
-        """The user has gone: the socket stays open until all is sent."""
-        with self._entry.waiting.lock:
-            if self._data:
-                self._entry.references += 1
-                self.closed = True
-
-
 class TLSSocket(socket, ssl.SSLSocket):
     """As ssl.SSLSocket, and one of its kind for who asks with isinstance."""
 
@@ -129,7 +65,7 @@ class TLSSocket(socket, ssl.SSLSocket):
     _lock: threading.Lock
     _incoming: ssl.MemoryBIO
     _outgoing: ssl.MemoryBIO
-    _unsent: _Unsent
+    _unsent: Unsent
     #: What was read of the header of a record, and how many octets of the record are still to be read.
     _header: bytes
     _rest: int
@@ -162,7 +98,7 @@ class TLSSocket(socket, ssl.SSLSocket):
         made._lock = _Lock()
         made._incoming = ssl.MemoryBIO()
         made._outgoing = ssl.MemoryBIO()
-        made._unsent = _Unsent(entry)
+        made._unsent = Unsent(entry)
         made._header = b""
         made._rest = 0
         made._connected = False
@@ -232,7 +168,8 @@ class TLSSocket(socket, ssl.SSLSocket):
                     finally:
                         self._unsent.add(self._outgoing.read())
             except ssl.SSLWantReadError:
-                self._send_out()
+                # Without waiting: who waits to write may need somebody to read.
+                self._unsent.flush()
                 self._read_record(what)
             except ssl.SSLError:
                 # The alert that says why.
@@ -240,7 +177,10 @@ class TLSSocket(socket, ssl.SSLSocket):
                     self._unsent.flush()
                 raise
             else:
-                self._send_out()
+                if what == "read":
+                    self._unsent.flush()
+                else:
+                    self._send_out()
                 return result
 
     def _transfer(self, call: Callable[[ssl.SSLObject], T], what: str) -> T:
@@ -394,7 +334,7 @@ class TLSSocket(socket, ssl.SSLSocket):
         """Ends TLS in order; what follows is without it."""
         if self._tls is None:
             raise ValueError(f"No SSL wrapper around {self}")
-        self._do(lambda tls: tls.unwrap(), "read")
+        self._do(lambda tls: tls.unwrap(), "unwrap")
         self._tls = None
         return self
 

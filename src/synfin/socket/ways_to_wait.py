@@ -13,6 +13,7 @@ from __future__ import annotations
 import selectors
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -91,6 +92,8 @@ class Waiting(ABC):
         self.lock = lock
         #: Whether it has ended: who waits gets ENETDOWN.
         self.down = False
+        #: What sockets asked for that the garbage collector took: it may come in the midst of the host's work.
+        self.dropped: deque[Callable[[], object]] = deque()
         self._watchers: dict[int, list[Callable[[], object]]] = {}
 
     # --- to be written
@@ -166,6 +169,16 @@ class Waiting(ABC):
             # Some stop to watch when they are told.
             for call in tuple(watchers):
                 call()
+
+    def drop(self, close: Callable[[], object]) -> None:
+        """Makes `close` later, when the host is at rest: in `close_dropped`. For finalizers; never waits."""
+        self.dropped.append(close)
+
+    def close_dropped(self) -> None:
+        """Does what was dropped; called after each call of a user's, and by drivers that come by otherwise. With the
+        lock held."""
+        while self.dropped:
+            self.dropped.popleft()()
 
     def tell_all(self) -> None:
         """Tells all who watch."""
