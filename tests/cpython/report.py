@@ -17,7 +17,7 @@ REASONS: Final = Path(__file__).with_name("reasons.toml")
 INTRODUCTION: Final = """\
 # CPython's own tests, on our sockets
 
-Made by `python campaigns/cpython_tests.py`, which takes some ten minutes; do not edit. Each of these modules of the
+Made by `python campaigns/cpython_tests.py`, which takes some twelve minutes; do not edit. Each of these modules of the
 installed Python's package `test` runs twice, whole, in processes of its own: on the kernel's sockets, and with
 `synfin.socket` in the place of the standard one, where every TCP socket for 127.0.0.0/8 and ::1 belongs to a stack in
 that process.
