@@ -4,9 +4,9 @@
 
 The tests are those of the installed Python's package `test` (on Debian libpython3.11-testsuite, or what the version
 is). Of those that pass on the kernel's sockets and in which a connection went through our stack, it prints by module
-how many pass on ours. With all modules, which takes some twelve minutes, it writes docs/cpython-tests.md, with the reasons
-that stand in tests/cpython/reasons.toml. The end is 1 if a difference has no reason there, a reason is no longer
-needed, or fewer than 95 % pass.
+how many pass on ours. With all modules, which takes some twelve minutes, it writes docs/cpython-tests.md, with the
+reasons that stand in tests/cpython/reasons.toml. The end is 1 if a difference has no reason there, a reason is no
+longer needed, or fewer than 95 % pass.
 """
 
 from __future__ import annotations
