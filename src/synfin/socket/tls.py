@@ -84,15 +84,13 @@ class TLSSocket(socket, ssl.SSLSocket):
         session: ssl.SSLSession | None,
     ) -> Self:
         """What is open in `sock`, taken from it, with TLS."""
-        made = cls.of(entry, sock.number)
+        made = cls.of(entry, sock.number, sock.proto)
         timeout = sock.gettimeout()
         sock.let_go()
-        made.settimeout(timeout)
         made._tls = None
         made._context = context
         made._session = session
         made.server_side = server_side
-        made.server_hostname = context._encode_hostname(server_hostname)  # type: ignore[attr-defined]
         made.do_handshake_on_connect = handshakes
         made.suppress_ragged_eofs = suppress_ragged_eofs
         made._lock = _Lock()
@@ -103,23 +101,30 @@ class TLSSocket(socket, ssl.SSLSocket):
         made._rest = 0
         made._connected = False
         try:
-            made.getpeername()
-        except OSError as error:
-            if error.errno != ENOTCONN:
-                raise
-            made._refuse_early_data()
-            return made
-        try:
-            made._connected = True
-            made._begin_tls()
-            if handshakes:
-                if timeout == 0:
-                    raise ValueError("do_handshake_on_connect should not be specified for non-blocking sockets")
-                made.do_handshake()
+            made.settimeout(timeout)
+            made.server_hostname = context._encode_hostname(server_hostname)  # type: ignore[attr-defined]
+            made._take_up()
         except BaseException:
+            # Nobody else has it any more.
             made.close()
             raise
         return made
+
+    def _take_up(self) -> None:
+        """Begins TLS on a socket that is connected already."""
+        try:
+            self.getpeername()
+        except OSError as error:
+            if error.errno != ENOTCONN:
+                raise
+            self._refuse_early_data()
+            return
+        self._connected = True
+        self._begin_tls()
+        if self.do_handshake_on_connect:
+            if self.gettimeout() == 0:
+                raise ValueError("do_handshake_on_connect should not be specified for non-blocking sockets")
+            self.do_handshake()
 
     def _refuse_early_data(self) -> None:
         """What a peer sent in clear that is gone by now must not pass for what came through TLS (CVE-2023-40217).
@@ -135,7 +140,6 @@ class TLSSocket(socket, ssl.SSLSocket):
             refused = ssl.SSLError(ENOTCONN, reason)
             refused.reason = reason
             refused.library = None  # type: ignore[assignment]
-            self.close()
             try:
                 raise refused
             finally:
