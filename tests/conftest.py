@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.util
 import os
 import re
 import shutil
@@ -64,7 +65,7 @@ def require() -> Callable[..., None]:
 def require_of_machine(*names: str) -> None:
     """Skip the test when the machine lacks one of these; fail it when SYNFIN_REQUIRE=all says that it must not.
 
-    A name is "root", "tun", "netns", or that of a program.
+    A name is "root", "tun", "netns", "cpython-tests", or that of a program.
     """
     for name in names:
         lack = _lack(name)
@@ -88,6 +89,9 @@ def _lack(name: str) -> str | None:
         if shutil.which(attempt[0]) and subprocess.run(attempt, check=False, capture_output=True).returncode == 0:
             return None
         return "no right to make a network namespace"
+    if name == "cpython-tests":
+        found = importlib.util.find_spec("test") and importlib.util.find_spec("test.test_socket")
+        return None if found else "no package 'test' with CPython's own tests"
     return None if shutil.which(name) else f"no program {name}"
 
 

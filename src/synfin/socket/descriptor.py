@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import os
 import socket as system
+import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from synfin.socket import guards
 from synfin.tcp import readiness
@@ -40,6 +41,13 @@ def descriptor_for(entry: OpenSocket) -> int:
     return entry.descriptor.user.fileno()
 
 
+class Follower(Protocol):
+    """Who knows a descriptor by its number."""
+
+    def replaced(self, number: int) -> None:
+        """Another file of the system's is at `number` now, that shows the same socket. With the lock held."""
+
+
 class Descriptor:
     """Shows the readiness of `entry` at the descriptors of `user` and at those that were made from it by dup(2)."""
 
@@ -52,6 +60,7 @@ class Descriptor:
         "_unconnected",
         "_urgent",
         "_writable",
+        "followers",
         "numbers",
         "user",
     )
@@ -63,10 +72,13 @@ class Descriptor:
         self.numbers = {self.user.fileno()}
         self._inode = os.fstat(self.user.fileno()).st_ino
         self._inner: system.socket | None = None
+        #: Who has registered one of the numbers where the system forgets it when another file takes its place.
+        self.followers: weakref.WeakSet[Follower] = weakref.WeakSet()
         #: An AF_UNIX socket that was never connected shows what one of TCP's does: POLLOUT and POLLHUP.
         self._unconnected = True
         self._clear()
         entry.waiting.watch(entry.core, self.arrived)
+        self.show_nonblocking()
         self.show()
 
     def _clear(self) -> None:
@@ -104,6 +116,10 @@ class Descriptor:
         self.user.close()
         if self._inner is not None:
             self._inner.close()
+
+    def show_nonblocking(self) -> None:
+        """Shows O_NONBLOCK as the socket has it."""
+        os.set_blocking(self.user.fileno(), not self._entry.nonblocking)
 
     def arrived(self) -> None:
         """Something happened: who waits for edges is told, even if nothing new could be done."""
@@ -170,11 +186,13 @@ class Descriptor:
             user, self._inner = system_pair()
             for number in self.numbers:
                 guards.dup2(user.fileno(), number, False)
+                for one in tuple(self.followers):
+                    one.replaced(number)
             user.close()
             self._inode = os.fstat(self.user.fileno()).st_ino
         self._clear()
         self._inner.setblocking(False)
-        self.user.setblocking(False)
+        self.show_nonblocking()
         self.user.setsockopt(system.SOL_SOCKET, system.SO_SNDBUF, ROOM)
         self.user.send(UNREAD)
         self.user.shutdown(system.SHUT_WR)
@@ -200,12 +218,12 @@ class Descriptor:
     def _take_marks(self) -> None:
         self._marks = 0
         with suppress(BlockingIOError):
-            while self.user.recv(MARKS * 2):
+            while self.user.recv(MARKS * 2, system.MSG_DONTWAIT):
                 pass
 
     def _take_urgent(self) -> None:
         with suppress(OSError):
-            self.user.recv(1, system.MSG_OOB)
+            self.user.recv(1, system.MSG_OOB | system.MSG_DONTWAIT)
         self._take_marks()
 
 

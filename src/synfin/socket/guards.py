@@ -196,6 +196,11 @@ def _wrap_socket(before: Any) -> Callable[..., Any]:
     def wrap_socket(self: ssl.SSLContext, sock: Any, *rest: Any, **more: Any) -> Any:
         from synfin.socket import stand_in
 
+        if not isinstance(sock, stand_in.socket) and _ours(sock.fileno()):
+            # What wraps a socket of ours, as ssl takes it too.
+            timeout = sock.gettimeout()
+            sock = stand_in.socket(fileno=sock.detach())
+            sock.settimeout(timeout)
         if not (isinstance(sock, stand_in.socket) and sock.opened is not None):
             return before(self, sock, *rest, **more)
         from synfin.socket.tls import wrap

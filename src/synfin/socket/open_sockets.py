@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import EBADF
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ from synfin.host import calls
 from synfin.host.sockets import Socket
 from synfin.socket import guards
 from synfin.socket.ways_to_wait import Waiting
+from synfin.tcp.errors import os_error
 
 if TYPE_CHECKING:
     from synfin.socket.descriptor import Descriptor
@@ -43,7 +45,7 @@ class OpenSocket:
         self.core = core
         self.references = 1
         self.descriptor: Descriptor | None = None
-        #: O_NONBLOCK, which the descriptors share.
+        #: O_NONBLOCK, which the descriptors share and show.
         self.nonblocking = False
         #: Whether the first address still decides if it is one of the system's instead.
         self.undecided = undecided
@@ -65,6 +67,12 @@ class OpenSocket:
         waiting.pump()
         if self.descriptor is not None:
             self.descriptor.show()
+
+    def set_nonblocking(self, nonblocking: bool) -> None:
+        """Sets or clears O_NONBLOCK; with the lock held."""
+        self.nonblocking = nonblocking
+        if self.descriptor is not None:
+            self.descriptor.show_nonblocking()
 
     def changed(self) -> None:
         """To be called, with the lock held, after each other call: whoever waits looks again."""
@@ -138,8 +146,10 @@ class Table:
         self._entries.pop(number, None)
 
     def close(self, number: int) -> None:
-        """close(2) of a number that is ours."""
-        entry = self._entries.pop(number)
+        """close(2) of a number that is ours. Raises OSError with EBADF if it is closed already."""
+        entry = self._entries.pop(number, None)
+        if entry is None:
+            raise os_error(EBADF)
         if number < FIRST_NUMBER:
             with entry.waiting.lock:
                 if entry.descriptor is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from synfin.socket import system
@@ -241,6 +242,7 @@ class Epoll(_Polled):
             raise FileExistsError(17, "File exists")
         super().register(fd, eventmask)
         if entry is None:
+            self._follow(number)
             return
         self._edges[number] = True
 
@@ -259,6 +261,20 @@ class Epoll(_Polled):
         number = number_of(fd)
         self._stop(number)
         super().unregister(fd)
+
+    def _follow(self, number: int) -> None:
+        entry = TABLE.get(number)
+        if entry is not None:
+            with entry.waiting.lock:
+                if entry.descriptor is not None:
+                    entry.descriptor.followers.add(self)
+
+    def replaced(self, number: int) -> None:
+        """As `Follower`: the system has forgotten what was registered."""
+        mask = self._theirs.get(number)
+        if mask is not None:
+            with suppress(OSError):
+                self._system.register(number, mask)
 
     def _stop(self, number: int) -> None:
         happened = self._happened.pop(number, None)

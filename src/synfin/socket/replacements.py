@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from synfin.host.addresses import is_loopback
 from synfin.socket import polling
 from synfin.socket.loop import EventLoop
 from synfin.socket.patches import Replacement
@@ -86,7 +87,7 @@ def _gethostbyaddr(before: Any) -> Callable[[str], tuple[str, list[str], list[st
             name = waiting.name_of(ip_address)
             if name is not None:
                 return name, [], [ip_address]
-            if waiting.host.transport.is_own(octets) and any(octets):
+            if waiting.host.transport.is_own(octets) and any(octets) and not is_loopback(octets):
                 # The system's resolver knows nothing of it, and may ask the whole world for long.
                 raise socket.herror(1, "Unknown host")
         result: tuple[str, list[str], list[str]] = before(ip_address)

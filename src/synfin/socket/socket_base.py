@@ -39,7 +39,7 @@ _THEIRS: Final = {AF_INET: system.AF_INET, AF_INET6: system.AF_INET6}
 class SocketBase(system.socket):
     """A socket of ours, or one of the system's: then nothing is `opened`, and every call goes to the base class."""
 
-    __slots__ = ("_number", "_open", "_timeout")
+    __slots__ = ("_family", "_number", "_open", "_proto", "_timeout")
 
     def __init__(
         self,
@@ -53,6 +53,8 @@ class SocketBase(system.socket):
         self._open: OpenSocket | None = None
         #: The descriptor that `fileno` gives; -1: none yet.
         self._number = -1
+        #: -1: it was the system's from the beginning.
+        self._family = -1
         #: In seconds, as settimeout takes it.
         self._timeout = system.getdefaulttimeout()
         if fileno is not None:
@@ -60,7 +62,7 @@ class SocketBase(system.socket):
             if entry is None:
                 super().__init__(family, type, proto, fileno)
                 return
-            self._begin(entry, fileno)
+            self._begin(entry, fileno, IPPROTO_TCP if proto == -1 else proto)
             return
         family = system.AF_INET if family == -1 else int(family)
         type = system.SOCK_STREAM if type == -1 else int(type)
@@ -71,24 +73,29 @@ class SocketBase(system.socket):
             if waiting is not None:
                 with waiting.lock:
                     core = calls.socket(waiting.host, _OURS[family], SOCK_STREAM, proto)
-                self._begin(OpenSocket(waiting, core, undecided=True), -1)
+                entry = OpenSocket(waiting, core, undecided=True)
+                self._begin(entry, -1, proto)
                 if type & _NONBLOCK:
                     self._timeout = 0.0
+                entry.nonblocking = self._timeout is not None
                 return
         super().__init__(family, type, proto)
 
-    def _begin(self, entry: OpenSocket, number: int) -> None:
+    def _begin(self, entry: OpenSocket, number: int, proto: int = 0) -> None:
         self._open = entry
         self._number = number
+        # What it goes on to say when it is closed.
+        self._family = _THEIRS[entry.core.family]
+        self._proto = proto
         # The slots of the standard class.
         self._io_refs = 0
         self._closed = False
 
     @classmethod
-    def of(cls, entry: OpenSocket, number: int = -1) -> Self:
+    def of(cls, entry: OpenSocket, number: int = -1, proto: int = 0) -> Self:
         """A socket object for what is open already, under `number` if it has one."""
         made = cls.__new__(cls)
-        made._begin(entry, number)
+        made._begin(entry, number, proto)
         made._timeout = system.getdefaulttimeout()
         return made
 
@@ -122,16 +129,15 @@ class SocketBase(system.socket):
 
     @property
     def family(self) -> system.AddressFamily:
-        entry = self._open
-        return super().family if entry is None else system.AddressFamily(_THEIRS[entry.core.family])
+        return super().family if self._family < 0 else system.AddressFamily(self._family)
 
     @property
     def type(self) -> system.SocketKind:
-        return super().type if self._open is None else system.SocketKind.SOCK_STREAM
+        return super().type if self._family < 0 else system.SocketKind.SOCK_STREAM
 
     @property
     def proto(self) -> int:
-        return super().proto if self._open is None else 0
+        return super().proto if self._family < 0 else self._proto
 
     @property
     def timeout(self) -> float | None:
@@ -177,9 +183,13 @@ class SocketBase(system.socket):
         self._set_timeout(self._open, value)
 
     def _set_timeout(self, entry: OpenSocket, value: float | None) -> None:
+        with entry.waiting.lock:
+            if entry.core.closed:
+                # Under another name.
+                raise os_error(EBADF)
+            # As the system's descriptors keep it.
+            entry.set_nonblocking(value is not None)
         self._timeout = value
-        # As the system's descriptors keep it (O_NONBLOCK).
-        entry.nonblocking = value is not None
 
     def gettimeout(self) -> float | None:
         return super().gettimeout() if self._open is None else self._timeout

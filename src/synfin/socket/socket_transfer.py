@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
-from errno import EAGAIN, EBADF, EINVAL
+from errno import EAGAIN, EBADF
 from typing import TYPE_CHECKING, Any
 
 from synfin.host import calls
 from synfin.host.socket_option_numbers import MSG_DONTWAIT, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK
 from synfin.host.sockets import RECEIVING, Socket
 from synfin.host.transfer import Received
+from synfin.socket.arguments import c_int, check_control, check_control_room
+from synfin.socket.naming import address_of
 from synfin.socket.open_sockets import OpenSocket
 from synfin.socket.socket_base import SocketBase
 from synfin.tcp import readiness
@@ -123,10 +125,13 @@ class Transfer(SocketBase):
         entry = self._open
         if entry is None:
             return super().sendmsg(buffers, ancdata, flags, address)
-        if any(True for _ in ancdata):
-            raise os_error(EINVAL)
         with ExitStack() as views:
             pieces = [views.enter_context(views.enter_context(memoryview(one)).cast("B")) for one in buffers]
+            flags = c_int(flags)
+            if address is not None:
+                # On a stream nobody looks at it.
+                address_of(entry.waiting, entry.core.family, address, "sendmsg")
+            check_control(ancdata)
             if self._timeout is None:
                 return self.send(b"".join(pieces), flags)
             return self._sendmsg(entry, pieces, flags)
@@ -278,6 +283,7 @@ class Transfer(SocketBase):
             return super().recvmsg(bufsize, ancbufsize, flags)
         if bufsize < 0:
             raise ValueError("negative buffer size in recvmsg()")
+        check_control_room(ancbufsize, "recvmsg")
         received = self._receive(bufsize, flags)
         return b"".join(received.pieces), [], received.flags, None
 
@@ -287,6 +293,9 @@ class Transfer(SocketBase):
         if self._open is None:
             return super().recvmsg_into(buffers, ancbufsize, flags)
         views = [memoryview(one).cast("B") for one in buffers]
+        if any(view.readonly for view in views):
+            raise TypeError("recvmsg_into() argument 1 must be an iterable of single-segment read-write buffers")
+        check_control_room(ancbufsize, "recvmsg_into")
         received = self._receive(sum(map(len, views)), flags)
         data = memoryview(b"".join(received.pieces))
         for view in views:

@@ -15,6 +15,7 @@ from synfin.host import calls
 from synfin.host.socket_option_numbers import SO_ERROR, SOL_SOCKET
 from synfin.host.sockets import Address, Socket
 from synfin.socket import guards
+from synfin.socket.arguments import c_int
 from synfin.socket.naming import address_of
 from synfin.socket.open_sockets import FIRST_NUMBER, TABLE, OpenSocket
 from synfin.socket.socket_base import SYSTEM_SOCKET
@@ -47,7 +48,7 @@ class socket(Transfer):  # noqa: N801 (the standard class's name)
     def _become_systems(self, entry: OpenSocket) -> None:
         theirs = SYSTEM_SOCKET
         family, number, inheritable = self.family, self._number, self.get_inheritable()
-        theirs.__init__(self, family, system.SOCK_STREAM, 0)
+        theirs.__init__(self, family, system.SOCK_STREAM, self._proto)
         if number >= FIRST_NUMBER:
             # Who was given the number meant this one.
             entry.system = theirs.fileno(self)
@@ -59,7 +60,7 @@ class socket(Transfer):  # noqa: N801 (the standard class's name)
             made = theirs.detach(self)
             guards.dup2(made, number, False)
             guards.close(made)
-            theirs.__init__(self, family, system.SOCK_STREAM, 0, number)
+            theirs.__init__(self, family, system.SOCK_STREAM, self._proto, number)
             self._number = -1
         self._open = None
         theirs.settimeout(self, self._timeout)
@@ -145,7 +146,8 @@ class socket(Transfer):  # noqa: N801 (the standard class's name)
             self._check_open()
             return super().connect_ex(address)
         try:
-            self.connect(address)
+            # Not what a subclass makes of it.
+            socket.connect(self, address)
         except system.gaierror:
             raise
         except OSError as error:
@@ -162,7 +164,7 @@ class socket(Transfer):  # noqa: N801 (the standard class's name)
         entry.undecided = False
         with waiting.lock:
             # As CPython does: what is negative is none.
-            calls.listen(entry.host, entry.core, max(backlog, 0), waiting.now())
+            calls.listen(entry.host, entry.core, max(c_int(backlog), 0), waiting.now())
             entry.changed()
 
     def accept(self) -> tuple[system.socket, Any]:
@@ -183,7 +185,7 @@ class socket(Transfer):  # noqa: N801 (the standard class's name)
                 made, address = self._wait_and_call(entry, call, readiness.POLLIN, 0, core.values.rcvtimeo)
             accepted = OpenSocket(waiting, made)
             entry.called()
-        return socket.of(accepted), address
+        return socket.of(accepted, proto=self._proto), address
 
     def shutdown(self, how: int, /) -> None:
         entry = self._open
@@ -193,6 +195,6 @@ class socket(Transfer):  # noqa: N801 (the standard class's name)
         waiting = entry.waiting
         with waiting.lock:
             try:
-                calls.shutdown(entry.host, entry.core, how, waiting.now())
+                calls.shutdown(entry.host, entry.core, c_int(how), waiting.now())
             finally:
                 entry.changed()

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import socket as system
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from errno import ENOTCONN
+from errno import EINVAL, ENOTCONN
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
-from synfin.host import calls
+from synfin.host.socket_option_numbers import MSG_DONTWAIT
 from synfin.socket.open_sockets import OpenSocket
 from synfin.socket.stand_in import socket
+from synfin.socket.tls_unsent import Unsent
 from synfin.tcp.errors import os_error
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ T = TypeVar("T")
 
 #: RFC 8446 §5.1: type, version and length of a record, in octets.
 HEADER: Final = 5
+#: Before that, ssl calls a connection that was reset one that ended (CPython's gh-115627).
+RESET_IS_END: Final = sys.version_info < (3, 12, 3)
 #: A real lock also where the threads of programs are not.
 _Lock: Final = threading.Lock
 
@@ -52,75 +56,6 @@ def wrap(
     )
 
 
-class _Unsent:
-    """Records that wait for room. They leave by themselves, also after the socket was closed."""
-
-    __slots__ = ("_data", "_entry", "_watching", "closed")
-
-    def __init__(self, entry: OpenSocket) -> None:
-        self._entry = entry
-        self._data = b""
-        self._watching = False
-        self.closed = False
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def add(self, data: bytes) -> None:
-        self._data += data
-
-    def flush(self) -> None:
-        """Sends what there is room for. What is left goes when there is room; errors are raised here."""
-        if not self._data:
-            return
-        entry = self._entry
-        waiting = entry.waiting
-        with waiting.lock:
-            try:
-                while self._data:
-                    taken = calls.send(entry.host, entry.core, self._data, 0, waiting.now())
-                    self._data = self._data[taken:]
-            except BlockingIOError:
-                if not self._watching:
-                    self._watching = True
-                    waiting.watch(entry.core, self._room)
-            except OSError:
-                self._data = b""
-                self._stop()
-                raise
-            else:
-                if self._watching:
-                    self._stop()
-                    # Somebody may wait for that.
-                    waiting.tell_number(entry.core.number)
-            finally:
-                entry.called()
-
-    def _room(self) -> None:
-        try:
-            self.flush()
-        except OSError as error:
-            # The next call of the user's tells it.
-            core = self._entry.core
-            if core.connection is not None and error.errno is not None:
-                core.connection.error = error.errno
-
-    def _stop(self) -> None:
-        if self._watching:
-            self._watching = False
-            self._entry.waiting.unwatch(self._entry.core, self._room)
-        if self.closed:
-            self.closed = False
-            self._entry.release()
-
-    def close(self) -> None:
-        """The user has gone: the socket stays open until all is sent."""
-        with self._entry.waiting.lock:
-            if self._data and self._watching:
-                self._entry.references += 1
-                self.closed = True
-
-
 class TLSSocket(socket, ssl.SSLSocket):
     """As ssl.SSLSocket, and one of its kind for who asks with isinstance."""
 
@@ -130,7 +65,7 @@ class TLSSocket(socket, ssl.SSLSocket):
     _lock: threading.Lock
     _incoming: ssl.MemoryBIO
     _outgoing: ssl.MemoryBIO
-    _unsent: _Unsent
+    _unsent: Unsent
     #: What was read of the header of a record, and how many octets of the record are still to be read.
     _header: bytes
     _rest: int
@@ -149,41 +84,69 @@ class TLSSocket(socket, ssl.SSLSocket):
         session: ssl.SSLSession | None,
     ) -> Self:
         """What is open in `sock`, taken from it, with TLS."""
-        made = cls.of(entry, sock.number)
+        made = cls.of(entry, sock.number, sock.proto)
         timeout = sock.gettimeout()
         sock.let_go()
-        made.settimeout(timeout)
         made._tls = None
         made._context = context
         made._session = session
         made.server_side = server_side
-        made.server_hostname = context._encode_hostname(server_hostname)  # type: ignore[attr-defined]
         made.do_handshake_on_connect = handshakes
         made.suppress_ragged_eofs = suppress_ragged_eofs
         made._lock = _Lock()
         made._incoming = ssl.MemoryBIO()
         made._outgoing = ssl.MemoryBIO()
-        made._unsent = _Unsent(entry)
+        made._unsent = Unsent(entry)
         made._header = b""
         made._rest = 0
         made._connected = False
         try:
-            made.getpeername()
-        except OSError:
-            return made
-        try:
-            made._begin_tls()
-            if handshakes:
-                if timeout == 0:
-                    raise ValueError("do_handshake_on_connect should not be specified for non-blocking sockets")
-                made.do_handshake()
+            made.settimeout(timeout)
+            made.server_hostname = context._encode_hostname(server_hostname)  # type: ignore[attr-defined]
+            made._take_up()
         except BaseException:
+            # Nobody else has it any more.
             made.close()
             raise
         return made
 
-    def _begin_tls(self) -> None:
+    def _take_up(self) -> None:
+        """Begins TLS on a socket that is connected already."""
+        try:
+            self.getpeername()
+        except OSError as error:
+            if error.errno != ENOTCONN:
+                raise
+            self._refuse_early_data()
+            return
         self._connected = True
+        self._begin_tls()
+        if self.do_handshake_on_connect:
+            if self.gettimeout() == 0:
+                raise ValueError("do_handshake_on_connect should not be specified for non-blocking sockets")
+            self.do_handshake()
+
+    def _refuse_early_data(self) -> None:
+        """What a peer sent in clear that is gone by now must not pass for what came through TLS (CVE-2023-40217).
+        Raises ssl.SSLError if there is any."""
+        try:
+            data = socket.recv(self, 1, MSG_DONTWAIT)
+        except OSError as error:
+            if error.errno not in (ENOTCONN, EINVAL):
+                raise
+            return
+        if data:
+            reason = "Closed before TLS handshake with data in recv buffer."
+            refused = ssl.SSLError(ENOTCONN, reason)
+            refused.reason = reason
+            refused.library = None  # type: ignore[assignment]
+            try:
+                raise refused
+            finally:
+                # Its traceback holds this frame.
+                del refused
+
+    def _begin_tls(self) -> None:
         self._tls = self._context.wrap_bio(
             self._incoming,
             self._outgoing,
@@ -223,6 +186,15 @@ class TLSSocket(socket, ssl.SSLSocket):
                 else:
                     self._send_out()
                 return result
+
+    def _transfer(self, call: Callable[[ssl.SSLObject], T], what: str) -> T:
+        """As `_do`, for octets of the user's."""
+        try:
+            return self._do(call, what)
+        except ConnectionError as error:
+            if RESET_IS_END:
+                raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol") from error
+            raise
 
     def _send_out(self) -> None:
         """Sends what OpenSSL gave; a socket that blocks waits until all is taken."""
@@ -274,8 +246,9 @@ class TLSSocket(socket, ssl.SSLSocket):
             self._tls.context = context
 
     @property
-    def _sslobj(self) -> ssl.SSLObject | None:
-        return self._tls
+    def _sslobj(self) -> object | None:
+        """What ssl.SSLSocket has there: OpenSSL's own."""
+        return None if self._tls is None else self._tls._sslobj  # type: ignore[attr-defined]
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -306,8 +279,8 @@ class TLSSocket(socket, ssl.SSLSocket):
             raise ValueError("Read on closed or unwrapped SSL socket.")
         try:
             if buffer is not None:
-                return self._do(lambda tls: tls.read(len, buffer), "read")
-            return self._do(lambda tls: tls.read(len), "read")
+                return self._transfer(lambda tls: tls.read(len, buffer), "read")
+            return self._transfer(lambda tls: tls.read(len), "read")
         except ssl.SSLError as error:
             if error.args[0] == ssl.SSL_ERROR_EOF and self.suppress_ragged_eofs:
                 return 0 if buffer is not None else b""
@@ -320,7 +293,7 @@ class TLSSocket(socket, ssl.SSLSocket):
             self._unsent.flush()
             if len(self._unsent):
                 raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
-        return self._do(lambda tls: tls.write(data), "write")
+        return self._transfer(lambda tls: tls.write(data), "write")
 
     def pending(self) -> int:
         return self._tls.pending() if self._tls is not None else 0
@@ -382,11 +355,16 @@ class TLSSocket(socket, ssl.SSLSocket):
             raise ValueError("can't connect in server-side mode")
         if self._connected:
             raise ValueError("attempt to connect already-connected SSLSocket!")
-        result = call()
-        if not result:
-            self._begin_tls()
-            if self.do_handshake_on_connect:
-                self.do_handshake()
+        self._begin_tls()
+        try:
+            result = call()
+            if not result:
+                self._connected = True
+                if self.do_handshake_on_connect:
+                    self.do_handshake()
+        except (OSError, ValueError):
+            self._tls = None
+            raise
         return result
 
     def accept(self) -> tuple[Any, Any]:
