@@ -334,10 +334,12 @@ def test_os_dup_and_close(place: Place) -> None:
 
 def test_fromfd(place: Place) -> None:
     client, accepted = place.pair()
-    made = type(client)(fileno=socket.dup(client.fileno()))
-    with made:
+    with socket.fromfd(client.fileno(), socket.AF_INET, socket.SOCK_STREAM) as made:
         made.sendall(b"x")
     assert accepted.recv(1) == b"x"
+    with type(client)(fileno=socket.dup(client.fileno())) as made:
+        made.sendall(b"y")
+    assert accepted.recv(1) == b"y"
 
 
 def test_what_cannot_work_raises(ours: Synfin) -> None:

@@ -401,6 +401,71 @@ def test_a_stack_that_ends_tells_who_waits(machines: tuple[Stack, Stack]) -> Non
     assert errors == [errno.ENETDOWN]
 
 
+def test_asyncios_own_loop_takes_our_sockets(machines: tuple[Stack, Stack], at_server: AtServer) -> None:
+    """It waits for their descriptors; the stacks' threads do the work."""
+    client, _ = machines
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert not isinstance(loop, EventLoop)
+        async with await asyncio.start_server(echo, sock=at_server(80)):
+            sock = synfin.socket.socket(waiting=client.waiting)
+            sock.setblocking(False)
+            await loop.sock_connect(sock, (RIGHT, 80))
+            assert sock.fileno() < FIRST_NUMBER
+            reader, writer = await asyncio.open_connection(sock=sock)
+            data = bytes(range(256)) * 4000
+            task = asyncio.create_task(reader.readexactly(len(data)))
+            writer.write(data)
+            assert await task == data
+            writer.close()
+            await writer.wait_closed()
+            await others_end()
+
+    with client:
+        asyncio.run(main())
+
+
+def test_two_loops_on_one_stack(machines: tuple[Stack, Stack], at_server: AtServer) -> None:
+    """One serves it, the other is told; when the first ends, the second goes on."""
+    client, _ = machines
+    listener = at_server(80)
+    first_over = threading.Event()
+    answers: list[bytes] = []
+
+    def serve() -> None:
+        with listener:
+            for _ in range(4):
+                with listener.accept()[0] as accepted:
+                    while data := accepted.recv(100):
+                        accepted.sendall(data)
+
+    async def ask(count: int) -> None:
+        for _ in range(count):
+            reader, writer = await asyncio.open_connection(RIGHT, 80)
+            writer.write(b"hello")
+            answers.append(await reader.readexactly(5))
+            writer.close()
+            await writer.wait_closed()
+
+    async def second() -> None:
+        await ask(1)
+        await asyncio.to_thread(first_over.wait)
+        await ask(1)
+
+    threads = [
+        threading.Thread(target=serve),
+        threading.Thread(target=lambda: synfin.socket.run(second(), client.waiting)),
+    ]
+    for thread in threads:
+        thread.start()
+    synfin.socket.run(ask(2), client.waiting)
+    first_over.set()
+    for thread in threads:
+        thread.join(10)
+    assert answers == [b"hello"] * 4
+
+
 def test_the_garbage_collector_closes_in_the_midst_of_work(machines: tuple[Stack, Stack]) -> None:
     """A socket in a cycle is closed when the host is at rest, whoever runs the collector."""
     _, server = machines

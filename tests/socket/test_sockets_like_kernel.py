@@ -628,3 +628,16 @@ def test_urgent_data(place: Place) -> None:
     assert exactly(client, 2) == b"ab"
     assert client.recv(1, socket.MSG_OOB) == b"!"
     fails(errno.EINVAL, lambda: client.recv(1, socket.MSG_OOB))
+
+
+def test_what_could_not_be_sent_can_be_resized(place: Place) -> None:
+    """An exception keeps no view of it: asyncio clears its buffer while it handles one."""
+    client, accepted = place.pair()
+    accepted.close()
+    data = bytearray(100)
+    for send in (client.send, client.sendall, lambda one: client.sendmsg([one])):
+        client.setblocking(False)
+        try:
+            for_ever(lambda send=send: send(data))  # type: ignore[misc]
+        except OSError:
+            data.extend(b"x")

@@ -156,6 +156,19 @@ def _dup(before: Any) -> Callable[..., int]:
     return guarded
 
 
+def _fromfd(before: Any) -> Callable[..., socket.socket]:
+    def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket.socket:
+        if not _ours(fd):
+            result: socket.socket = before(fd, family, type, proto)
+            return result
+        from synfin.socket import stand_in
+        from synfin.socket.socket_base import dup_number
+
+        return stand_in.socket(family, type, proto, dup_number(fd))
+
+    return fromfd
+
+
 def _close(before: Any) -> Callable[..., None]:
     def guarded(fd: int) -> None:
         if not _ours(fd):
@@ -221,6 +234,7 @@ _GUARDS: Final[Sequence[tuple[Any, str, Callable[[Any], Any]]]] = (
     (os, "close", _close),
     (os, "fdopen", _refuse),
     (socket, "dup", _dup),
+    (socket, "fromfd", _fromfd),
     (socket, "close", _close),
     (ssl.SSLContext, "wrap_socket", _wrap_socket),
 )

@@ -146,6 +146,8 @@ class Selector(selectors.BaseSelector):
         self.selecting.bell.ring()
 
     def select(self, timeout: float | None = None) -> Ready:
+        # What rang before this is looked at here; what rings from here on ends the wait.
+        self.selecting.bell.clear()
         if self._asked and self._any_ready():
             # What is ready of the system's is not kept waiting by what is ready of ours.
             deadline = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from errno import EAGAIN, EBADF, EINVAL
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from synfin.tcp import readiness
 from synfin.tcp.errors import os_error
 from synfin.tcp.parameters import SECOND
 from synfin.tcp.states import CLOSED
+from synfin.tcp.timers import NEVER
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -33,8 +35,14 @@ class Transfer(SocketBase):
         entry = self._open
         if entry is None:
             return super().send(data, flags)
+        if isinstance(data, bytes):
+            return self._send(entry, data, flags)
+        # Released whatever happens: an exception would keep the views, and nobody could resize what they show.
+        with memoryview(data) as view, view.cast("B") as octets:
+            return self._send(entry, octets, flags)
+
+    def _send(self, entry: OpenSocket, octets: bytes | memoryview, flags: int) -> int:
         waiting = entry.waiting
-        octets = data if isinstance(data, bytes) else memoryview(data).cast("B")
         with waiting.lock:
             try:
                 taken = calls.send(entry.host, entry.core, octets, flags, waiting.now())
@@ -46,11 +54,11 @@ class Transfer(SocketBase):
                 entry.called()
                 raise
             if taken < len(octets) and self._timeout != 0 and not flags & MSG_DONTWAIT:
-                taken = self._send_rest(entry, memoryview(octets), taken, flags)
+                taken = self._send_rest(entry, octets, taken, flags)
             entry.called()
         return taken
 
-    def _send_rest(self, entry: OpenSocket, octets: memoryview, taken: int, flags: int) -> int:
+    def _send_rest(self, entry: OpenSocket, octets: bytes | memoryview, taken: int, flags: int) -> int:
         """Waits until something is taken; a socket without a time-out: until all is, as Linux has it."""
         if taken and self._timeout is not None:
             return taken
@@ -64,7 +72,8 @@ class Transfer(SocketBase):
                     break
                 raise self._late()
             try:
-                taken += calls.send(host, core, octets[taken:], flags, waiting.now())
+                with memoryview(octets) as view, view[taken:] as rest:
+                    taken += calls.send(host, core, rest, flags, waiting.now())
             except BlockingIOError:
                 continue
             except OSError as error:
@@ -82,30 +91,23 @@ class Transfer(SocketBase):
         if self._open is None:
             super().sendall(data, flags)
             return
-        octets = memoryview(data).cast("B")
+        with memoryview(data) as view, view.cast("B") as octets:
+            self._sendall(self._open, octets, flags)
+
+    def _sendall(self, entry: OpenSocket, octets: memoryview, flags: int) -> None:
         timeout = self._timeout
-        taken = self.send(octets, flags) if len(octets) or timeout != 0 else 0
-        if taken == len(octets):
-            return
-        if timeout is None:
-            while taken < len(octets):
-                taken += self.send(octets[taken:], flags)
-            return
-        # The time is for all of it together.
-        entry = self._open
-        if timeout == 0 or entry is None:
-            raise os_error(EAGAIN)
         waiting = entry.waiting
-        with waiting.lock:
-            deadline = waiting.now() + int(timeout * SECOND)
-            while taken < len(octets):
+        # The time is for all of it together.
+        deadline = NEVER if timeout is None else waiting.now() + int(timeout * SECOND)
+        taken = self._send(entry, octets, flags)
+        while taken < len(octets):
+            if timeout == 0:
+                raise os_error(EAGAIN)
+            with waiting.lock:
                 if not waiting.wait(entry.core, readiness.POLLOUT, deadline):
                     raise self._late()
-                try:
-                    taken += calls.send(entry.host, entry.core, octets[taken:], flags, waiting.now())
-                except BlockingIOError:
-                    continue
-                entry.called()
+            with octets[taken:] as rest:
+                taken += self._send(entry, rest, flags)
 
     def sendto(self, data: ReadableBuffer, *rest: Any) -> int:
         if self._open is None:
@@ -121,11 +123,15 @@ class Transfer(SocketBase):
         entry = self._open
         if entry is None:
             return super().sendmsg(buffers, ancdata, flags, address)
-        pieces = [memoryview(one).cast("B") for one in buffers]
         if any(True for _ in ancdata):
             raise os_error(EINVAL)
-        if self._timeout is None:
-            return self.send(b"".join(pieces), flags)
+        with ExitStack() as views:
+            pieces = [views.enter_context(views.enter_context(memoryview(one)).cast("B")) for one in buffers]
+            if self._timeout is None:
+                return self.send(b"".join(pieces), flags)
+            return self._sendmsg(entry, pieces, flags)
+
+    def _sendmsg(self, entry: OpenSocket, pieces: list[memoryview], flags: int) -> int:
         waiting = entry.waiting
         host, core = entry.host, entry.core
 
@@ -242,13 +248,13 @@ class Transfer(SocketBase):
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         if self._open is None:
             return super().recv_into(buffer, nbytes, flags)
-        view = memoryview(buffer).cast("B")
-        if nbytes < 0:
-            raise ValueError("negative buffersize in recv_into")
-        if nbytes > len(view):
-            raise ValueError("buffer too small for requested bytes")
-        received = self._receive(nbytes or len(view), flags)
-        _fill(view, received)
+        with memoryview(buffer) as whole, whole.cast("B") as view:
+            if nbytes < 0:
+                raise ValueError("negative buffersize in recv_into")
+            if nbytes > len(view):
+                raise ValueError("buffer too small for requested bytes")
+            received = self._receive(nbytes or len(view), flags)
+            _fill(view, received)
         return received.octets
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
