@@ -174,8 +174,8 @@ def main() -> None:
             measured[end].append(measure(arguments.connections, end))
     print(file=sys.stderr)
     reference = median(one.rate for one in measured[""])
-    # What one process takes for a connection of the kernel's, at the end where synfin is.
-    print(f"{'medians of ' + str(arguments.runs) + ' runs':<28} {'a second':>9} {'ratio':>6} {'µs client':>10} {'µs server':>10}")
+    title = f"medians of {arguments.runs} runs"
+    print(f"{title:<28} {'a second':>9} {'ratio':>6} {'µs client':>10} {'µs server':>10}")
     for end, name in names.items():
         rate, client, server = (median(values) for values in zip(*measured[end], strict=True))
         print(f"{name:<28} {rate:9.0f} {rate / reference:6.2f} {client:10.0f} {server:10.0f}")
