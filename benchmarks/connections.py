@@ -20,7 +20,7 @@ import os
 import pstats
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from multiprocessing.connection import Connection as Pipe
 from statistics import median
@@ -81,18 +81,18 @@ async def serve(pipe: Pipe, host: str) -> None:
 async def connect(pipe: Pipe, host: str, count: int) -> None:
     """Makes so many connections; says how long they took, and how much CPU time."""
 
-    async def some() -> None:
-        nonlocal left
-        while left > 0:
-            left -= 1
+    async def some(left: Iterator[int]) -> None:
+        for _ in left:
             await ask(host)
 
-    left = AT_ONCE
-    await asyncio.gather(*(some() for _ in range(AT_ONCE)))
-    left = count
+    async def all_of(number: int) -> None:
+        left = iter(range(number))
+        await asyncio.gather(*(some(left) for _ in range(AT_ONCE)))
+
+    await all_of(AT_ONCE)
     gc.collect()
     began, before = perf_counter(), process_time()
-    await asyncio.gather(*(some() for _ in range(AT_ONCE)))
+    await all_of(count)
     pipe.send((perf_counter() - began, process_time() - before))
 
 
