@@ -18,6 +18,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -28,7 +29,11 @@ from synfin.link.channel import channel_pair
 from synfin.socket import EventLoop, Stack, use
 from synfin.socket.open_sockets import FIRST_NUMBER
 from synfin.tcp.parameters import SECOND
-from tests.socket.stacks import LEFT, LEFT_6, RIGHT, RIGHT_6
+from synfin.wire.tcp import ACK, SYN
+from tests.socket.stacks import LEFT, LEFT_6, RIGHT, RIGHT_6, Gate
+
+#: Where the flags of a segment over IPv4 are.
+FLAGS = 33
 
 Main = Callable[[], Coroutine[Any, Any, None]]
 
@@ -155,6 +160,64 @@ def test_without_a_thread() -> None:
     before = threading.active_count()
     synfin.socket.run(main(), stack.waiting)
     stack.waiting.stop()
+
+
+def test_a_loop_that_thinks_for_long_still_sends() -> None:
+    """The thread does it. The loop thinks until its peer has got the answer, and the acknowledgment with it."""
+    left, right = channel_pair()
+    seen = threading.Event()
+
+    def ask() -> None:
+        with synfin.socket.socket(waiting=client.waiting) as sock:
+            sock.settimeout(20)
+            sock.connect((RIGHT, 80))
+            sock.sendall(b"question")
+            assert sock.recv(100) == b"word"
+            with client.waiting.lock:
+                assert [row.send_queue for row in client.connections()] == [0]
+            seen.set()
+            assert sock.recv(100) == b""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read(100) == b"question"
+        writer.write(b"word")
+        assert seen.wait(20)
+        writer.close()
+        await writer.wait_closed()
+        over.set()
+
+    async def main() -> None:
+        async with await asyncio.start_server(answer, RIGHT, 80):
+            await asyncio.gather(asyncio.to_thread(ask), over.wait())
+
+    with Stack(left, [f"{LEFT}/24"]) as client, Stack(right, [f"{RIGHT}/24"]) as server:
+        over = asyncio.Event()
+        synfin.socket.run(main(), server.waiting)
+
+
+def test_an_acknowledgment_rides_on_the_answer() -> None:
+    """Even on the first of a connection, when acknowledgments do not wait. On a busy machine the thread may be first,
+    so one of several will do: a loop that sends before it lets others have their turn has none."""
+    left, right = channel_pair()
+    carried = Gate(right)
+
+    def ask() -> None:
+        with synfin.socket.socket(waiting=client.waiting) as sock:
+            sock.settimeout(20)
+            sock.connect((RIGHT, 80))
+            sock.sendall(b"question")
+            assert sock.recv(100) == b"question"
+
+    async def main() -> None:
+        async with await asyncio.start_server(echo, RIGHT, 80):
+            for _ in range(10):
+                await asyncio.to_thread(ask)
+            await others_end()
+
+    with Stack(left, [f"{LEFT}/24"]) as client, Stack(carried, [f"{RIGHT}/24"]) as server:
+        synfin.socket.run(main(), server.waiting)
+    before = [first for first, second in pairwise(carried.sent) if second.endswith(b"question")]
+    assert any(packet[FLAGS] == SYN | ACK for packet in before)
 
 
 def test_refused_and_unreachable(run: Run, machines: tuple[Stack, Stack]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -12,6 +13,7 @@ LOOPBACK_IPV4: Final = b"\x7f\0\0\1"
 LOOPBACK_IPV6: Final = bytes(15) + b"\1"
 
 
+@lru_cache(maxsize=1024)
 def packed(text: str) -> bytes:
     """The octets of an address written as text. Raises ValueError if it is none, or bears a scope (RFC 4007), of
     which a host here has none."""
@@ -20,6 +22,7 @@ def packed(text: str) -> bytes:
     return ip_address(text).packed
 
 
+@lru_cache(maxsize=1024)
 def text(address: bytes) -> str:
     """An address as people write it; ``*`` for the wildcard."""
     if not address:

@@ -130,4 +130,7 @@ class Routes:
 
     def is_broadcast(self, address: bytes) -> bool:
         """Whether `address` is the broadcast address of a network that is attached here."""
-        return any(not route.gateway and route.network.is_broadcast(address) for route in self._routes)
+        for route in self._routes:  # noqa: SIM110 (asked for each SYN: twice as fast as any)
+            if not route.gateway and route.network.is_broadcast(address):
+                return True
+        return False

@@ -181,9 +181,11 @@ class Tables:
         return group[self.ports.spread(flow, len(group))] if group else None
 
     def is_own(self, address: bytes) -> bool:
-        return addresses.is_loopback(address) or any(
-            address == own for interface in self.interfaces for own, _ in interface.addresses
-        )
+        for interface in self.interfaces:
+            for own, _ in interface.addresses:
+                if own == address:
+                    return True
+        return addresses.is_loopback(address)
 
     def interface_towards(self, address: bytes) -> int:
         """The index of the interface through which packets for `address` leave; 0, loopback, for our own."""

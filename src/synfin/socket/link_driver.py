@@ -1,7 +1,8 @@
 """A host on a real link for programs that block, and for asyncio loops of ours.
 
 One thread per stack answers while the program thinks. While an event loop of ours runs, that loop does its work, and
-the thread rests: packets are read where the loop waits.
+the thread rests: packets are read where the loop waits. What is to be sent waits until those who were told of packets
+had their turn; should they think for long, the thread does the work meanwhile.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from synfin.wire.ip import Packet
 BATCH: Final = 64
 #: A deadline may be kept this much early (nanoseconds); coming back a second time costs more.
 TIMER_SLACK: Final = 100_000
+#: How long what is to be sent may wait for a loop that thinks (nanoseconds): Linux's shortest delay of an ACK.
+#: RFC 9293 MUST-59 would allow half a second.
+LONGEST_THOUGHT: Final = 40_000_000
 
 
 class LinkDriver(Waiting):
@@ -68,6 +72,10 @@ class LinkDriver(Waiting):
         self._turn: Turn | None = None
         #: When whoever that is comes back by itself.
         self._armed = NEVER
+        #: Since when something may be to be sent that waits for a loop to come back; 0: no.
+        self._owed = 0
+        #: Whether the thread looks after that.
+        self._watching = False
         #: Set when the thread may have its turn again.
         self._rested = threading.Event()
         self.has_descriptor = self._channel is None
@@ -107,6 +115,11 @@ class LinkDriver(Waiting):
         self.link.close()
 
     @property
+    def is_watched(self) -> bool:
+        """Whether the thread looks after what a loop owes."""
+        return self._thread is not None
+
+    @property
     def is_held(self) -> bool:
         """Whether a packet waits for the link to have room."""
         return self._held is not None
@@ -143,6 +156,7 @@ class LinkDriver(Waiting):
             return
         turn = self._turn
         if self.later and turn is not None and turn.thread == threading.get_ident():
+            self.owe()
             return
         self._pump()
         if turn is not None and min(self.host.next_deadline(), self.link.next_deadline()) < self._armed:
@@ -180,6 +194,7 @@ class LinkDriver(Waiting):
     def _pump(self) -> None:
         """Sends what there is to send, and tells who watches. The loop of every driver."""
         self._pumping = True
+        self._owed = 0
         host = self.host
         try:
             while True:
@@ -188,15 +203,19 @@ class LinkDriver(Waiting):
                 except OSError as error:
                     self.fail(error)
                     return
-                changed = host.take_changed()
-                if not changed:
+                if not self._tell_changed():
                     break
-                for entry in changed:
-                    self.tell(entry)
         finally:
             self._pumping = False
         if self._when_idle is not None and not host.transport.connections:
             self._when_idle.ring()
+
+    def _tell_changed(self) -> bool:
+        """Tells who watches what; whether anything changed."""
+        changed = self.host.take_changed()
+        for entry in changed:
+            self.tell(entry)
+        return bool(changed)
 
     def _transmit(self) -> None:
         host = self.host
@@ -216,8 +235,13 @@ class LinkDriver(Waiting):
     def work(self, readable: bool) -> int:
         """What is to be done after a wait: packets, deadlines, packets again. Returns when to come back at the latest
         (nanoseconds). With the lock held."""
+        self.take(readable)
+        return self.send()
+
+    def take(self, readable: bool) -> None:
+        """The first half of it: packets that came, and deadlines; whoever watches is told."""
         if self.down:
-            return NEVER
+            return
         if self.dropped:
             self.close_dropped()
         if readable or self._more:
@@ -231,10 +255,24 @@ class LinkDriver(Waiting):
                 self._receive()
         except OSError as error:
             self.fail(error)
+            return
+        self._tell_changed()
+
+    def send(self) -> int:
+        """The second half: packets to go out."""
+        if self.down:
             return NEVER
         self._pump()
         self._armed = 0 if self._more else min(self.host.next_deadline(), self.link.next_deadline())
         return self._armed
+
+    def owe(self) -> None:
+        """In place of `send`: it waits for the loop to come back, but not for long if there is a thread."""
+        self._armed = 0
+        self._owed = self._owed or monotonic_ns()
+        if not self._watching and self._thread is not None:
+            self._watching = True
+            self._rested.set()
 
     def _receive(self) -> None:
         receive = self.link.receive
@@ -308,8 +346,7 @@ class LinkDriver(Waiting):
                 if mine and not self.down:
                     turn.wait(due)
                 else:
-                    self._rested.wait()
-                    self._rested.clear()
+                    self._rest()
         except Exception as error:
             # A fault of our own: whoever waits would wait for ever.
             with self.lock:
@@ -320,6 +357,17 @@ class LinkDriver(Waiting):
                 self.give_turn(turn)
             turn.close()
             turn.system.close()
+
+    def _rest(self) -> None:
+        """Somebody else keeps the host going. If that is a loop that thinks for long, this does its work meanwhile."""
+        if self._rested.wait(LONGEST_THOUGHT / SECOND if self._watching else None):
+            self._rested.clear()
+            return
+        with self.lock:
+            if not self._owed:
+                self._watching = False
+            elif monotonic_ns() - self._owed >= LONGEST_THOUGHT:
+                self.work(True)
 
     def _drive(self, before: Turn, bell: ThreadBell, deadline: int) -> None:
         """Keeps the host going in the thread that has the turn `before`, until `bell` rings or `deadline`; with the

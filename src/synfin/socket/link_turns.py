@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 #: The longest that is waited at once, in seconds.
 LONGEST: Final = 86400.0
+#: Turns of an event loop in a row that what is to be sent may wait: as many as asyncio's streams take from a connection
+#: that came to the answer.
+TURNS_HELD: Final = 4
 #: What the selector of whoever has the turn says besides.
 LINK: Final = object()
 WOKEN: Final = object()
@@ -168,6 +171,8 @@ class LinkSelecting(Selecting):
         self._turn = Turn(driver, system)
         self._begun = False
         self._running = False
+        #: Turns of the loop in which nothing was sent.
+        self._held = 0
         self.bell = SelectorBell(self._turn)
 
     def begin(self) -> None:
@@ -202,15 +207,25 @@ class LinkSelecting(Selecting):
                     # Who had it has ended.
                     self._begun = driver.later = True
         try:
-            with lock:
-                due = driver.work(False) if mine else NEVER
+            # Somebody has his turn at once, and may have data or a FIN to say in the packet of an acknowledgment.
+            later = self._begun and driver.is_watched
+            holding = later and deadline <= 0 and self._held < TURNS_HELD
+            self._held = self._held + 1 if holding else 0
+            due = NEVER
+            if mine and not holding:
+                with lock:
+                    due = driver.work(False)
             while True:
                 due = 0 if bell.rung else min(due, deadline)
                 found = self._system.select(timeout_of(due))
                 readable = turn.own(found)
                 if mine:
                     with lock:
-                        due = driver.work(readable)
+                        driver.take(readable)
+                        if later and (holding or bell.rung):
+                            driver.owe()
+                        else:
+                            due = driver.send()
                 if found or bell.rung or due_now(deadline):
                     bell.clear()
                     return found

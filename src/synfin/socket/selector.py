@@ -149,7 +149,7 @@ class Selector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> Ready:
         # What rang before this is looked at here; what rings from here on ends the wait.
         self.selecting.bell.clear()
-        if self._asked and self._any_ready():
+        if (timeout is not None and timeout <= 0) or (self._asked and self._any_ready()):
             # What is ready of the system's is not kept waiting by what is ready of ours.
             deadline = 0
         elif timeout is None:
