@@ -52,11 +52,10 @@ class Row(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """Why tests do not pass on ours. `sometimes`: in one run they do, in another not."""
+    """Why tests do not pass on ours."""
 
     names: tuple[str, ...]
     why: str
-    sometimes: bool
 
 
 def rows(module: str, kernel: Mapping[str, Outcome], ours: Mapping[str, Outcome]) -> list[Row]:
@@ -69,7 +68,7 @@ def rows(module: str, kernel: Mapping[str, Outcome], ours: Mapping[str, Outcome]
 def read_reasons() -> list[Reason]:
     """What somebody wrote down, from `reasons.toml`."""
     entries = tomllib.loads(REASONS.read_text())["reason"]
-    return [Reason(tuple(one["tests"]), " ".join(one["why"].split()), one.get("sometimes", False)) for one in entries]
+    return [Reason(tuple(one["tests"]), " ".join(one["why"].split())) for one in entries]
 
 
 def complaints(found: Sequence[Row], reasons: Sequence[Reason]) -> list[str]:
@@ -79,8 +78,7 @@ def complaints(found: Sequence[Row], reasons: Sequence[Reason]) -> list[str]:
     wrong = [f"{row.name} has no reason: {row.ours.why}" for row in found if row.differs and row.name not in known]
     ran = {row.name for row in found}
     for reason in reasons:
-        if not reason.sometimes:
-            wrong += [f"{name} passes, but has a reason not to" for name in reason.names if name in ran - differing]
+        wrong += [f"{name} passes, but has a reason not to" for name in reason.names if name in ran - differing]
     return wrong
 
 
@@ -125,8 +123,6 @@ def document(found: Sequence[Row], reasons: Sequence[Reason]) -> str:
         INTRODUCTION.format(table="\n".join(table(found)), python=platform.python_version(), kernel=kernel),
         *_differences("## Tests that count and fail", [row for row in found if row.differs and row.counts], reasons),
         *_differences("## Others that fail", [row for row in found if row.differs and not row.counts], reasons),
-        "## Seen to fail now and then",
-        *_sometimes(reasons),
         "## The tests that count and pass\n",
         *_names([row for row in found if row.counts and row.ours.outcome == "pass"]),
     ]
@@ -143,16 +139,6 @@ def _differences(title: str, found: Sequence[Row], reasons: Sequence[Reason]) ->
         why = next((reason.why for reason in reasons if row.name in reason.names), "")
         came = row.ours.why.replace("|", "\\|")
         yield f"| `{row.name}` | {came} | {why} |"
-    yield ""
-
-
-def _sometimes(reasons: Sequence[Reason]) -> Iterator[str]:
-    yield "\nThey pass in most runs; the figures above are those of one.\n"
-    some = [reason for reason in reasons if reason.sometimes]
-    for reason in some:
-        yield "- " + ", ".join(f"`{name}`" for name in reason.names) + f": {reason.why}"
-    if not some:
-        yield "None."
     yield ""
 
 

@@ -46,15 +46,14 @@ def test_a_difference_wants_a_reason() -> None:
 
 
 def test_a_reason_wants_a_difference() -> None:
-    reason = report.Reason(("test_ssl.Tests.test_0", "test_ssl.Other.test_that_was_not_run"), "So it is.", False)
+    reason = report.Reason(("test_ssl.Tests.test_0", "test_ssl.Other.test_that_was_not_run"), "So it is.")
     found = rows((PASS, THROUGH))
     assert report.complaints(found, [reason]) == ["test_ssl.Tests.test_0 passes, but has a reason not to"]
-    assert report.complaints(found, [reason._replace(sometimes=True)]) == []
 
 
 def test_the_document_names_what_passes_and_why_the_rest_does_not() -> None:
     found = rows((PASS, THROUGH), (PASS, FAIL), (PASS, PASS))
-    text = report.document(found, [report.Reason(("test_ssl.Tests.test_1",), "So it is.", False)])
+    text = report.document(found, [report.Reason(("test_ssl.Tests.test_1",), "So it is.")])
     assert "| `test_ssl.Tests.test_1` | OSError: no | So it is. |" in text
     assert "- `Tests`: test_0\n" in text
 

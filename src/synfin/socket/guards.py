@@ -1,7 +1,7 @@
 """Calls of the standard library that would use a descriptor of ours as a socket of the system's, in C.
 
-While any socket of ours is open they look whether a descriptor is ours, and then work or raise. A write that gets past
-them (another process's) is refused by the descriptor itself; see `synfin.socket.descriptor`.
+While any socket of ours is open, or ours are installed, they look whether a descriptor is ours, and then work or raise.
+A write that gets past them (another process's) is refused by the descriptor itself; see `synfin.socket.descriptor`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _replaced: list[tuple[object, str, object, object]] = []
 
 
 def hold() -> None:
-    """One socket of ours more is open."""
+    """One socket of ours more is open, or may be made at any time."""
     global _open_sockets  # noqa: PLW0603
     with _lock:
         _open_sockets += 1

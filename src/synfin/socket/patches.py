@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
+from synfin.socket import guards
+
 
 class Replacement(NamedTuple):
     """`make(before)` takes the place of the attribute `name` of `place` (a module or a class)."""
@@ -37,8 +39,8 @@ _ABSENT: Final = object()
 
 
 def standard() -> Sequence[Replacement]:
-    """What every way to wait needs: `socket`, names, `select` and `selectors`. `ssl` and `os` see to themselves
-    (`synfin.socket.guards`)."""
+    """What every way to wait needs: `socket`, names, `select` and `selectors`. For `ssl` and `os` there are
+    `synfin.socket.guards`."""
     from synfin.socket.replacements import REPLACEMENTS
 
     return REPLACEMENTS
@@ -48,6 +50,8 @@ def standard() -> Sequence[Replacement]:
 def installed(more: Sequence[Replacement] = ()) -> Iterator[None]:
     """Replaces what `standard` says, and `more`. May be entered again, by other threads too."""
     wanted = [*standard(), *more]
+    # Also while no socket is open: context.wrap_socket(socket.socket()) looks wrap_socket up before there is one.
+    guards.hold()
     with _lock:
         for one in wanted:
             _install(one)
@@ -57,6 +61,7 @@ def installed(more: Sequence[Replacement] = ()) -> Iterator[None]:
         with _lock:
             for one in reversed(wanted):
                 _remove(one)
+        guards.release()
 
 
 def _install(one: Replacement) -> None:
