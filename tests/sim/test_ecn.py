@@ -121,7 +121,7 @@ def test_a_cookie_remembers_ecn() -> None:
 
 
 #: Each at a bottleneck of 10 Mbit/s that would have to drop.
-MARKING = ["rate 10Mbit queue 200 red min 5 max 40 p=10% ecn", "rate 10Mbit codel ecn", "rate 10Mbit fq-codel"]
+MARKING = ["rate 10Mbit queue 500 red min 5 max 40 p=10% ecn", "rate 10Mbit codel ecn", "rate 10Mbit fq-codel"]
 
 
 @pytest.mark.parametrize(("version", "congestion", "tenths"), [(4, "reno", 5), (6, "reno", 5), (4, "cubic", 7)])
