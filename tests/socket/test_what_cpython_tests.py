@@ -207,6 +207,27 @@ def test_connect_ex_makes_one_handshake(place: Place, contexts: Contexts) -> Non
     thread.join()
 
 
+def test_a_contexts_own_class(place: Place) -> None:
+    class Loud(ssl.SSLSocket):
+        def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+            return super().recv(buflen, flags).upper()
+
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert(NAME).configure_cert(server)
+    authority.configure_trust(client)
+    client.sslsocket_class = Loud
+    plain, accepted = place.pair()
+    made: list[ssl.SSLSocket] = []
+    thread = threading.Thread(target=lambda: made.append(server.wrap_socket(accepted, server_side=True)))
+    thread.start()
+    sock = place.keep(client.wrap_socket(plain, server_hostname=NAME))
+    thread.join()
+    place.keep(made[0]).sendall(b"hello")
+    assert isinstance(sock, Loud)
+    assert sock.recv(10) == b"HELLO"
+
+
 def test_openssls_own_object_is_within_reach(place: Place, contexts: Contexts) -> None:
     sock: Any = place.keep(contexts[0].wrap_socket(place.client_side(), server_hostname=NAME))
     assert sock._sslobj is None

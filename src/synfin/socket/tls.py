@@ -51,9 +51,17 @@ def wrap(
     entry = sock.opened
     if entry is None:
         raise os_error(ENOTCONN)
-    return TLSSocket.wrapped(
+    return _class_for(context).wrapped(
         context, sock, entry, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session
     )
+
+
+def _class_for(context: ssl.SSLContext) -> type[TLSSocket]:
+    """TLSSocket, or that as a kind of what the context is to make instead of SSLSocket."""
+    wanted: type[ssl.SSLSocket] = context.sslsocket_class
+    if wanted is ssl.SSLSocket:
+        return TLSSocket
+    return type(wanted.__name__, (wanted, TLSSocket), {"__module__": wanted.__module__})
 
 
 class TLSSocket(socket, ssl.SSLSocket):
