@@ -33,7 +33,9 @@ T = TypeVar("T")
 
 OURS: Final = "10.9.0.2"
 KERNELS: Final = "10.9.0.3"
-TUN: Final = ("--tun", f"{OURS}/24")
+OURS_6: Final = "fd00:9::2"
+KERNELS_6: Final = "fd00:9::3"
+TUN: Final = ("--tun", f"{OURS}/24", "--tun", f"{OURS_6}/64")
 #: The longest that anything may take, in seconds.
 PATIENCE: Final = 60.0
 LARGE: Final = 100_000_000
@@ -203,7 +205,7 @@ class Certificates:
 
     def __init__(self, directory: Path) -> None:
         authority = trustme.CA()
-        issued = authority.issue_cert(OURS, KERNELS)
+        issued = authority.issue_cert(OURS, KERNELS, OURS_6, KERNELS_6)
         self.authority = directory / "authority.pem"
         self.chain = directory / "chain.pem"
         self.key = directory / "key.pem"

@@ -12,6 +12,7 @@ import pytest
 
 from tests.programs.machine import (
     KERNELS,
+    KERNELS_6,
     OURS,
     PATIENCE,
     Certificates,
@@ -26,6 +27,7 @@ pytestmark = [pytest.mark.tun, pytest.mark.requires("nginx", "ss")]
 
 PLAIN = f"http://{KERNELS}:8080"
 TLS = f"https://{KERNELS}:8443"
+TLS_6 = f"https://[{KERNELS_6}]:8443"
 
 CONFIGURATION = """
 daemon off; master_process off; pid {directory}/pid; error_log stderr;
@@ -35,7 +37,7 @@ http {{
     client_body_temp_path {directory}/client; proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
     server {{
-        listen 8080; listen 8443 ssl http2;
+        listen 8080; listen [::]:8080; listen 8443 ssl http2; listen [::]:8443 ssl http2;
         ssl_certificate {chain}; ssl_certificate_key {key};
         root {directory}/root;
         location /put/ {{ dav_methods PUT; }}
@@ -74,17 +76,17 @@ def nginx(
 
 
 def test_httpx_fetches_from_nginx_over_tls_and_without(machine: Machine, nginx: Nginx) -> None:
-    """Three of each URL at once in asyncio, the three over TLS as streams of one HTTP/2 connection."""
+    """IPv4 and IPv6. Three of each URL at once in asyncio, those over TLS as streams of HTTP/2."""
     small = hashlib.sha256(b"small").hexdigest()
-    told = machine.client("fetch_httpx.py", nginx.authority, f"{PLAIN}/small", f"{TLS}/small", f"{TLS}/none")
+    told = machine.client("fetch_httpx.py", nginx.authority, f"{PLAIN}/small", f"{TLS_6}/small", f"{TLS}/none")
     seen = sorted((one["way"], one["url"], one["version"], one["status"], one["sha256"] == small) for one in told)
     assert seen == sorted(
         [
             ("blocking", f"{PLAIN}/small", "HTTP/1.1", 200, True),
-            ("blocking", f"{TLS}/small", "HTTP/1.1", 200, True),
+            ("blocking", f"{TLS_6}/small", "HTTP/1.1", 200, True),
             ("blocking", f"{TLS}/none", "HTTP/1.1", 404, False),
             *3 * [("asyncio", f"{PLAIN}/small", "HTTP/1.1", 200, True)],
-            *3 * [("asyncio", f"{TLS}/small", "HTTP/2", 200, True)],
+            *3 * [("asyncio", f"{TLS_6}/small", "HTTP/2", 200, True)],
             *3 * [("asyncio", f"{TLS}/none", "HTTP/2", 404, False)],
         ]
     )

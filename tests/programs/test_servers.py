@@ -47,6 +47,7 @@ def test_curl_and_hypercorn_over_tls(
         assert machine.opened().actively - before < 10
         curl(machine, *trust, "--output", str(got), f"{TLS}/large")
         assert sha256_of(got) == large_file.sha256
+        assert curl(machine, *trust, "--upload-file", str(large_file.path), f"{TLS}/put") == large_file.sha256
 
 
 @pytest.mark.requires("wrk", "curl")

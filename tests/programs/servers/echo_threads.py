@@ -15,6 +15,9 @@ class Echo(socketserver.BaseRequestHandler):
 
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
+    # Ten come at once. Beyond the standard five the system would answer with SYN cookies, and reset whoever sends much
+    # while nobody accepts.
+    request_queue_size = 128
 
 
 if __name__ == "__main__":
