@@ -66,6 +66,17 @@ def test_without_new_data_it_goes_on_as_ever(recovery: str) -> None:
 
 
 @ALL
+def test_a_time_out_while_new_data_are_asked_for_sends_the_first_segment_again(recovery: str) -> None:
+    s = Sender(recovery, tcp_early_retrans=0)
+    s.flight(10, more=100)
+    assert timed_out(s) == [0]
+    assert s.ack(1) == [10, 11]
+    # Nothing comes back.
+    assert timed_out(s) == [1]
+    assert timed_out(s) == [1]
+
+
+@ALL
 def test_it_can_be_switched_off(recovery: str) -> None:
     s = Sender(recovery, tcp_early_retrans=0, tcp_frto=0)
     s.flight(10, more=10)

@@ -340,6 +340,7 @@ class LossRecovery:
 
     def timed_out(self, tcb: Tcb, now: int) -> None:
         """The retransmission timer expired (RFC 5681 §3.1, RFC 6298 §5)."""
+        self.new_data_first = False
         new = self.ca_state < TCP_CA_RECOVERY
         if self._reneged(tcb):
             tcb.happened += (reasons.SACK_RENEGED,)
