@@ -3,8 +3,8 @@
     python benchmarks/connections.py [--connections N] [--runs N] [--profile server|client [--streams synfin|Stack]]
 
 A client connects, sends a line, gets a line and closes, fifty times at once; a server answers. Both are the same
-program of asyncio's streams, each in a process of its own, in a network namespace of its own. Each run measures, one
-after another: both on the kernel's TCP, over loopback; the server on synfin and the client on the kernel's, over TUN;
+program of asyncio's streams, each in a process of its own. Each run measures, one after another, in network namespaces
+of its own: both on the kernel's TCP, over loopback; the server on synfin and the client on the kernel's, over TUN;
 and the other way round. On synfin once with asyncio's streams on synfin's loop (`synfin run`, `synfin.run`), and once
 with those of `async with Stack`, which are synfin's own transports.
 
@@ -25,6 +25,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack
+from ctypes import CDLL, get_errno
 from multiprocessing.connection import Connection as Pipe
 from statistics import median
 from time import perf_counter, process_time
@@ -38,6 +39,7 @@ OURS = "10.9.0.2"
 KERNELS = "10.9.0.3"
 PORT = 5001
 AT_ONCE = 50
+CLONE_NEWNET = 0x40000000
 LINE = b"GET / HTTP/1.0\r\n"
 
 
@@ -138,8 +140,16 @@ def process(pipe: Pipe, on: str, profiled: bool, main: Main) -> None:
                 run(main(ASYNCIOS), stack.waiting)
 
 
+def enter_namespace() -> None:
+    """Each run has a network namespace of its own: no port waits there in TIME-WAIT from the one before."""
+    if CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        raise OSError(get_errno(), os.strerror(get_errno()))
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
 def measure(count: int, synfins: str, on: str, profiled: str = "") -> Measured:
     """One run. `synfins` says which end is on synfin: "client", "server" or none; `on`, whose streams it has."""
+    enter_namespace()
     host = {"server": OURS, "client": KERNELS}.get(synfins, "127.0.0.1")
     ends = {end: multiprocessing.Pipe() for end in ("server", "client")}
     mains: dict[str, Main] = {
@@ -181,12 +191,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--profile", choices=["server", "client"])
     parser.add_argument("--streams", choices=["synfin", "Stack"], default="synfin", help="which are profiled")
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if not arguments.inside:
-        again = ["unshare", "--net", sys.executable, *sys.argv, "--inside"]
-        os.execvp(again[0], again)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     if arguments.profile:
         measure(arguments.connections, arguments.profile, arguments.streams, arguments.profile)
         return
