@@ -43,6 +43,8 @@ def slow(link: Link) -> Link:
 def reno() -> Parameters:
     parameters = Parameters()
     parameters.tcp.tcp_congestion_control = "reno"
+    # A machine that is late by two round trips would be asked by a probe, and one of the two hosts would count it.
+    parameters.tcp.tcp_early_retrans = 0
     return parameters
 
 
