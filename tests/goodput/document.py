@@ -76,7 +76,8 @@ def _transfers(rows: Rows) -> Iterator[str]:
     yield "## One flow"
     yield ""
     yield "Goodput in Mbit/s, and the share of the rate, from connect to the last octet. Packets to the receiver are"
-    yield "lost, each with the same chance; acknowledgments are not. The queue is never full."
+    yield "lost, each with the same chance; acknowledgments are not. Without loss the queue is never full; with it it"
+    yield "holds four bandwidth-delay products, and at least 200 packets."
     yield ""
     head = [f"{rtt} ms, {_megabits(rate)} Mbit/s" for rtt, rate in RATES.items()]
 

@@ -40,6 +40,10 @@ CHUNK: Final = bytes(1 << 16)
 #: A queue that is never full: it takes more than buffers hold at their largest.
 ENDLESS: Final = DropTail(100_000)
 
+#: With losses a queue holds so many bandwidth-delay products, and at least so many packets.
+ROOM: Final = 4
+LEAST_ROOM: Final = 200
+
 
 class Path:
     """Two hosts on a wire. The receiver reads at once; `received` has the octets of each flow, in the order in which
@@ -138,7 +142,11 @@ class Path:
 
 def _transfer(cell: Transfer) -> tuple[Path, int, Row]:
     """The first quarter: the path as it then is, the octets of the whole, and what can be said already."""
-    path = Path(parameters(cell), cell.rtt, cell.rtt, RATES[cell.rtt], cell.loss)
+    rate = RATES[cell.rtt]
+    # Where packets are lost by chance, the first slow start is not to fill a queue that the windows of minutes to come
+    # would have to empty.
+    room = max(LEAST_ROOM, ROOM * rate * cell.rtt // (8 * PACKET * 1000))
+    path = Path(parameters(cell), cell.rtt, cell.rtt, rate, cell.loss, DropTail(room) if cell.loss else ENDLESS)
     octets = cell.segments * MSS
     path.open(octets)
     return path, octets, {"quarter": path.run_to(octets // 4)}

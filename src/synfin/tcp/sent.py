@@ -42,6 +42,7 @@ class SentRecord:
         "in_flight",
         "lost",
         "lost_in_all",
+        "mending",
         "resent",
         "sacked",
         "sacked_segments",
@@ -57,6 +58,8 @@ class SentRecord:
         self.in_flight = 0
         #: Those of them that were sent again.
         self.resent = 0
+        #: Those of these that were lost.
+        self.mending = 0
         #: Octets that are believed lost and were not sent again yet.
         self.lost = 0
         #: Octets that were ever believed lost.
@@ -114,6 +117,7 @@ class SentRecord:
             if transmissions > 1:
                 entry.again = AGAIN
                 self.resent += end - start
+                self.mending += end - start
         elif fate == LOST:
             self.lost += end - start
         else:
@@ -139,6 +143,7 @@ class SentRecord:
         if not probe:
             entry.again = AGAIN
             self.resent += length
+            self.mending += length
 
     # --- what arrived
 
@@ -234,6 +239,8 @@ class SentRecord:
             self.in_flight -= octets
             if entry.again:
                 self.resent -= octets
+                if entry.again == AGAIN:
+                    self.mending -= octets
         elif entry.fate == LOST:
             self.lost -= octets
 
@@ -276,6 +283,7 @@ class SentRecord:
         self.lost_in_all += self.in_flight
         self.in_flight = 0
         self.resent = 0
+        self.mending = 0
         self._lost_from = 0
         self.transmissions.replace([])
 
@@ -303,6 +311,8 @@ class SentRecord:
         self.in_flight -= length
         if entry.again:
             self.resent -= length
+            if entry.again == AGAIN:
+                self.mending -= length
             entry.again = ONCE
         self.lost += length
         self.lost_in_all += length
@@ -358,6 +368,7 @@ class SentRecord:
 
     def unmark_lost(self) -> None:
         """Nothing is lost after all: what was believed to be is in the network."""
+        self.mending = 0
         if self.resent:
             for index in range(self._head, len(self._entries)):
                 if self._entries[index].again:
@@ -416,6 +427,7 @@ class SentRecord:
         self._head = 0
         self.in_flight = 0
         self.resent = 0
+        self.mending = 0
         self.lost = 0
 
     def _index(self, number: int) -> int:

@@ -7,6 +7,7 @@ import pytest
 from synfin import reasons
 from synfin.tcp.ca_states import TCP_CA_DISORDER, TCP_CA_LOSS, TCP_CA_OPEN, TCP_CA_RECOVERY
 from tests.tcp.recovery.sender import MSS, RTT, Sender
+from tests.tcp.world import MS
 
 
 def lost(s: Sender) -> list[int]:
@@ -197,3 +198,32 @@ def test_without_sack_permitted_blocks_mean_nothing() -> None:
     for end in (2, 3, 4, 5):
         s.ack_octets(0, ((s.first + MSS, s.first + end * MSS),))
     assert s.c.sent.sacked.octets == 0
+
+
+@pytest.mark.parametrize("recovery", ["sack", "rack"])
+def test_a_loss_of_the_next_window_is_a_recovery_of_its_own(recovery: str) -> None:
+    # Segment 10 leaves in the recovery of segment 0, and is lost too. It is sent again before that recovery ends.
+    s = Sender(recovery, tcp_early_retrans=0)
+    s.flight(10, more=40)
+    s.ack(0, (1, 2))
+    assert s.ack(0, (1, 3)) == [11]
+    assert s.ack(0, (1, 4)) == [0]
+    sent: list[int] = []
+    for end in range(5, 11):
+        s.now += MS
+        sent += s.ack(0, (1, end))
+    s.now += RTT
+    again = s.ack(0, (11, 12 + len(sent)), (1, 10))
+    assert 10 in again
+    ssthresh = s.ssthresh
+    # All that had been sent when segment 0 was found lost is acknowledged but for 10, which is on its way.
+    s.ack(10, (11, 12 + len(sent)))
+    s.ack(10, (11, 13 + len(sent)))
+    assert s.c.recovery.ca_state == TCP_CA_RECOVERY
+    assert s.ssthresh <= ssthresh
+    if recovery == "sack":
+        # It is not sent a third time. (RACK does so once something that left after it has arrived.)
+        for end in range(14 + len(sent), 18 + len(sent)):
+            s.now += MS
+            assert 10 not in s.ack(10, (11, end))
+    assert reasons.UNDONE_BY_TIMESTAMP not in s.c.happened

@@ -218,7 +218,7 @@ class LossRecovery:
         if self.ca_state <= TCP_CA_DISORDER:
             self._undo_by_duplicates(tcb, now)
         self.detect(tcb, delivery, now)
-        if tcb.sent.lost == 0:
+        if tcb.sent.lost == 0 and tcb.sent.mending == 0:
             self._settle(tcb, delivery, now)
         elif tcb.mtu_search is not None and mtu_probing.is_lost(tcb, tcb.mtu_search):
             mtu_probing.lost(tcb, tcb.mtu_search, now)

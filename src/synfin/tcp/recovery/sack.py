@@ -56,7 +56,7 @@ class SackRecovery(SelectiveRecovery):
         if self.ca_state < TCP_CA_RECOVERY and self.duplicates >= self.reordering and sent.lost == 0:
             # §5, step (1): the first segment, whatever IsLost () says of it.
             first = sent.first()
-            if first is not None:
+            if first is not None and first.transmissions == 1:
                 sent.mark_lost(tcb.snd_una, min(first.end, tcb.snd_una + max(first.segment_size, 1)))
                 tcb.why_lost = reasons.FAST_RETRANSMIT
 
@@ -68,6 +68,10 @@ class SackRecovery(SelectiveRecovery):
         tcb.sent.mark_all_lost()
         self.duplicates = 0
         self.judged = tcb.snd_nxt
+
+    def undone(self, tcb: Tcb) -> None:
+        # What is outstanding again is judged again.
+        self.judged = tcb.snd_una
 
     def lose_more(self, tcb: Tcb) -> bool:
         """RFC 6675 §4, NextSeg (), rules (3) and (4), where nothing is lost and no new data can be sent: once for each
@@ -82,11 +86,17 @@ class SackRecovery(SelectiveRecovery):
             sent.mark_lost(entry.start, stop)
             self.judged = stop
             tcb.why_lost = reasons.SACK_SHOWS_LOSS
+            self._is_a_guess()
             return True
         last = sent.last()
         if last is not None and last.end > sent.sacked.end and tcb.snd_una > self.rescued:
             self.rescued = self.recover
             sent.mark_lost(max(last.start, last.end - max(last.segment_size, 1)), last.end)
             tcb.why_lost = reasons.RESCUE
+            self._is_a_guess()
             return sent.lost > 0
         return False
+
+    def _is_a_guess(self) -> None:
+        """What is about to be sent again may well arrive the first time: that would say nothing of the other losses."""
+        self.undo_from = -1
