@@ -9,8 +9,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Final, NamedTuple
 
-from synfin.host.parameters import PARAMETERS, Parameters
-from synfin.tcp import congestion
+from synfin.host.parameters import Parameters
 
 #: MTU 1500 less IPv4's header, TCP's, and timestamps.
 MSS: Final = 1448
@@ -152,11 +151,6 @@ def all_cells() -> list[Cell]:
             for rtt in SHORT_RTTS
         ),
     ]
-
-
-def available(cell: Cell) -> bool:
-    """Whether there is yet what the cell asks for: its congestion control, and the parameters of its recovery."""
-    return cell.control in congestion.available() and all(name in PARAMETERS for name in RECOVERIES[cell.recovery])
 
 
 def parameters(cell: Cell) -> Parameters:

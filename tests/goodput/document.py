@@ -132,6 +132,8 @@ def _sharing(rows: Rows) -> Iterator[str]:
     yield ""
     yield f"{_megabits(SHARE)} Mbit/s for each, RTT {SHARED_RTT} ms; a drop-tail queue of one bandwidth-delay product,"
     yield "or CoDel. The flows begin within a round trip, and the first quarter of the time does not count."
+    yield "Acknowledgments are up to 2 ms late, by chance: in a world without chance two flows fall into step, and a"
+    yield "full queue always hits the same one."
     yield ""
 
     def body() -> Iterator[list[str]]:

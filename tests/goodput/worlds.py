@@ -40,6 +40,8 @@ CHUNK: Final = bytes(1 << 16)
 #: A queue that is never full: it takes more than buffers hold at their largest.
 ENDLESS: Final = DropTail(100_000)
 
+#: Of acknowledgments, where flows share a bottleneck: what a packet takes on the slowest one.
+JITTER: Final = "jitter 2ms from receiver"
 #: With losses a queue holds so many bandwidth-delay products, and at least so many packets.
 ROOM: Final = 4
 LEAST_ROOM: Final = 200
@@ -179,6 +181,8 @@ def _sharing(cell: Sharing) -> tuple[Path, Row]:
     """The first quarter of the time, in which the flows find their shares."""
     queue = CoDel() if cell.queue == CODEL else DropTail(cell.rate * SHARED_RTT // 1000 // (8 * PACKET))
     path = Path(parameters(cell), cell.flows, SHARED_RTT, cell.rate, queue=queue)
+    # Two flows in a world without chance may fall into step, so that the full queue always hits the same one.
+    path.network.apply(JITTER)
     starts = path.network.random("starts")
     for _ in range(cell.flows):
         # More than is sent in the time that it is watched.
