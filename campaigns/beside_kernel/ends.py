@@ -18,7 +18,7 @@ from typing import Final
 
 from campaigns.beside_kernel.forwarder import ADDRESSES
 from campaigns.beside_kernel.meter import SECOND, Meter
-from campaigns.beside_kernel.namespace import enter, open_tun
+from campaigns.beside_kernel.namespace import RMEM, WMEM, enter, open_tun
 from synfin.host.parameters import Parameters
 from synfin.socket import Stack
 
@@ -110,6 +110,9 @@ def _with_synfin(end: End, side: int, use: Callable[[Stack], Awaitable[None]]) -
     kernels, ours = SYNFIN[side]
     parameters = Parameters()
     parameters.set("net.ipv4.tcp_congestion_control", end.congestion)
+    parameters.set("net.ipv4.tcp_rmem", RMEM)
+    parameters.set("net.ipv4.tcp_wmem", WMEM)
+    parameters.set("net.ipv4.tcp_no_metrics_save", "1")
     with open_tun("tun1", kernels, default_route=False) as tun:
         asyncio.run(serve())
 

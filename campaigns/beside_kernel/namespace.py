@@ -18,11 +18,14 @@ MTU: Final = 1500
 #: Packets that wait in a TUN device until its reader comes; none may be lost there.
 DEVICE_QUEUE: Final = 2000
 
+#: Octets of the buffers of both: least, default, most.
+RMEM: Final = "4096 131072 6291456"
+WMEM: Final = "4096 16384 4194304"
 #: Buffers as large as synfin's, whatever this machine's kernel has; no ECN; nothing remembered, nothing but IPv4.
 SYSCTLS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "ipv4/tcp_rmem": "4096 131072 6291456",
-        "ipv4/tcp_wmem": "4096 16384 4194304",
+        "ipv4/tcp_rmem": RMEM,
+        "ipv4/tcp_wmem": WMEM,
         "ipv4/tcp_window_scaling": "1",
         "ipv4/tcp_timestamps": "1",
         "ipv4/tcp_sack": "1",
