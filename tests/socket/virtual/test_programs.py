@@ -24,6 +24,7 @@ from types import ModuleType
 
 import pytest
 
+from synfin.socket import socket as our_socket
 from synfin.socket.virtual import Programs
 from synfin.tcp.timers import NEVER
 from tests.socket.virtual.worlds import HOUR, SECOND, World, run
@@ -112,6 +113,18 @@ def test_modules_that_were_imported_before_have_our_functions_too() -> None:
         del sys.modules["kept_by_name"]
     assert world.now == 3600 * SECOND
     assert module.pause is time.sleep
+
+
+def test_modules_that_had_our_socket_by_name_keep_it() -> None:
+    module = ModuleType("ours_by_name")
+    module.__dict__["socket"] = our_socket
+    sys.modules["ours_by_name"] = module
+    try:
+        run(lambda: time.sleep(1))
+    finally:
+        del sys.modules["ours_by_name"]
+    assert module.socket is our_socket
+    assert socket.socket is not our_socket
 
 
 def test_nobody_is_ready_and_no_deadline_is_left() -> None:

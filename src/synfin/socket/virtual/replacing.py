@@ -182,7 +182,10 @@ def replaced() -> Iterator[None]:
         ]
         # Not None, which is everywhere.
         pairs = [(old, new) for old, new in pairs if callable(old) and callable(new)]
-        _exchange({id(old): new for old, new in pairs})
+        back = {id(new): old for old, new in reversed(pairs)}
+        # Who has ours by name already means ours.
+        ours = _places(back)
+        _exchange({id(old): new for old, new in pairs}, ours)
         sys.modules.update(dict.fromkeys(UNAVAILABLE))  # type: ignore[arg-type]
         try:
             yield
@@ -192,16 +195,29 @@ def replaced() -> Iterator[None]:
                     sys.modules.pop(name, None)
                 else:
                     sys.modules[name] = module
-            _exchange({id(new): old for old, new in reversed(pairs)})
+            _exchange(back, ours)
 
 
-def _exchange(others: dict[int, Any]) -> None:
-    """Puts other things in the place of those with these ids, wherever modules have them; in ours they stay."""
-    for name, module in list(sys.modules.items()):
-        if not isinstance(module, ModuleType) or name.partition(".")[0] == "synfin":
-            continue
-        names = vars(module)
+def _others() -> list[tuple[str, dict[str, Any]]]:
+    """All modules that are not ours, by their names, and what they have."""
+    modules = list(sys.modules.items())
+    return [
+        (name, vars(module))
+        for name, module in modules
+        if isinstance(module, ModuleType) and name.partition(".")[0] != "synfin"
+    ]
+
+
+def _places(wanted: dict[int, Any]) -> set[tuple[str, str]]:
+    """Where modules have something with one of these ids: the module's name, and the name in it."""
+    return {(name, key) for name, names in _others() for key, value in list(names.items()) if id(value) in wanted}
+
+
+def _exchange(others: dict[int, Any], but: set[tuple[str, str]]) -> None:
+    """Puts other things in the place of those with these ids, wherever modules have them, `but` there; in ours they
+    stay."""
+    for name, names in _others():
         for key, value in list(names.items()):
             other = others.get(id(value))
-            if other is not None:
+            if other is not None and (name, key) not in but:
                 names[key] = other
