@@ -182,10 +182,7 @@ def replaced() -> Iterator[None]:
         ]
         # Not None, which is everywhere.
         pairs = [(old, new) for old, new in pairs if callable(old) and callable(new)]
-        back = {id(new): old for old, new in reversed(pairs)}
-        # Who has ours by name already means ours.
-        ours = _places(back)
-        _exchange({id(old): new for old, new in pairs}, ours)
+        exchanged = _exchange({id(old): new for old, new in pairs})
         sys.modules.update(dict.fromkeys(UNAVAILABLE))  # type: ignore[arg-type]
         try:
             yield
@@ -195,29 +192,23 @@ def replaced() -> Iterator[None]:
                     sys.modules.pop(name, None)
                 else:
                     sys.modules[name] = module
-            _exchange(back, ours)
+            for names, key, old in exchanged:
+                names[key] = old
+            # What was imported meanwhile. The standard things come first in `pairs`.
+            _exchange({id(new): old for old, new in reversed(pairs)})
 
 
-def _others() -> list[tuple[str, dict[str, Any]]]:
-    """All modules that are not ours, by their names, and what they have."""
-    modules = list(sys.modules.items())
-    return [
-        (name, vars(module))
-        for name, module in modules
-        if isinstance(module, ModuleType) and name.partition(".")[0] != "synfin"
-    ]
-
-
-def _places(wanted: dict[int, Any]) -> set[tuple[str, str]]:
-    """Where modules have something with one of these ids: the module's name, and the name in it."""
-    return {(name, key) for name, names in _others() for key, value in list(names.items()) if id(value) in wanted}
-
-
-def _exchange(others: dict[int, Any], but: set[tuple[str, str]]) -> None:
-    """Puts other things in the place of those with these ids, wherever modules have them, `but` there; in ours they
-    stay."""
-    for name, names in _others():
+def _exchange(others: dict[int, Any]) -> list[tuple[dict[str, Any], str, Any]]:
+    """Puts other things in the place of those with these ids, wherever modules have them; in ours they stay. Returns
+    what stood where: a module's names, one of them, and its value."""
+    exchanged = []
+    for name, module in list(sys.modules.items()):
+        if not isinstance(module, ModuleType) or name.partition(".")[0] == "synfin":
+            continue
+        names = vars(module)
         for key, value in list(names.items()):
             other = others.get(id(value))
-            if other is not None and (name, key) not in but:
+            if other is not None:
+                exchanged.append((names, key, value))
                 names[key] = other
+    return exchanged
