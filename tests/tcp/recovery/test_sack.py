@@ -137,6 +137,24 @@ def test_rule_4_rescues_the_end_once() -> None:
     assert s.ack(5) == []
 
 
+def test_a_guess_changes_nothing_at_the_end_of_recovery() -> None:
+    # RFC 9937 §6.4: cwnd is ssthresh then, also after a rescue.
+    s = Sender("sack", tcp_early_retrans=0)
+    s.flight(20)
+    for end in (2, 3, 4):
+        s.ack(0, (1, end))
+    assert s.ssthresh == 10
+    s.now += RTT
+    # Ten segments are in flight at most: the last one is rescued.
+    rescued = [number for end in range(12, 20) for number in s.ack(0, (1, end))]
+    assert rescued == [19]
+    s.now += RTT
+    s.c.cwnd = 3 * MSS
+    s.ack(20)
+    assert s.c.recovery.ca_state == TCP_CA_OPEN
+    assert s.cwnd >= s.ssthresh == 10
+
+
 # --- RFC 2018
 
 

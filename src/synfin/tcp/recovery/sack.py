@@ -17,10 +17,10 @@ class SackRecovery(SelectiveRecovery):
     """IsLost (), NextSeg () and the scoreboard of RFC 6675, with the window of RFC 9937.
 
     `judged`: below it all is judged that was not sacked. `rescued` is RescueRxt, -1 if undefined; `spare`: NextSeg may
-    apply its rules (3) and (4) once more.
+    apply its rules (3) and (4) once more; `guessed`: it did so in this recovery.
     """
 
-    __slots__ = ("duplicates", "judged", "rescued", "spare")
+    __slots__ = ("duplicates", "guessed", "judged", "rescued", "spare")
 
     name = "sack"
 
@@ -30,6 +30,7 @@ class SackRecovery(SelectiveRecovery):
         self.judged = iss
         self.rescued = -1
         self.spare = False
+        self.guessed = False
 
     def take(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         super().take(tcb, delivery, now)
@@ -63,11 +64,13 @@ class SackRecovery(SelectiveRecovery):
     def enter_recovery(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         super().enter_recovery(tcb, delivery, now)
         self.rescued = -1
+        self.guessed = False
 
     def timed_out_marks(self, tcb: Tcb, now: int) -> None:
         tcb.sent.mark_all_lost()
         self.duplicates = 0
         self.judged = tcb.snd_nxt
+        self.guessed = False
 
     def undone(self, tcb: Tcb) -> None:
         # What is outstanding again is judged again.
@@ -86,17 +89,17 @@ class SackRecovery(SelectiveRecovery):
             sent.mark_lost(entry.start, stop)
             self.judged = stop
             tcb.why_lost = reasons.SACK_SHOWS_LOSS
-            self._is_a_guess()
+            self.guessed = True
             return True
         last = sent.last()
         if last is not None and last.end > sent.sacked.end and tcb.snd_una > self.rescued:
             self.rescued = self.recover
             sent.mark_lost(max(last.start, last.end - max(last.segment_size, 1)), last.end)
             tcb.why_lost = reasons.RESCUE
-            self._is_a_guess()
+            self.guessed = True
             return sent.lost > 0
         return False
 
-    def _is_a_guess(self) -> None:
-        """What is about to be sent again may well arrive the first time: that would say nothing of the other losses."""
-        self.undo_from = -1
+    def _is_delayed(self, delivery: Delivery) -> bool:
+        # What was sent again on a guess may well arrive the first time: that says nothing of the other losses.
+        return not self.guessed and super()._is_delayed(delivery)
