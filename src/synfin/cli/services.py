@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import StreamReader, StreamWriter
+from asyncio import CancelledError, StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -52,14 +52,16 @@ class Service:
 
 
 def _until_closed(serve: Serve) -> Serve:
-    """A peer that resets its connection, or vanishes, is no error of the server's."""
+    """A peer that resets its connection, or vanishes, is no error of the server's; nor is the end of the program."""
 
     async def served(reader: StreamReader, writer: StreamWriter) -> None:
         try:
             await serve(reader, writer)
             writer.close()
             await writer.wait_closed()
-        except OSError:
+        # Some releases of Python 3.11 and 3.12 print a traceback for a connection's task that was cancelled, so when
+        # the loop cancels what is left this one just ends.
+        except (OSError, CancelledError):
             writer.close()
 
     return served
