@@ -16,8 +16,8 @@ import typer
 import typer.main
 
 from synfin import __version__
+from synfin.cli import lab, tun
 from synfin.cli import run as scripts
-from synfin.cli import tun
 from synfin.cli.demo import demo
 from synfin.cli.drill import drill
 from synfin.cli.errors import UsageError
@@ -46,6 +46,7 @@ app.command()(explain)
 app.command(context_settings=scripts.SETTINGS)(scripts.run)
 app.command()(show)
 app.command()(sysctl)
+app.add_typer(lab.commands)
 app.add_typer(tun.commands)
 
 

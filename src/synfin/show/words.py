@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 from synfin.reasons import Reason
 from synfin.show.reason_words import N_, REASON_WORDS
 
-__all__ = ["DOMAIN", "LANGUAGES", "N_", "Language", "explain", "language", "translation"]
+__all__ = ["DOMAIN", "LANGUAGES", "N_", "Language", "catalogue", "explain", "language", "translation"]
 
 Language: TypeAlias = Literal["en", "zh"]
 
@@ -52,13 +52,16 @@ def translation(language: Language) -> NullTranslations:
 
     Raises FileNotFoundError when synfin runs from a checkout that was never installed, without Babel.
     """
-    if language == "en":
-        return NullTranslations()
-    folder = _LOCALE / language / "LC_MESSAGES"
-    fresh = _compiled(folder / f"{DOMAIN}.po")
+    return NullTranslations() if language == "en" else catalogue(_LOCALE / language / "LC_MESSAGES" / f"{DOMAIN}.po")
+
+
+def catalogue(path: Path) -> GNUTranslations:
+    """The catalogue whose source is the file `path` (.po), or, where that was not installed, what the build made of
+    it (.mo). Raises FileNotFoundError as `translation` does."""
+    fresh = _compiled(path)
     if fresh is not None:
         return GNUTranslations(fresh)
-    with (folder / f"{DOMAIN}.mo").open("rb") as file:
+    with path.with_suffix(".mo").open("rb") as file:
         return GNUTranslations(file)
 
 
@@ -67,9 +70,9 @@ def explain(reason: Reason, language: Language) -> str:
     return translation(language).gettext(REASON_WORDS[reason.name])
 
 
-def _compiled(catalogue: Path) -> io.BytesIO | None:
+def _compiled(path: Path) -> io.BytesIO | None:
     """The catalogue of a checkout, compiled in memory and so never out of date; None where only the build's is."""
-    if not catalogue.is_file():
+    if not path.is_file():
         return None
     try:
         from babel.messages.mofile import write_mo
@@ -77,7 +80,7 @@ def _compiled(catalogue: Path) -> io.BytesIO | None:
     except ImportError:
         return None
     compiled = io.BytesIO()
-    with catalogue.open("rb") as file:
+    with path.open("rb") as file:
         write_mo(compiled, read_po(file, abort_invalid=True))
     compiled.seek(0)
     return compiled

@@ -5,6 +5,7 @@ from synfin.sim.nat import Nat
 from synfin.sim.network import Network
 from synfin.sim.node import Node
 from synfin.sim.placing import NetworkFault, OnWire, parse_network_fault
+from synfin.sim.programs import Program, SimulatedSocket, Steps, start
 from synfin.sim.router import Router
 from synfin.sim.scenario import Parting, Scenario, World, compare
 from synfin.sim.switch import Switch
@@ -19,13 +20,17 @@ __all__ = [
     "Node",
     "OnWire",
     "Parting",
+    "Program",
     "Router",
     "Rule",
     "Scenario",
+    "SimulatedSocket",
+    "Steps",
     "Switch",
     "Timeouts",
     "Wire",
     "World",
     "compare",
     "parse_network_fault",
+    "start",
 ]

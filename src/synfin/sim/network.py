@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from hashlib import blake2s
 from ipaddress import ip_address, ip_interface
 from random import Random
 from socket import EAI_NONAME, gaierror
+from types import MappingProxyType
 
 from synfin.events import Sink, Tracer
 from synfin.host import addresses
@@ -32,7 +34,9 @@ class Network:
 
     All that is random comes from `seed`: the same scenario with the same seed sends the same packets. `sink`
     receives the trace of all nodes and wires, if given. `names` is what /etc/hosts is: addresses by name, besides
-    the nodes' own names. With `octets` every packet travels as its octets, with the same result.
+    the nodes' own names. With `octets` every packet travels as its octets, with the same result. `settings` are
+    parameters of hosts, by their full names (``net.ipv4.tcp_syn_retries``) or, for one host alone, with its name before
+    (``client:net.ipv4.tcp_syn_retries``): they go before what a scenario gives.
     """
 
     __slots__ = (
@@ -44,11 +48,18 @@ class Network:
         "faults",
         "names",
         "nodes",
+        "settings",
         "switches",
         "wires",
     )
 
-    def __init__(self, seed: int = 0, sink: Sink | None = None, octets: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        sink: Sink | None = None,
+        octets: bool = False,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._seed = seed
         self._sink = sink
         self._octets = octets
@@ -58,6 +69,7 @@ class Network:
         # Which of them are on their wires.
         self._placed: set[int] = set()
         self.names: dict[str, str] = {}
+        self.settings = settings
         #: Hosts and routers by name, in the order in which they were made.
         self.nodes: dict[str, Node] = {}
         self.switches: dict[str, Switch] = {}
@@ -83,10 +95,24 @@ class Network:
     # --- what it is made of
 
     def host(self, name: str, parameters: Parameters | None = None) -> Node:
-        """Adds a host. Raises ValueError if that name is taken."""
+        """Adds a host. Raises ValueError if that name is taken, and for a setting that its parameters do not take."""
         self._check_name(name)
-        node = self.nodes[name] = Node(self, name, parameters)
+        node = self.nodes[name] = Node(self, name, self._parameters(name, parameters))
         return node
+
+    def _parameters(self, name: str, given: Parameters | None) -> Parameters | None:
+        """The parameters of the host of that name: those given, and over them the settings that concern it."""
+        settings = {
+            key.rpartition(":")[2]: value
+            for key, value in self.settings.items()
+            if ":" not in key or key.partition(":")[0] == name
+        }
+        if not settings:
+            return given
+        parameters = Parameters() if given is None else deepcopy(given)
+        for key, value in settings.items():
+            parameters.set(key, value)
+        return parameters
 
     def router(
         self,
@@ -96,9 +122,10 @@ class Network:
         nat: Nat | None = None,
         firewall: Firewall | None = None,
     ) -> Router:
-        """Adds a router, which translates and filters if it is told to. Raises ValueError if that name is taken."""
+        """Adds a router, which translates and filters if it is told to. Raises ValueError as `host` does."""
         self._check_name(name)
-        router = self.nodes[name] = Router(self, name, parameters, nat, firewall)
+        own = self._parameters(name, parameters)
+        router = self.nodes[name] = Router(self, name, own, nat, firewall)
         return router
 
     def switch(self, name: str) -> Switch:

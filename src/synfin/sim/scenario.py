@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from synfin.events import Event
@@ -21,7 +22,7 @@ class World:
     """A scenario that has been run: `events` is its whole trace, `network` what is left at the end, and `made` what
     the scenario returned, such as its programs."""
 
-    __slots__ = ("events", "faults", "made", "network", "octets", "scenario", "seed", "until")
+    __slots__ = ("events", "faults", "made", "network", "octets", "scenario", "seed", "settings", "until")
 
     def __init__(
         self,
@@ -30,18 +31,20 @@ class World:
         faults: Iterable[NetworkFault | str] = (),
         until: int | None = None,
         octets: bool = False,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Runs `scenario` to its end, or to the time `until` (nanoseconds), with `faults`, values or their texts.
 
-        `octets`: see `Network`. Raises ValueError for a fault that has no place in the network.
+        `octets`, `settings`: see `Network`. Raises ValueError for a fault that has no place in the network.
         """
         self.scenario = scenario
         self.seed = seed
         self.faults = tuple(parse_network_fault(fault) if isinstance(fault, str) else fault for fault in faults)
         self.until = until
         self.octets = octets
+        self.settings = settings
         self.events: list[Event] = []
-        self.network = Network(seed, self.events.append, octets)
+        self.network = Network(seed, self.events.append, octets, settings)
         for fault in self.faults:
             self.network.apply(fault)
         self.made = scenario(self.network)
@@ -50,7 +53,7 @@ class World:
 
     def again(self, *more: NetworkFault | str) -> World:
         """The same world with these faults more. Its history is this one's up to where they first act."""
-        return World(self.scenario, self.seed, (*self.faults, *more), self.until, self.octets)
+        return World(self.scenario, self.seed, (*self.faults, *more), self.until, self.octets, self.settings)
 
     def parting(self, other: World) -> Parting | None:
         """Where two worlds part; None if their histories are the same."""

@@ -1,0 +1,1 @@
+"""Carrying data: rows B1 to B9."""

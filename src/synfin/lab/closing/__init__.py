@@ -1,0 +1,1 @@
+"""Closing a connection: rows C1 to C13."""

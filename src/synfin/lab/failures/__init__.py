@@ -1,0 +1,1 @@
+"""When things go wrong in the world: rows D1 to D5."""

@@ -1,0 +1,1 @@
+"""Opening a connection: rows A1 to A16."""

@@ -1,0 +1,98 @@
+"""A8: the SYN is lost, once and always."""
+
+from __future__ import annotations
+
+from errno import ETIMEDOUT
+from itertools import pairwise
+
+from synfin.lab.bench import MS, PORT, pair
+from synfin.lab.experiment import N_, Claim, Experiment, Try, World
+from synfin.lab.running import SYN, Runs
+from synfin.sim import Network, Program, Steps, start
+
+
+def server(program: Program) -> Steps[None]:
+    listener = program.listening(PORT)
+    sock = yield from listener.accept()
+    yield from sock.receive_all()
+    sock.close()
+
+
+def client(program: Program) -> Steps[None]:
+    sock = yield from program.connected("server", PORT)
+    yield from program.sleep(20 * MS)
+    sock.close()
+
+
+def scenario(network: Network) -> list[Program]:
+    here, there = pair(network)
+    return [start(network, there, server), start(network, here, client)]
+
+
+def waits(runs: Runs) -> list[float]:
+    """Seconds between one SYN and the next, where none arrives."""
+    times = runs["always"].times(SYN)
+    return [round(later - earlier, 3) for earlier, later in pairwise(times)]
+
+
+EXPERIMENT = Experiment(
+    row="A8",
+    question=N_("What happens if the SYN is lost?"),
+    prediction=N_(
+        "Nobody tells the client that its SYN was lost. How does it find out, how often does it try again, and how "
+        "long does the program wait in connect()?"
+    ),
+    worlds=(
+        World("once", N_("The first SYN is lost"), scenario, ("lose 1st SYN",)),
+        World("always", N_("Every SYN is lost"), scenario, ("lose SYN",)),
+    ),
+    watch=N_("The times at which the SYN leaves, and the sequence number that it carries each time."),
+    claims=(
+        Claim(
+            N_(
+                "The lost SYN is sent again after {seconds:g} s, with the same sequence number, and the connection "
+                "opens."
+            ),
+            lambda runs: (
+                len(runs["once"].sent(SYN)) == 2
+                and len({one.segment.seq for one in runs["once"].sent(SYN)}) == 1
+                and "ESTABLISHED" in runs["once"].path("client")
+            ),
+            lambda runs: {"seconds": runs["once"].times(SYN)[1]},
+        ),
+        Claim(
+            N_("The first {linear} waits are of one second each; from then on each wait is twice the one before."),
+            lambda runs: (
+                waits(runs)[:5] == [1, 1, 1, 1, 1]
+                and all(later == 2 * earlier for earlier, later in pairwise(waits(runs)[4:]))
+            ),
+            lambda runs: {"linear": waits(runs).count(1)},
+        ),
+        Claim(
+            N_("After {syns} SYNs and {seconds:.0f} s connect() fails with ETIMEDOUT, and the TCB is gone."),
+            lambda runs: (
+                len(runs["always"].sent(SYN)) == 11
+                and getattr(runs["always"].program("client").call("connect").error, "errno", 0) == ETIMEDOUT
+                and runs["always"].state("client") == "CLOSED"
+            ),
+            lambda runs: {
+                "syns": len(runs["always"].sent(SYN)),
+                "seconds": runs["always"].program("client").call("connect").lasted / 1e9,
+            },
+        ),
+        Claim(
+            N_("The server never hears of it: it stays in LISTEN."),
+            lambda runs: runs["always"].path("server") == ["LISTEN"],
+        ),
+    ),
+    answer=N_(
+        "Only time tells. The client starts a timer with its SYN; when that runs out it sends the same SYN again, and "
+        "waits longer each time, so as not to add to whatever is wrong. tcp_syn_retries bounds how often it tries; "
+        "then the open fails with a time-out, which says no more than that nobody answered."
+    ),
+    clauses=("RFC 9293 §3.8.1", "RFC 6298 §2", "RFC 9293 §3.8.3"),
+    tries=(
+        Try("A8 --set tcp_syn_retries=2", N_("Give up earlier.")),
+        Try("A8 --set tcp_syn_linear_timeouts=0", N_("Double the wait from the first: 1, 2, 4, 8 seconds and so on.")),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Parameters and programs: rows E1 to E7."""

@@ -1,0 +1,1 @@
+"""Everyday pictures (G1) and the glossary (G2)."""

@@ -1,0 +1,34 @@
+"""The lab's words: a catalogue for each room, and behind them that of `synfin.show`."""
+
+from __future__ import annotations
+
+import functools
+from gettext import NullTranslations
+from pathlib import Path
+from typing import Final
+
+from synfin.show import words
+from synfin.show.words import Language
+
+__all__ = ["DOMAINS", "FOLDER", "translation"]
+
+FOLDER: Final = Path(__file__).parent / "locale"
+#: One for each room of the lab, and one for what lies beside the rooms.
+DOMAINS: Final = ("lab", "opening", "carrying", "closing", "failures", "programs", "claims", "telling")
+
+
+@functools.cache
+def translation(language: Language) -> NullTranslations:
+    """All words of the lab in that language; a text that it does not know comes back as it is.
+
+    Raises FileNotFoundError as `synfin.show.words.translation` does.
+    """
+    last: NullTranslations = words.translation(language)
+    if language == "en":
+        return last
+    for domain in reversed(DOMAINS):
+        found = words.catalogue(FOLDER / language / "LC_MESSAGES" / f"{domain}.po")
+        # A cached catalogue must not be changed, but this one is nobody else's.
+        found.add_fallback(last)
+        last = found
+    return last
