@@ -7,7 +7,7 @@ is cut in two: it leaves on one line and comes in on a later one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -54,15 +54,17 @@ def render_ladder(
     color: bool = False,
     explain: bool = False,
     times: bool = True,
+    numbers: Callable[[Transmission], int | None] | None = None,
 ) -> str:
     """Draw `history` as lines of at most `width` cells (from 72 to 100; a Han character takes two).
 
     With `relative` sequence numbers count from each side's initial one, otherwise they are the 32 bits of the wire.
     `color` adds ANSI sequences. `explain` adds, for each segment, why it was sent and what became of it. `times` adds
-    milliseconds since the first row.
+    milliseconds since the first row. `numbers` gives segments the numbers by which they are called; those of a capture
+    have theirs.
     """
     width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
-    ladder = _Ladder(history, language, relative, width, color, explain, times)
+    ladder = _Ladder(history, language, relative, width, color, explain, times, numbers)
     return "\n".join(ladder.lines())
 
 
@@ -76,6 +78,7 @@ class _Ladder:
         color: bool,
         explained: bool,
         times: bool,
+        numbers: Callable[[Transmission], int | None] | None,
     ) -> None:
         self._history = history
         self._language = language
@@ -94,7 +97,10 @@ class _Ladder:
         # Both states, a space beside each, and the rails.
         self._inner = width - self._time_width - 2 * (self._state_width + 2)
         self._arrows = Arrows(self._inner)
-        labels = [self._label(row) for row in self._rows if isinstance(row, Transmission)]
+        self._numbers = numbers
+        shown = [row for row in self._rows if isinstance(row, Transmission)]
+        self._number_width = max((len(self._number(row)) + 1 for row in shown if self._number(row)), default=0)
+        labels = [self._label(row) for row in shown]
         self._label_width = max((cell_len(label) + 1 for label in labels if label), default=0)
         self._lines: list[str] = []
 
@@ -110,6 +116,10 @@ class _Ladder:
             return ""
         # In Chinese the texts call them 报文1 to 报文7.
         return self._gettext("[{number}]").format(number=transmission.label)
+
+    def _number(self, transmission: Transmission) -> str:
+        number = transmission.packet or (self._numbers(transmission) if self._numbers is not None else None)
+        return f"#{number}" if number else ""
 
     def _is_left(self, endpoint: Endpoint) -> bool:
         return endpoint is self._history.left
@@ -191,15 +201,14 @@ class _Ladder:
         """Draw a segment that was sent. Tell whether `following`, the next row, is drawn with it."""
         self._change(sent.sender, sent.old_state, sent.new_state)
         label = self._label(sent)
-        indent = " " * self._label_width
-        room = self._inner - 2 - self._label_width
-        packet = len(f"#{sent.packet} ") if sent.packet else 0
-        says = [line for part in segment_words(sent, self._relative) for line in wrapped(part, room - packet)]
-        if sent.packet:
-            says[0].insert(0, (f"#{sent.packet} ", DIM))
+        number = f"{self._number(sent):{self._number_width}}"
+        room = self._inner - 2 - self._label_width - self._number_width
+        says = [line for part in segment_words(sent, self._relative) for line in wrapped(part, room)]
         for at, line in enumerate(says):
-            start: Piece = (label + " " * (self._label_width - cell_len(label)), LABEL) if not at else (indent, "")
-            content = [(" ", ""), start, *line]
+            start: list[Piece] = [(" " * (self._label_width + self._number_width), "")]
+            if not at:
+                start = [(label + " " * (self._label_width - cell_len(label)), LABEL), (number, DIM)]
+            content = [(" ", ""), *start, *line]
             if at:
                 self._line(None, content)
             else:
@@ -237,13 +246,14 @@ class _Ladder:
 
     def _short(self, sent: Transmission) -> str:
         """Enough to know a segment again."""
+        number = f"{self._number(sent)} " if self._numbers is not None and self._number(sent) else ""
         label = self._label(sent)
         if label:
-            return label
+            return number + label
         flags, seq, *rest = (text for text, _ in segment_words(sent, self._relative)[0])
         if sent.segment.payload_length:
-            return f"{seq} len={sent.segment.payload_length}"
-        return f"{flags} {rest[0]}" if sent.segment.flags & ACK else flags
+            return f"{number}{seq} len={sent.segment.payload_length}"
+        return number + (f"{flags} {rest[0]}" if sent.segment.flags & ACK else flags)
 
     def _notes(self, sent: Transmission, arrival: Arrival | None = None) -> str:
         """What is written on the arrow."""

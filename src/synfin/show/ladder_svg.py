@@ -46,13 +46,15 @@ def render_ladder_svg(
     relative: bool = True,
     between: tuple[int, int] | None = None,
     most: int = MOST_SEGMENTS,
+    numbers: Callable[[Transmission], int | None] | None = None,
 ) -> str:
     """Draw `history` as an SVG document 1280 pixels wide, 720 high or as high as it takes.
 
     With `relative` sequence numbers count from each side's initial one. `between` two times (nanoseconds, both
     included) shows that part alone. At most `most` segments are shown; how many were left out is said below.
+    `numbers` gives segments the numbers by which they are called; those of a capture have theirs.
     """
-    return _Picture(history, language, title, relative, between, most).svg()
+    return _Picture(history, language, title, relative, between, most, numbers).svg()
 
 
 class _Picture:
@@ -64,8 +66,10 @@ class _Picture:
         relative: bool,
         between: tuple[int, int] | None,
         most: int,
+        numbers: Callable[[Transmission], int | None] | None,
     ) -> None:
         self._history = history
+        self._numbers = numbers
         self._language = language
         self._gettext = translation(language).gettext
         self._relative = relative
@@ -290,8 +294,9 @@ class _Picture:
             if len(blocks) > 1:
                 texts[-1] += f" +{len(blocks) - 1}"
         runs = [Run(flags, bold=True, color=self._color(sent))]
-        if sent.packet:
-            runs.insert(0, Run(f"#{sent.packet}  ", color=MUTED))
+        number = sent.packet or (self._numbers(sent) if self._numbers is not None else None)
+        if number:
+            runs.insert(0, Run(f"#{number}  ", color=MUTED))
         again = [Run(f"  {self._gettext('retransmission')}", bold=True, color=AGAIN)] if sent.retransmission else []
         room = self._right_band - self._left_band - _BAND - 60 - pill_width(self._pill(sent), LABEL_SIZE)
         room -= sum(run.width(LABEL_SIZE) for run in runs + again)
