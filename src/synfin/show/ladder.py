@@ -55,16 +55,18 @@ def render_ladder(
     explain: bool = False,
     times: bool = True,
     numbers: Callable[[Transmission], int | None] | None = None,
+    start: int | None = None,
+    most: int | None = None,
 ) -> str:
     """Draw `history` as lines of at most `width` cells (from 72 to 100; a Han character takes two).
 
     With `relative` sequence numbers count from each side's initial one, otherwise they are the 32 bits of the wire.
     `color` adds ANSI sequences. `explain` adds, for each segment, why it was sent and what became of it. `times` adds
-    milliseconds since the first row. `numbers` gives segments the numbers by which they are called; those of a capture
-    have theirs.
+    milliseconds since `start` (nanoseconds), or else the first row. `numbers` gives segments the numbers by which they are called; those of a capture
+    have theirs. At most `most` segments are shown; how many more there are is said behind them.
     """
     width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
-    ladder = _Ladder(history, language, relative, width, color, explain, times, numbers)
+    ladder = _Ladder(history, language, relative, width, color, explain, times, numbers, start, most)
     return "\n".join(ladder.lines())
 
 
@@ -79,6 +81,8 @@ class _Ladder:
         explained: bool,
         times: bool,
         numbers: Callable[[Transmission], int | None] | None,
+        start: int | None,
+        most: int | None,
     ) -> None:
         self._history = history
         self._language = language
@@ -88,7 +92,8 @@ class _Ladder:
         self._color = color
         self._explained = explained
         self._rows = [row for row in history.rows if not (isinstance(row, UserCall) and row.call in QUIET_CALLS)]
-        self._clock = Clock([row.time for row in self._rows])
+        self._more = self._cut(most)
+        self._clock = Clock([*([] if start is None else [start]), *(row.time for row in self._rows)])
         self._time_width = self._clock.width + 1 if times else 0
         self._left_state = history.left.first_state
         self._right_state = history.right.first_state
@@ -103,6 +108,14 @@ class _Ladder:
         labels = [self._label(row) for row in shown]
         self._label_width = max((cell_len(label) + 1 for label in labels if label), default=0)
         self._lines: list[str] = []
+
+    def _cut(self, most: int | None) -> int:
+        """Keep the rows up to so many segments, and return how many more there are."""
+        sent = [at for at, row in enumerate(self._rows) if isinstance(row, Transmission)]
+        if most is None or len(sent) <= most:
+            return 0
+        del self._rows[sent[most] :]
+        return len(sent) - most
 
     def _states_shown(self) -> set[str]:
         states = {self._left_state, self._right_state}
@@ -145,6 +158,9 @@ class _Ladder:
                 self._remark(row)
             else:
                 self._without_segment(row)
+        if self._more:
+            text = self._gettext("… {number} more").format(number=self._more)
+            self._line(None, [(f" {text}", DIM)])
         self._footer()
         return self._lines
 
