@@ -14,7 +14,7 @@ from synfin.host.parameters import PARAMETERS, parse
 from synfin.lab.experiment import Experiment
 from synfin.lab.registry import experiment, rows
 from synfin.lab.running import Run
-from synfin.lab.what_if import Change, Deed, NoSuchSegment, all_again
+from synfin.lab.what_if import Change, Deed, NoSuchSegmentError, all_again
 from synfin.link.quantities import read_duration
 from synfin.sim.placing import parse_network_fault
 
@@ -82,7 +82,10 @@ def _parameter(name: str) -> str:
     name = name.replace("/", ".")
     if name in PARAMETERS:
         return name
-    short = {full.rpartition(".")[2]: full for full in reversed(PARAMETERS)}
+    # Of two that end alike the first is meant.
+    short: dict[str, str] = {}
+    for full in PARAMETERS:
+        short.setdefault(full.rpartition(".")[2], full)
     if name in short:
         return short[name]
     near = get_close_matches(name.rpartition(".")[2], short, 3, 0.5)
@@ -131,7 +134,7 @@ def changed(runs: Mapping[str, Run], worlds: Sequence[str], changes: Sequence[Ch
         return {}
     try:
         return all_again(runs, worlds, changes)
-    except NoSuchSegment as error:
+    except NoSuchSegmentError as error:
         right = f"they are numbered 1 to {error.most}" if error.most else "none was sent"
         raise UsageError(f"there is no segment {error.number}", right) from None
     except ValueError as error:

@@ -15,7 +15,7 @@ from synfin.cli.lab_choice import changed, check_hosts
 from synfin.events import Event, PacketTransmitted
 from synfin.lab.experiment import Experiment
 from synfin.lab.layout import hanging
-from synfin.lab.report import Report, Wishes, judged
+from synfin.lab.report import Report, Wishes, judged, summary, written
 from synfin.lab.running import Run, run
 from synfin.lab.what_if import Change
 from synfin.lab.words import translation
@@ -46,27 +46,27 @@ class Files:
 
     def write(self, report: Report) -> list[Path]:
         """Writes them, and returns which they were. With changes, worlds are written as they became."""
-        written = []
+        paths = []
         if self.svg is not None:
             from synfin.lab.drawn import drawn
 
             self.svg.write_text(drawn(report), encoding="utf-8")
-            written.append(self.svg)
+            paths.append(self.svg)
         worlds = {name: report.judged_in[name] for name in report.shown if not report.changes or name in report.changed}
         for name, one in worlds.items():
             if self.pcap is not None:
-                written.append(_of_world(self.pcap, name, len(worlds)))
-                _write_packets(written[-1], one)
+                paths.append(_of_world(self.pcap, name, len(worlds)))
+                _write_packets(paths[-1], one)
             if self.events is not None:
                 from synfin.show.trace import Trace
 
-                written.append(_of_world(self.events, name, len(worlds)))
-                Trace(one.events).write(written[-1])
-        return written
+                paths.append(_of_world(self.events, name, len(worlds)))
+                Trace(one.events).write(paths[-1])
+        return paths
 
 
 def _of_world(path: Path, world: str, several: int) -> Path:
-    """One file for each world: two worlds' connections have the same addresses and ports, and would be taken for one."""
+    """One file for each world: connections of two worlds may have the same addresses and ports."""
     return path if several == 1 else path.with_name(f"{path.stem}-{world}{path.suffix}")
 
 
@@ -105,12 +105,11 @@ def tell(
 ) -> None:
     """Runs an experiment, and prints all of it."""
     report = _made(one, worlds, changes, values, seed, wishes)
-    written = files.write(report)
+    paths = files.write(report)
     for line in report.lines():
         print(line)
-    if written:
-        names = ", ".join(map(str, written))
-        print(translation(wishes.language).gettext("written: {files}").format(files=names))
+    if paths:
+        print(written([str(path) for path in paths], wishes.language))
 
 
 def check_all(
@@ -138,9 +137,7 @@ def check_all(
             if wrong:
                 lines += [line for line in report.claims() if not line.startswith("  ✓")]
             step(one.row, lines)
-    text = gettext("experiments: {experiments}, claims: {claims}, not so: {failed}; {seconds} s")
-    took = f"{perf_counter() - began:.1f}"
-    print(text.format(experiments=len(found), claims=claims, failed=failed, seconds=took))
+    print(summary(len(found), claims, failed, perf_counter() - began, wishes.language))
     return 1 if failed else 0
 
 

@@ -7,7 +7,7 @@ from errno import errorcode
 from typing import Final
 
 from synfin.lab.running import Run
-from synfin.show.ladder_text import Clock, printable
+from synfin.show.ladder_text import Clock
 from synfin.sim import Program
 from synfin.sim.programs import Call
 
@@ -56,19 +56,27 @@ def call_rows(run: Run, gettext: Callable[[str], str]) -> list[Sequence[str]]:
 
 def ending(program: Program, gettext: Callable[[str], str]) -> str:
     """What became of a program, in a few words."""
-    failed = [call for call in program.calls if call.error is not None]
+    failed = [call for call in program.calls if call.error is not None and call.ended is not None]
     waiting = [call for call in program.calls if call.waits]
-    said = [f"{call.name}(): {error_name(call.error)}" for call in failed[-1:] if call.error is not None]
+    said = []
+    for call in failed[-1:]:
+        if call.error is not None and call.ended is not None:
+            error = f"{call.name}(): {error_name(call.error)}"
+            said.append(gettext("{error} at {seconds} s").format(error=error, seconds=_seconds(call.ended)))
     if waiting and program.done:
         said.append(gettext("its host went down while it waited in {call}()").format(call=waiting[-1].name))
     elif waiting:
         said.append(gettext("still waits in {call}()").format(call=waiting[-1].name))
     elif not program.done:
         said.append(gettext("still runs"))
-    else:
+    elif program.error is None:
         ended = max((call.ended for call in program.calls if call.ended is not None), default=0)
-        said.append(gettext("ended at {seconds} s").format(seconds=f"{ended / _SECOND:.3f}"))
+        said.append(gettext("ended at {seconds} s").format(seconds=_seconds(ended)))
     return gettext(", ").join(said)
+
+
+def _seconds(time: int) -> str:
+    return f"{time / _SECOND:.3f}"
 
 
 def error_name(error: OSError) -> str:
@@ -90,7 +98,7 @@ def _outcome(call: Call, gettext: Callable[[str], str]) -> str:
     if isinstance(result, bytes):
         if not result:
             return gettext("end of the stream") if call.name == "recv" else gettext("nothing")
-        return f"{gettext('{octets} octets').format(octets=len(result))}{gettext(': ')}{_data(result)}"
+        return gettext("{octets} octets: {data}").format(octets=len(result), data=_data(result))
     if isinstance(result, int) and call.name in ("send", "sendall"):
         return gettext("{octets} octets").format(octets=result)
     return gettext("done")
@@ -99,6 +107,7 @@ def _outcome(call: Call, gettext: Callable[[str], str]) -> str:
 def _data(octets: bytes) -> str:
     """The beginning of some data, as text if it is text."""
     text = octets[:_LONGEST_DATA].decode("latin-1")
-    shown = printable(text) if all(" " <= char <= "~" for char in text) else octets[: _LONGEST_DATA // 3].hex(" ")
-    more = "…" if len(octets) > _LONGEST_DATA or shown != printable(text) and len(octets) > _LONGEST_DATA // 3 else ""
-    return f'"{shown}{more}"' if shown == printable(text) else f"{shown}{more}"
+    if all(" " <= char <= "~" for char in text):
+        return f'"{text}{"…" if len(octets) > _LONGEST_DATA else ""}"'
+    shown = octets[: _LONGEST_DATA // 3]
+    return shown.hex(" ") + ("…" if len(octets) > len(shown) else "")

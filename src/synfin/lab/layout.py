@@ -10,9 +10,9 @@ from rich.cells import cell_len
 
 from synfin.show.ladder_text import cropped, wrapped_text
 
-__all__ = ["aligned", "heading", "hanging", "paragraph"]
+__all__ = ["aligned", "hanging", "heading", "paragraph"]
 
-_NUMBER: Final = re.compile(r"[-+]?[0-9][0-9,]*(?:\.[0-9]+)?(?: ?(?:%|‰|ns|µs|ms|s|min|h|octets|字节|毫秒|秒))?|[–—-]?")
+_NUMBER: Final = re.compile(r"[-+]?[0-9][0-9,]*(?:\.[0-9]+)?(?: ?(?:%|‰|[^\W\d_]{1,6}))?|[–—-]?")
 _GAP: Final = "  "
 
 

@@ -50,7 +50,9 @@ def listing(language: Language, width: int = 100, commands: Collection[str] = ()
             for one in found:
                 yield from hanging(f"  {one.row:5}", gettext(one.question), width)
             yield ""
-    yield from hanging("", gettext("Run one: synfin lab run ROW. All that may be changed: synfin lab run --help."), width)
+    yield from hanging(
+        "", gettext("Run one: synfin lab run ROW. All that may be changed: synfin lab run --help."), width
+    )
     for name, text in _COMMANDS:
         if name in commands:
             yield from hanging(f"synfin lab {name:10}", gettext(text), width)

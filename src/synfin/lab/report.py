@@ -18,7 +18,7 @@ from synfin.show.ladder import render_ladder
 from synfin.show.side_by_side import FEWEST_CELLS, render_side_by_side
 from synfin.show.words import Language
 
-__all__ = ["MOST_SEGMENTS", "PAGE", "Report", "Wishes", "judged"]
+__all__ = ["MOST_SEGMENTS", "PAGE", "Report", "Wishes", "judged", "summary", "written"]
 
 #: How wide text is at most; histories side by side may be wider.
 PAGE: Final = 100
@@ -44,8 +44,8 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What there is to be told: the `runs` of all worlds of an experiment, of which those that are `shown` are, and what
-    these became with the `changes`, if there are any."""
+    """What there is to be told: the `runs` of all worlds of an experiment, of which some are `shown`, and what these
+    became with the `changes`, if there are any."""
 
     experiment: Experiment
     runs: Runs
@@ -212,8 +212,12 @@ class Report:
     def _programs(self, one: Run, title: str = "") -> Iterator[str]:
         rows = call_rows(one, self._gettext)
         if rows:
-            text = self._gettext("What the programs saw")
-            yield f"{text}{self._gettext(': ')}{title}" if title else text
+            gettext = self._gettext
+            yield (
+                gettext("What the programs saw: {title}").format(title=title)
+                if title
+                else gettext("What the programs saw")
+            )
             yield from aligned(rows, self._page)
             yield ""
 
@@ -228,11 +232,11 @@ class Report:
         yield heading(gettext(usual.shown.title), self._page)
         yield ""
         titles = (gettext("As it was"), self._changes())
-        pairs = self._paired(usual, changed)
         if usual.world.parting(changed.world) is None:
             yield from hanging("  ", gettext("It makes no difference: both histories are the same."), self._page)
             yield ""
-        for mine, other in pairs:
+            return
+        for mine, other in self._paired(usual, changed):
             if mine is not None and other is not None and self.wishes.width >= FEWEST_CELLS:
                 yield self._side_by_side(usual, changed, mine, other, titles, _BEFORE)
                 yield ""
@@ -296,6 +300,17 @@ def _measured(experiment: Experiment, runs: Runs) -> Table | None:
         return None
 
 
+def written(files: Sequence[str], language: Language) -> str:
+    """That these files were written."""
+    return translation(language).gettext("written: {files}").format(files=", ".join(files))
+
+
+def summary(experiments: int, claims: int, failed: int, seconds: float, language: Language) -> str:
+    """What a check of many experiments came to."""
+    text = translation(language).gettext("experiments: {experiments}, claims: {claims}, not so: {failed}; {seconds} s")
+    return text.format(experiments=experiments, claims=claims, failed=failed, seconds=f"{seconds:.1f}")
+
+
 def judged(experiment: Experiment, runs: Runs) -> int:
     """How many claims do not hold."""
     return len(experiment.failed(runs))
@@ -306,6 +321,4 @@ def _said(claim: Claim, runs: Mapping[str, Run], text: str) -> str:
     try:
         return text.format(**(claim.values(runs) if claim.values is not None else {}))
     except (LookupError, ValueError, ArithmeticError, TypeError):
-        return "".join(
-            literal + ("…" if name is not None else "") for literal, name, _, _ in Formatter().parse(text)
-        )
+        return "".join(literal + ("…" if name is not None else "") for literal, name, _, _ in Formatter().parse(text))

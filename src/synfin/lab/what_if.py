@@ -14,7 +14,7 @@ from synfin.lab.running import Run, Runs, numbered
 from synfin.link.quantities import write_duration
 from synfin.show.history import Transmission
 
-__all__ = ["Change", "Deed", "NoSuchSegment", "again", "all_again", "described", "numbers"]
+__all__ = ["Change", "Deed", "NoSuchSegmentError", "again", "all_again", "described", "numbers"]
 
 Deed: TypeAlias = Literal["lose", "duplicate", "corrupt", "delay", "fault"]
 
@@ -37,7 +37,7 @@ class Change:
     fault: str = ""
 
 
-class NoSuchSegment(ValueError):
+class NoSuchSegmentError(ValueError):
     """No world has a segment of that `number`; `most` is how many there are."""
 
     def __init__(self, number: int, most: int) -> None:
@@ -60,7 +60,7 @@ def numbers(run: Run) -> Callable[[Transmission], int | None]:
 
 
 def again(run: Run, changes: Sequence[Change]) -> Run:
-    """The same world with these changes. Raises NoSuchSegment, and ValueError for a fault that has no place in it."""
+    """The same world with these changes. Raises NoSuchSegmentError, and ValueError for a fault that has no place in it."""
     sent = numbered(run)
     several = len(run.world.network.wires) > 1
     faults = []
@@ -69,7 +69,7 @@ def again(run: Run, changes: Sequence[Change]) -> Run:
             faults.append(change.fault)
             continue
         if not 1 <= change.number <= len(sent):
-            raise NoSuchSegment(change.number, len(sent))
+            raise NoSuchSegmentError(change.number, len(sent))
         wire, event = sent[change.number - 1]
         late = f" by {write_duration(change.time)}" if change.deed == "delay" else ""
         faults.append(f"{f'{wire}: ' if several else ''}{change.deed} packet {event.number}{late}")
@@ -86,6 +86,6 @@ def all_again(runs: Runs, worlds: Iterable[str], changes: Sequence[Change]) -> M
         except ValueError as error:
             mistakes.append(error)
     if mistakes and not made:
-        segments = [error for error in mistakes if isinstance(error, NoSuchSegment)]
+        segments = [error for error in mistakes if isinstance(error, NoSuchSegmentError)]
         raise max(segments, key=lambda error: error.most) if segments else mistakes[0]
     return made

@@ -45,12 +45,13 @@ _WITH_OPTIONS: Final = 64
 
 class Block:
     """Lines of a column that belong together, the first at `time` (nanoseconds). `key` tells what they say, beside the
-    time; `segments` is how many were sent in them."""
+    time; `segments` is how many were sent in them; `begins`: they are not the end of what began above."""
 
-    __slots__ = ("key", "lines", "segments", "time")
+    __slots__ = ("begins", "key", "lines", "segments", "time")
 
-    def __init__(self, time: int) -> None:
+    def __init__(self, time: int, begins: bool) -> None:
         self.time = time
+        self.begins = begins
         self.key: tuple[Hashable, ...] = ()
         self.lines: list[list[Piece]] = []
         self.segments = 0
@@ -120,7 +121,7 @@ class Column:
 
     def _block(self, row: Row) -> Block:
         """A new block that begins with `row`."""
-        block = Block(row.time)
+        block = Block(row.time, not isinstance(row, Arrival | Loss))
         self.blocks.append(block)
         self._alone = False
         self._add(row)
@@ -220,7 +221,9 @@ class Column:
                 words = words[: -len(parts[1])]
         before = [(text, style) for text, style in ((self._label(sent), LABEL), (self._number(sent), DIM)) if text]
         again = [(self._gettext("retransmission"), REPEATED)] if sent.retransmission else []
-        return [*before, *words, *again]
+        length = sum(cell_len(text) + 1 for text, _ in (*before, *words, *again))
+        # Its primes say so too.
+        return [*before, *words] if sent.repeat and length > self._inner - 14 else [*before, *words, *again]
 
     def _short(self, sent: Transmission) -> str:
         """Enough to know a segment again."""

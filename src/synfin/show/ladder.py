@@ -62,8 +62,8 @@ def render_ladder(
 
     With `relative` sequence numbers count from each side's initial one, otherwise they are the 32 bits of the wire.
     `color` adds ANSI sequences. `explain` adds, for each segment, why it was sent and what became of it. `times` adds
-    milliseconds since `start` (nanoseconds), or else the first row. `numbers` gives segments the numbers by which they are called; those of a capture
-    have theirs. At most `most` segments are shown; how many more there are is said behind them.
+    milliseconds since `start` (nanoseconds), or else the first row. `numbers` gives segments the numbers by which they
+    are called; those of a capture have theirs. At most `most` segments are shown, and how many more there are is said.
     """
     width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
     ladder = _Ladder(history, language, relative, width, color, explain, times, numbers, start, most)
