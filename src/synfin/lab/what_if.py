@@ -60,7 +60,7 @@ def numbers(run: Run) -> Callable[[Transmission], int | None]:
 
 
 def again(run: Run, changes: Sequence[Change]) -> Run:
-    """The same world with these changes. Raises NoSuchSegmentError, and ValueError for a fault that has no place in it."""
+    """The same world with these changes. Raises NoSuchSegmentError, and ValueError for a fault without a place."""
     sent = numbered(run)
     several = len(run.world.network.wires) > 1
     faults = []
