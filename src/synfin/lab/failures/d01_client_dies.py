@@ -26,7 +26,8 @@ def server(on: bool, options: Mapping[int, int], says_more: int, program: Progra
     """Hears one question, and waits for the next. `says_more`: when it says something by itself, 0 for never."""
     listener = program.listening(PORT)
     sock = yield from listener.accept()
-    sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, on)
+    if on:
+        sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
     for name, value in options.items():
         sock.setsockopt(IPPROTO_TCP, name, value)
     yield from sock.recv()
@@ -199,8 +200,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "Each number is a setting, of the host or of one socket: with its own, {count} probes and the end after "
-                "{seconds:g} s."
+                "Each number is a setting, of the host or of one socket: with its own, {count} probes and the end "
+                "after {seconds:g} s."
             ),
             lambda runs: (
                 (silence(runs["own"]), gaps(runs["own"]), len(probes(runs["own"]))) == (60, {10}, 3)
