@@ -39,7 +39,7 @@ def call_rows(run: Run, gettext: Callable[[str], str]) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = [
         (
             gettext("at ({unit})").format(unit=unit),
-            gettext("who"),
+            gettext("program"),
             gettext("call"),
             gettext("took ({unit})").format(unit=unit),
             gettext("what came of it"),

@@ -85,7 +85,7 @@ class Report:
             yield from self._table(experiment)
         if not self.changes:
             yield from paragraph(gettext("Answer"), gettext(experiment.answer), self._page)
-        yield from paragraph(gettext("Source"), ", ".join(experiment.clauses), self._page)
+        yield from paragraph(gettext("Source"), gettext(", ").join(experiment.clauses), self._page)
         if experiment.tries and not self.changes:
             yield gettext("Try")
             for each in experiment.tries:
@@ -143,7 +143,7 @@ class Report:
         """Two worlds side by side."""
         gettext = self._gettext
         titles = (gettext(first.shown.title), gettext(second.shown.title))
-        yield heading(" │ ".join(titles), self._page)
+        yield "─" * self._page
         yield ""
         mine, others = self._connections(first), self._connections(second)
         for at in range(max(len(mine), len(others))):

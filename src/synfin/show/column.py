@@ -99,7 +99,7 @@ class Column:
                 self._sent(row, following)
             elif isinstance(row, Arrival):
                 before = rows[at - 1] if at else None
-                self._arrived(row, whole=before is row.transmission)
+                self._arrived(row, before is row.transmission, following)
             elif isinstance(row, Loss):
                 if not at or rows[at - 1] is not row.transmission:
                     self._lost_later(row)
@@ -128,7 +128,7 @@ class Column:
         return block
 
     def _add(self, row: Row) -> None:
-        self.blocks[-1].key += (row_key(self._history, row),)
+        self.blocks[-1].key += ((row.time, row_key(self._history, row)),)
 
     def _put(self, block: Block, content: Sequence[Piece], rails: tuple[str, str] = ("│", "│")) -> None:
         block.lines.append([(rails[0], ""), *filled(content, self._inner), (rails[1], "")])
@@ -149,6 +149,7 @@ class Column:
         styles = [CHANGED if star else "" for star in here]
         self._put(block, [(marked[0], styles[0]), (" " * gap, ""), (marked[1], styles[1]), (" ", "")])
         self._told = block.time
+        block.key += (tuple(self._states),)
 
     # --- segments ------------------------------------------------------------------------------------------------
 
@@ -176,13 +177,19 @@ class Column:
             head = ("─", "►", "")
         else:
             head = ("─", "┄┄┄", DIM)
+        block.key += (head, following.dropped if isinstance(following, Arrival) else None)
         self._arrow(block, left, words, head)
         self._why(block, sent.sender, sent.reason)
         if isinstance(following, Loss) and following.transmission is sent:
             self._why(block, sent.receiver, following.reason)
 
-    def _arrived(self, arrival: Arrival, whole: bool) -> None:
+    def _arrived(self, arrival: Arrival, whole: bool, following: Row | None) -> None:
         sent = arrival.transmission
+        if whole and arrival.old_state == arrival.new_state and not self._explained and following is not None:
+            if following.time > arrival.time:
+                # Nothing to be told but the time.
+                self._add(arrival)
+                return
         block = self._block(arrival)
         if not whole:
             words = [(self._short(sent), "")]

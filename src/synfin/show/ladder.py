@@ -276,7 +276,7 @@ class _Ladder:
         texts = [self._gettext("retransmission")] if sent.retransmission else []
         if arrival is not None and arrival.dropped:
             texts.append(self._fate(arrival))
-        return ", ".join(texts)
+        return self._gettext(", ").join(texts)
 
     def _fate(self, arrival: Arrival) -> str:
         if arrival.duplicate:

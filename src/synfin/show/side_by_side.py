@@ -102,6 +102,9 @@ class _Drawing:
         self._head()
         first, second = self._blocks
         same = common([one.moment for one in first], [one.moment for one in second])
+        equal = len(first) == len(second) == same
+        # Of two that never agree a mark on each line would tell nothing.
+        marked = compared and same > 0 and not equal
         left_out = max(same - before, 0) if before is not None else 0
         # It does not begin with a segment that is on its way already.
         while left_out and left_out < len(first) and not first[left_out].begins:
@@ -109,9 +112,9 @@ class _Drawing:
         if not any(block.segments for block in first[:left_out]):
             left_out = 0
         if left_out:
-            self._left_out(first[:left_out], len(first) == len(second) == same)
-        self._body([blocks[left_out:] for blocks in self._blocks], most, compared and same > 0)
-        self._foot(compared and same > 0)
+            self._left_out(first[:left_out], equal)
+        self._body([blocks[left_out:] for blocks in self._blocks], most, marked)
+        self._foot(marked)
         return self._lines
 
     # --- above and below -----------------------------------------------------------------------------------------
