@@ -37,9 +37,7 @@ def lab(context: typer.Context, lang: Language = None) -> None:
 
 @commands.command()
 def run(
-    rows: Annotated[
-        list[str], typer.Argument(metavar="ROW...", help="Questions by their numbers, such as A7; or all.")
-    ],
+    rows: Annotated[list[str], typer.Argument(metavar="ROW", help="Questions by their numbers, such as A7; or all.")],
     lang: Language = None,
     seed: Annotated[int, typer.Option(help="Chooses all that is random.")] = 0,
     world: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Show this world. Repeatable.")] = None,

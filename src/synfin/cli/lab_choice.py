@@ -35,7 +35,7 @@ def experiments_of(names: Sequence[str]) -> list[Experiment]:
         found = _ROW.fullmatch(name)
         row = f"{found[1].upper()}{found[2]}" if found is not None else name.upper()
         if row not in known:
-            raise UsageError(f"there is no experiment {name!r}", f"perhaps {_nearest_rows(row, known)}")
+            raise UsageError(f"there is no experiment {name!r}", _nearest_rows(row, known))
         chosen[row] = None
     return [experiment(row) for row in chosen]
 
@@ -46,8 +46,9 @@ def _nearest_rows(row: str, known: Sequence[str]) -> str:
     section = [other for other in known if found is not None and other[0] == found[1].upper()]
     if found is not None and section:
         near = sorted(section, key=lambda other: abs(int(other[1:]) - int(found[2])))[:3]
-        return " or ".join(sorted(near, key=known.index))
-    return " or ".join(get_close_matches(row, known, 3) or [known[0]]) + "; 'synfin lab' lists all"
+        return f"perhaps {' or '.join(sorted(near, key=known.index))}"
+    near = get_close_matches(row, [*known, ALL], 3)
+    return f"perhaps {' or '.join(near)}" if near else "'synfin lab' lists all"
 
 
 def chosen_worlds(one: Experiment, names: Sequence[str]) -> list[str]:
@@ -138,5 +139,8 @@ def changed(runs: Mapping[str, Run], worlds: Sequence[str], changes: Sequence[Ch
         right = f"they are numbered 1 to {error.most}" if error.most else "none was sent"
         raise UsageError(f"there is no segment {error.number}", right) from None
     except ValueError as error:
-        wires = list(dict.fromkeys(wire for name in worlds for wire in runs[name].world.network.wires))
-        raise UsageError(f"that fault has no place: {error}", f"the wires are {', '.join(wires)}") from None
+        networks = [runs[name].world.network for name in worlds]
+        hosts = dict.fromkeys(host for network in networks for host in network.nodes)
+        wires = dict.fromkeys(wire for network in networks for wire in network.wires)
+        right = f"the hosts are {', '.join(hosts)}, the wires {', '.join(wires)}"
+        raise UsageError(f"that fault has no place: {error}", right) from None

@@ -67,7 +67,7 @@ class Files:
 
 def _of_world(path: Path, world: str, several: int) -> Path:
     """One file for each world: connections of two worlds may have the same addresses and ports."""
-    return path if several == 1 else path.with_name(f"{path.stem}-{world}{path.suffix}")
+    return path if several == 1 or not path.name else path.with_name(f"{path.stem}-{world}{path.suffix}")
 
 
 def _write_packets(path: Path, one: Run) -> None:

@@ -50,7 +50,8 @@ def call_rows(run: Run, gettext: Callable[[str], str]) -> list[Sequence[str]]:
         if len(shown) < len(calls) and at == _MOST - _LAST:
             rows.append(("", "", gettext("… {number} more").format(number=len(calls) - len(shown)), "", ""))
         took = "" if call.ended is None or call.ended == call.began else clock.text(call.ended - call.began)
-        rows.append((clock.text(call.began), _name(program, gettext), call.name, took, _outcome(call, gettext)))
+        outcome = gettext("its host went down") if call.waits and program.gone else _outcome(call, gettext)
+        rows.append((clock.text(call.began), _name(program, gettext), call.name, took, outcome))
     return rows
 
 
@@ -63,8 +64,8 @@ def ending(program: Program, gettext: Callable[[str], str]) -> str:
         if call.error is not None and call.ended is not None:
             error = f"{call.name}(): {error_name(call.error)}"
             said.append(gettext("{error} at {seconds} s").format(error=error, seconds=_seconds(call.ended)))
-    if waiting and program.done:
-        said.append(gettext("its host went down while it waited in {call}()").format(call=waiting[-1].name))
+    if program.gone:
+        said.append(gettext("its host went down"))
     elif waiting:
         said.append(gettext("still waits in {call}()").format(call=waiting[-1].name))
     elif not program.done:

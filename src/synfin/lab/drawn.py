@@ -14,8 +14,9 @@ from synfin.show.time_sequence import render_time_sequence
 
 __all__ = ["drawn"]
 
-#: How many worlds stand side by side before another row begins.
-_BESIDE: Final = 3
+#: So many worlds stand in one row; more stand in rows, of as many as fill them.
+_MOST_IN_ONE: Final = 3
+_BESIDE: Final = (4, 3, 2)
 _BEFORE: Final = 6
 
 
@@ -40,8 +41,9 @@ def drawn(report: Report) -> str:
         rows = _pairs(report, first, second, (gettext(first.shown.title), gettext(second.shown.title)))
     else:
         columns = [_panels(report, report.runs[name]) for name in shown]
-        for at in range(0, len(columns), _BESIDE):
-            part = columns[at : at + _BESIDE]
+        beside = len(columns) if len(columns) <= _MOST_IN_ONE else next((n for n in _BESIDE if not len(columns) % n), 3)
+        for at in range(0, len(columns), beside):
+            part = columns[at : at + beside]
             for line in range(max(map(len, part))):
                 rows.append([column[line] for column in part if line < len(column)])
     rows = [row for row in rows if row]

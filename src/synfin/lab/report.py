@@ -78,6 +78,12 @@ class Report:
             yield ""
         if not self.wishes.brief:
             yield from self._worlds()
+        elif self.changed:
+            for name in self.shown:
+                if name in self.changed:
+                    yield heading(gettext(self.runs[name].shown.title), self._page)
+                    yield ""
+                    yield from self._came_of_it(self.runs[name], self.changed[name])
         yield gettext("What holds") if not self.changes else gettext("What holds now")
         yield from self.claims()
         yield ""
@@ -244,7 +250,7 @@ class Report:
                 for one, history in ((usual, mine), (changed, other)):
                     if history is not None:
                         yield from self._alone(one, history)
-        yield from self._came_of_it(usual, changed, titles)
+        yield from self._came_of_it(usual, changed)
 
     def _paired(self, usual: Run, changed: Run) -> list[tuple[History | None, History | None]]:
         """The connections of both, those between the same ends together."""
@@ -255,9 +261,9 @@ class Report:
         ]
         return [*pairs, *((None, one) for one in by_flow.values())]
 
-    def _came_of_it(self, usual: Run, changed: Run, titles: tuple[str, str]) -> Iterator[str]:
+    def _came_of_it(self, usual: Run, changed: Run) -> Iterator[str]:
         gettext = self._gettext
-        rows: list[Sequence[str]] = [(gettext("What came of it"), *titles)]
+        rows: list[Sequence[str]] = [(gettext("What came of it"), gettext("As it was"), self._changes())]
         for before, after in zip(usual.programs, changed.programs, strict=False):
             rows.append((gettext(before.name), ending(before, gettext), ending(after, gettext)))
         seconds = [gettext("{seconds} s").format(seconds=f"{one.end / 1e9:.3f}") for one in (usual, changed)]

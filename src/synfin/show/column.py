@@ -185,11 +185,11 @@ class Column:
 
     def _arrived(self, arrival: Arrival, whole: bool, following: Row | None) -> None:
         sent = arrival.transmission
-        if whole and arrival.old_state == arrival.new_state and not self._explained and following is not None:
-            if following.time > arrival.time:
-                # Nothing to be told but the time.
-                self._add(arrival)
-                return
+        unchanged = arrival.old_state == arrival.new_state and not self._explained
+        if whole and unchanged and following is not None and following.time > arrival.time:
+            # Nothing to be told but the time.
+            self._add(arrival)
+            return
         block = self._block(arrival)
         if not whole:
             words = [(self._short(sent), "")]

@@ -31,6 +31,7 @@ FOOT: Final = 64.0
 _TOP: Final = 112.0
 _BAND: Final = 14.0
 _TIME_SIZE: Final = 13.0
+_TITLE_SIZES: Final = (24, 21, 18)
 _MOST_SIDE: Final = 236.0
 # A remark beside a lifeline: how wide, and how many lines of it.
 _MOST_REMARK: Final = 230.0
@@ -223,7 +224,9 @@ class LadderPicture:
         return canvas.svg()
 
     def _head(self, canvas: Canvas) -> None:
-        canvas.text((_MARGIN, 40), fitted(self._title, self._width - 2 * _MARGIN, 24, True), 24, bold=True)
+        room = self._width - 2 * _MARGIN
+        size = next((size for size in _TITLE_SIZES if text_width(self._title, size, True) <= room), _TITLE_SIZES[-1])
+        canvas.text((_MARGIN, 40), fitted(self._title, room, size, True), size, bold=True)
         room = self._width / 2 - 2 * _MARGIN
         for end, color, letter in ((self._history.left, LEFT, "x"), (self._history.right, RIGHT, "y")):
             number = end.initial_numbers[0] if end.initial_numbers else None
