@@ -47,7 +47,8 @@ def _nearest_rows(row: str, known: Sequence[str]) -> str:
     if found is not None and section:
         near = sorted(section, key=lambda other: abs(int(other[1:]) - int(found[2])))[:3]
         return f"perhaps {' or '.join(sorted(near, key=known.index))}"
-    near = get_close_matches(row, [*known, ALL], 3)
+    near = get_close_matches(row, [*known, ALL.upper()], 3)
+    near = [ALL if name == ALL.upper() else name for name in near]
     return f"perhaps {' or '.join(near)}" if near else "'synfin lab' lists all"
 
 

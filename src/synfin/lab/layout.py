@@ -14,6 +14,7 @@ __all__ = ["aligned", "hanging", "heading", "paragraph"]
 
 _NUMBER: Final = re.compile(r"[-+]?[0-9][0-9,]*(?:\.[0-9]+)?(?: ?(?:%|‰|[^\W\d_]{1,6}))?|[–—-]?")
 _GAP: Final = "  "
+_NARROWEST: Final = 8
 
 
 def hanging(start: str, text: str, width: int) -> Iterator[str]:
@@ -46,10 +47,12 @@ def aligned(rows: Sequence[Sequence[str]], width: int, *, head: bool = True, ind
     figures = [all(_NUMBER.fullmatch(row[at]) for row in body) and bool(body) for at in range(len(rows[0]))]
     widths = [max(cell_len(row[at]) for row in rows) for at in range(len(rows[0]))]
     spare = width - cell_len(indent) - len(_GAP) * (len(widths) - 1) - sum(widths)
+    # Of figures only the title may be broken.
+    least = [max(cell_len(row[at]) for row in body) if figures[at] else _NARROWEST for at in range(len(widths))]
     while spare < 0:
         # The widest gives way.
-        at = max((at for at in range(len(widths)) if not figures[at]), key=lambda at: widths[at], default=-1)
-        if at < 0 or widths[at] <= 8:
+        at = max((at for at in range(len(widths)) if widths[at] > least[at]), key=lambda at: widths[at], default=-1)
+        if at < 0:
             break
         widths[at] -= 1
         spare += 1
