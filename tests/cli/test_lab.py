@@ -20,6 +20,7 @@ import pytest
 from rich.cells import cell_len
 
 from synfin.cli import lab_choice
+from synfin.cli.errors import UsageError
 from synfin.cli.main import main
 from synfin.lab.experiment import Experiment
 from synfin.lab.listing import QUESTIONS
@@ -467,6 +468,6 @@ def test_a_mistake_is_one_line(arguments: str, wrong: str, right: str, capfd: py
 
 def test_the_nearest_rows_are_those_of_the_section(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab_choice, "rows", lambda: ["A1", "A7", "A8", "A9", "B1"])
-    with pytest.raises(lab_choice.UsageError) as raised:
+    with pytest.raises(UsageError) as raised:
         lab_choice.experiments_of(["a6"])
     assert raised.value.right == "perhaps A7 or A8 or A9"

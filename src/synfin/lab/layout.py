@@ -66,4 +66,4 @@ def aligned(rows: Sequence[Sequence[str]], width: int, *, head: bool = True, ind
             ]
             yield (indent + _GAP.join(filled)).rstrip()
         if head and not number:
-            yield indent + _GAP.join("─" * size for size in widths)
+            yield (indent + _GAP.join("─" * size for size in widths)).rstrip()
