@@ -14,7 +14,7 @@ from synfin.sim import Network, Program, Steps, start
 from synfin.sim.programs import Body, Call
 
 #: How long SO_LINGER makes close wait at most, in seconds.
-LINGER = 2
+LINGER = 1
 
 
 def writes(program: Program, linger: int = -1) -> Steps[None]:
@@ -88,12 +88,12 @@ EXPERIMENT = Experiment(
     worlds=(
         World("graceful", N_("close() as it comes"), partial(scenario, here=writes)),
         World("unread", N_("The reader closes with data unread"), partial(scenario, here=listens, there=reads_little)),
-        World("linger", N_("SO_LINGER, 2 seconds"), partial(scenario, here=partial(writes, linger=LINGER))),
+        World("linger", N_("SO_LINGER, 1 second"), partial(scenario, here=partial(writes, linger=LINGER))),
         World(
             "linger-over",
-            N_("SO_LINGER, 2 seconds, and the network is gone for 3"),
+            N_("SO_LINGER, 1 second, and the network is gone for 1.5"),
             partial(scenario, here=partial(writes, linger=LINGER)),
-            ("partition from 35ms to 3s",),
+            ("partition from 35ms to 1535ms",),
         ),
         World("linger-zero", N_("SO_LINGER, 0 seconds"), partial(scenario, here=partial(writes, linger=0))),
     ),
