@@ -199,8 +199,8 @@ EXPERIMENT = Experiment(
     answer=N_(
         "The connection is half-open: one end has it, the other does not. (Half-closed is something else: one "
         "direction has ended as it should, see C3.) Nothing tells the end that has it, as long as both are silent. The "
-        "first segment that it sends, data or a keep-alive probe, arrives where no such connection is, and is answered with "
-        "RST. So who must know has to speak now and then."
+        "first segment that it sends, data or a keep-alive probe, arrives where no such connection is, and is answered "
+        "with RST. So who must know has to speak now and then."
     ),
     clauses=("RFC 9293 §3.5.1", "RFC 9293 §3.5.2", "RFC 5961 §4.2"),
     tries=(
