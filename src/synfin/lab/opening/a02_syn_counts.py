@@ -87,10 +87,10 @@ EXPERIMENT = Experiment(
     ),
     answer=N_(
         "Because the SYN takes a number of its own, as the FIN does. So it can be acknowledged, and sent again if it "
-        "is not, by the same means as data: ack=x+1 says that the SYN arrived and that x+1 comes next. A bare ACK takes "
-        "none, or acknowledging it would need an ACK again. Texts say that a SYN must not carry data. The RFC lets it, "
-        "but the data wait until the connection is ESTABLISHED; hosts as a rule send none, and TCP Fast Open is the "
-        "exception."
+        "is not, by the same means as data: ack=x+1 says that the SYN arrived and that x+1 comes next. A bare ACK "
+        "takes none, or acknowledging it would need an ACK again. Texts say that a SYN must not carry data. The RFC "
+        "lets it, but the data wait until the connection is ESTABLISHED; hosts as a rule send none, and TCP Fast Open "
+        "is the exception."
     ),
     clauses=("RFC 9293 §3.4", "RFC 9293 §3.4.1", "RFC 9293 §3.5", "RFC 7413 §2"),
     tries=(
