@@ -5,7 +5,7 @@ from __future__ import annotations
 from synfin.events import SegmentSent
 from synfin.lab.bench import DELAY, MS, PORT, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
-from synfin.lab.opening.holdings import Watch, seen
+from synfin.lab.opening.holdings import Holdings, Watch, holdings, seen
 from synfin.lab.running import SYN, Run
 from synfin.sim import Network, Program, Steps, start
 
@@ -24,16 +24,16 @@ def client(program: Program) -> Steps[None]:
     yield from sock.recv()
 
 
-def scenario(network: Network) -> list[Program | Watch]:
+def scenario(network: Network) -> list[Program | Watch[Holdings]]:
     here, there = pair(network)
     # It looks before any program runs.
-    watch = Watch(network, ("client", "server"), (0, MS, CONNECTS - MS, CONNECTS + MS, CONNECTS + DELAY + MS))
+    watch = Watch(network, ("client", "server"), (0, MS, CONNECTS - MS, CONNECTS + MS, CONNECTS + DELAY + MS), holdings)
     return [start(network, there, server), start(network, here, client), watch]
 
 
 def nothing(run: Run, name: str, time: int) -> bool:
     """Whether that host had no trace of any connection then."""
-    found = seen(run, name, time)
+    found = seen(run, Holdings, name, time)
     return found.listeners == found.requests == found.connections == found.claims == 0
 
 
@@ -60,7 +60,7 @@ EXPERIMENT = Experiment(
                 "to LISTEN. It sends nothing."
             ),
             lambda runs: (
-                seen(runs["plain"], "server", MS).listeners == 1
+                seen(runs["plain"], Holdings, "server", MS).listeners == 1
                 and runs["plain"].when("server", "LISTEN") == 0
                 and not [one for one in runs["plain"].of(SegmentSent) if one.time < CONNECTS]
             ),
@@ -73,7 +73,7 @@ EXPERIMENT = Experiment(
             ),
             lambda runs: (
                 nothing(runs["plain"], "client", CONNECTS - MS)
-                and seen(runs["plain"], "client", CONNECTS + MS).connections == 1
+                and seen(runs["plain"], Holdings, "client", CONNECTS + MS).connections == 1
                 and runs["plain"].when("client", "SYN-SENT") == CONNECTS == runs["plain"].sent(SYN)[0].time
                 and runs["plain"].sent(SYN)[0].segment.seq == runs["plain"].history.left.initial_numbers[0]
             ),
@@ -89,9 +89,9 @@ EXPERIMENT = Experiment(
             ),
             lambda runs: (
                 runs["plain"].when("server", "SYN-RECEIVED") == CONNECTS + DELAY
-                and seen(runs["plain"], "server", CONNECTS + MS).requests == 0
-                and seen(runs["plain"], "server", CONNECTS + DELAY + MS).requests == 1
-                and seen(runs["plain"], "server", CONNECTS + DELAY + MS).listeners == 1
+                and seen(runs["plain"], Holdings, "server", CONNECTS + MS).requests == 0
+                and seen(runs["plain"], Holdings, "server", CONNECTS + DELAY + MS).requests == 1
+                and seen(runs["plain"], Holdings, "server", CONNECTS + DELAY + MS).listeners == 1
             ),
             lambda runs: {"ms": (runs["plain"].when("server", "SYN-RECEIVED") - CONNECTS) / 1e6},
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from synfin.lab.bench import DELAY, MS, PORT, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
-from synfin.lab.opening.holdings import Watch, seen
+from synfin.lab.opening.holdings import Holdings, Watch, holdings, seen
 from synfin.lab.running import ACK, DATA, SYN, SYN_ACK, Run, Runs
 from synfin.sim import Network, Program, Steps, start
 from synfin.wire.sequence import wrap
@@ -28,9 +28,9 @@ def client(program: Program) -> Steps[None]:
     yield from sock.recv()
 
 
-def scenario(network: Network) -> list[Program | Watch]:
+def scenario(network: Network) -> list[Program | Watch[Holdings]]:
     here, there = pair(network)
-    watch = Watch(network, ("server",), (HALF_OPEN, OPEN))
+    watch = Watch(network, ("server",), (HALF_OPEN, OPEN), holdings)
     return [start(network, there, server), start(network, here, client), watch]
 
 
@@ -92,9 +92,15 @@ EXPERIMENT = Experiment(
                 "message has come, at {ms:.0f} ms."
             ),
             lambda runs: (
-                (seen(plain(runs), "server", HALF_OPEN).requests, seen(plain(runs), "server", HALF_OPEN).connections)
+                (
+                    seen(plain(runs), Holdings, "server", HALF_OPEN).requests,
+                    seen(plain(runs), Holdings, "server", HALF_OPEN).connections,
+                )
                 == (1, 0)
-                and (seen(plain(runs), "server", OPEN).requests, seen(plain(runs), "server", OPEN).connections)
+                and (
+                    seen(plain(runs), Holdings, "server", OPEN).requests,
+                    seen(plain(runs), Holdings, "server", OPEN).connections,
+                )
                 == (0, 1)
                 and plain(runs).program("server").call("accept").ended == plain(runs).when("server", "ESTABLISHED")
             ),

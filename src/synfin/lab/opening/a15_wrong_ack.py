@@ -208,7 +208,10 @@ EXPERIMENT = Experiment(
     ),
     clauses=("RFC 9293 §3.5", "RFC 9293 §3.10.7.3", "RFC 9293 §3.5.1"),
     tries=(
-        Try("A15 --world old-syn --lose 4", N_("Lose the RST: the server repeats its wrong SYN+ACK until one comes.")),
+        Try(
+            "A15 --world old-syn --lose 4",
+            N_("Lose the RST: the true SYN meets the half-open connection, and a second RST ends it."),
+        ),
         Try("A15 --world forged --seed 3", N_("Another x, and the same course of things.")),
     ),
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 from synfin.lab.running import Run
 from synfin.sim import Network, Node
 
 __all__ = ["Holdings", "Watch", "holdings", "seen"]
+
+_Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +46,29 @@ def holdings(node: Node) -> Holdings:
     )
 
 
-class Watch:
-    """Looks at hosts of a network at certain times (nanoseconds)."""
+class Watch(Generic[_Seen]):
+    """Looks at hosts of a network at certain times (nanoseconds); at each time before anything else happens if it is
+    made before all else."""
 
-    def __init__(self, network: Network, names: Sequence[str], times: Sequence[int]) -> None:
-        self.seen: dict[tuple[str, int], Holdings] = {}
+    def __init__(
+        self, network: Network, names: Sequence[str], times: Sequence[int], look: Callable[[Node], _Seen]
+    ) -> None:
+        self.seen: dict[tuple[str, int], _Seen] = {}
         self._network = network
+        self._look = look
         for name in names:
             for time in times:
-                network.at(time, partial(self._look, name, time))
+                network.at(time, partial(self._look_at, name, time))
 
-    def _look(self, name: str, time: int) -> None:
-        self.seen[name, time] = holdings(self._network.nodes[name])
+    def _look_at(self, name: str, time: int) -> None:
+        self.seen[name, time] = self._look(self._network.nodes[name])
 
 
-def seen(run: Run, name: str, time: int) -> Holdings:
+def seen(run: Run, kind: type[_Seen], name: str, time: int) -> _Seen:
     """What the `Watch` that the scenario returned saw. Raises LookupError if it did not look."""
     made = run.world.made
     for one in made if isinstance(made, list) else ():
-        if isinstance(one, Watch):
-            return one.seen[name, time]
+        found = one.seen.get((name, time)) if isinstance(one, Watch) else None
+        if isinstance(found, kind):
+            return found
     raise LookupError(f"nobody looked at {name}")
