@@ -134,10 +134,11 @@ def test_every_connection_is_beside_its_own(language: Language) -> None:
     first = len(run(one)["w"].histories[0].transmissions)
     out = told(one, Wishes(language=language), Change("lose", first + 2))
     assert re.search(rf"#{first + 2} SYN\+ACK .*#{first + 2} SYN\+ACK", out)
-    # The first is the same, the second parts with its second segment.
-    both, second = out.split("≠", 1)
-    assert f"#{first} " in both
-    assert "✗" in second
+    # The first is the same in both; the second parts with its second segment.
+    assert f"#{first} " not in out
+    before, after = out.split("≠", 1)
+    assert f"#{first + 1} SYN " in before
+    assert "✗" in after
     assert max(map(cell_len, out.split("\n"))) <= 100
 
 
@@ -333,3 +334,26 @@ def test_connections_beyond_those_that_are_shown_are_counted() -> None:
     out = told(experiment(World("w", "W", twice, connections=1)))
     assert "connections not shown: 1" in out
     assert out.count("[1]") == 1
+
+
+def test_a_world_in_which_nothing_is_sent_is_told_and_drawn_too() -> None:
+    def scenario(network: Network) -> None:
+        pair(network)
+
+    one = experiment(World("w", "W", scenario), World("v", "V", scenario))
+    assert "── V ──" in told(one)
+    runs = run(one)
+    assert "What does a report look like?" in drawn(Report(one, runs, list(runs), Wishes()))
+
+
+@pytest.mark.parametrize("scenario", [straight, twice, routed])
+def test_what_if_is_drawn(scenario: Callable[[Network], list[Program]]) -> None:
+    one = experiment(World("w", "World", scenario))
+    runs = run(one)
+    for fault in ("lose SYN", "lose 2nd FIN", "lose 99th FIN"):
+        change = Change("fault", fault=fault if scenario is not routed else f"client-router: {fault}")
+        report = Report(one, runs, ["w"], Wishes(), [change], all_again(runs, ["w"], [change]))
+        document = ElementTree.fromstring(drawn(report))
+        titles = ["".join(text.itertext()) for text in document.iter("{http://www.w3.org/2000/svg}text")]
+        assert "World" in titles
+        assert any(title.startswith("World: ") for title in titles)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Final
 
-from synfin.lab.report import MOST_SEGMENTS, Report
+from synfin.lab.report import MOST_SEGMENTS, MOST_WORLDS, Report
 from synfin.lab.running import Run
-from synfin.lab.what_if import described, numbers
+from synfin.lab.what_if import described, numbers, paired
 from synfin.lab.words import translation
 from synfin.show.curves import render_curves
+from synfin.show.pairing import alike
 from synfin.show.side_by_side_svg import Panel, ladder_panel, pair_of_panels, render_panels
 from synfin.show.time_sequence import render_time_sequence
 
@@ -28,7 +30,7 @@ def drawn(report: Report) -> str:
     if report.changes:
         # Those in which it makes no difference need not be drawn, as long as there are others.
         differ = [name for name in shown if report.runs[name].world.parting(report.changed[name].world) is not None]
-        shown = differ or shown
+        shown = (differ or shown)[:MOST_WORLDS]
     changes = gettext(", ").join(described(change, gettext) for change in report.changes)
     rows: list[list[Panel]] = []
     if report.changes:
@@ -53,15 +55,21 @@ def drawn(report: Report) -> str:
 def _pairs(report: Report, first: Run, second: Run, titles: tuple[str, str]) -> list[list[Panel]]:
     """Two runs, connection by connection; one that only one of them has stands alone."""
     wishes = report.wishes
-    if first.shown.picture in ("curves", "time-sequence"):
+    if report.changes and first.shown.picture in ("curves", "time-sequence"):
         return [[*_panels(report, first), *_panels(report, second)]]
-    mine, others = (one.histories[: one.shown.connections] for one in (first, second))
+    if report.changes:
+        pairs = paired(first, second)
+        differ = [(mine, other) for mine, other in pairs if mine is None or other is None or not alike(mine, other)]
+        pairs = differ or pairs
+    else:
+        mine, others = (one.histories[: one.shown.connections] for one in (first, second))
+        pairs = list(zip_longest(mine, others))
     rows = []
-    for at in range(max(len(mine), len(others))):
-        if at < min(len(mine), len(others)):
+    for here, there in pairs:
+        if here is not None and there is not None:
             row = pair_of_panels(
-                mine[at],
-                others[at],
+                here,
+                there,
                 titles,
                 wishes.language,
                 wishes.relative,
@@ -71,9 +79,11 @@ def _pairs(report: Report, first: Run, second: Run, titles: tuple[str, str]) -> 
                 0,
             )
         else:
-            one, title = (first, titles[0]) if at < len(mine) else (second, titles[1])
-            history = (mine if at < len(mine) else others)[at]
-            row = [ladder_panel(history, title, wishes.language, wishes.relative, numbers(one), MOST_SEGMENTS, start=0)]
+            row = [
+                ladder_panel(one, title, wishes.language, wishes.relative, numbers(of), MOST_SEGMENTS, 0)
+                for one, title, of in ((here, titles[0], first), (there, titles[1], second))
+                if one is not None
+            ]
         rows.append(row)
     return rows
 

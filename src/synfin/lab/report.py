@@ -8,17 +8,18 @@ from string import Formatter
 from typing import Final
 
 from synfin.lab.calls import call_rows, ending
-from synfin.lab.experiment import Claim, Experiment, Table, holds
+from synfin.lab.experiment import NOT_THERE, Claim, Experiment, Table, holds
 from synfin.lab.layout import aligned, hanging, heading, paragraph
 from synfin.lab.running import Run, Runs, run
-from synfin.lab.what_if import Change, described, numbers
+from synfin.lab.what_if import Change, described, numbers, paired
 from synfin.lab.words import translation
 from synfin.show.history import History
 from synfin.show.ladder import render_ladder
+from synfin.show.pairing import alike
 from synfin.show.side_by_side import FEWEST_CELLS, render_side_by_side
 from synfin.show.words import Language
 
-__all__ = ["MOST_SEGMENTS", "PAGE", "Report", "Wishes", "judged", "summary", "written"]
+__all__ = ["MOST_SEGMENTS", "MOST_WORLDS", "PAGE", "Report", "Wishes", "judged", "summary", "written"]
 
 #: How wide text is at most; histories side by side may be wider.
 PAGE: Final = 100
@@ -26,6 +27,8 @@ PAGE: Final = 100
 MOST_SEGMENTS: Final = 60
 #: How much of what two histories have in common is shown before they part.
 _BEFORE: Final = 4
+#: In how many worlds both histories are shown if something is changed in all.
+MOST_WORLDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,9 @@ class Report:
 
     def _worlds(self) -> Iterator[str]:
         if self.changed:
-            for name in self.shown:
-                if name in self.changed:
-                    yield from self._what_if(self.runs[name], self.changed[name])
+            names = [name for name in self.shown if name in self.changed]
+            for at, name in enumerate(names):
+                yield from self._what_if(self.runs[name], self.changed[name], whole=at < MOST_WORLDS)
             return
         shown = [self.runs[name] for name in self.shown]
         while shown:
@@ -232,8 +235,8 @@ class Report:
     def _changes(self) -> str:
         return self._gettext(", ").join(described(change, self._gettext) for change in self.changes)
 
-    def _what_if(self, usual: Run, changed: Run) -> Iterator[str]:
-        """Both histories side by side, from where they part, and what came of it."""
+    def _what_if(self, usual: Run, changed: Run, whole: bool) -> Iterator[str]:
+        """Both histories side by side, from where they part, if it is to be told in whole; and what came of it."""
         gettext = self._gettext
         yield heading(gettext(usual.shown.title), self._page)
         yield ""
@@ -242,7 +245,14 @@ class Report:
             yield from hanging("  ", gettext("It makes no difference: both histories are the same."), self._page)
             yield ""
             return
-        for mine, other in self._paired(usual, changed):
+        if not whole:
+            yield from hanging(
+                "  ", gettext("--world {name} shows both histories.").format(name=usual.shown.name), self._page
+            )
+            yield ""
+        for mine, other in paired(usual, changed) if whole else ():
+            if mine is not None and other is not None and alike(mine, other):
+                continue
             if mine is not None and other is not None and self.wishes.width >= FEWEST_CELLS:
                 yield self._side_by_side(usual, changed, mine, other, titles, _BEFORE)
                 yield ""
@@ -251,15 +261,6 @@ class Report:
                     if history is not None:
                         yield from self._alone(one, history)
         yield from self._came_of_it(usual, changed)
-
-    def _paired(self, usual: Run, changed: Run) -> list[tuple[History | None, History | None]]:
-        """The connections of both, those between the same ends together."""
-        mine, others = self._connections(usual), self._connections(changed)
-        by_flow = {frozenset((one.left.flow, one.right.flow)): one for one in others}
-        pairs: list[tuple[History | None, History | None]] = [
-            (one, by_flow.pop(frozenset((one.left.flow, one.right.flow)), None)) for one in mine
-        ]
-        return [*pairs, *((None, one) for one in by_flow.values())]
 
     def _came_of_it(self, usual: Run, changed: Run) -> Iterator[str]:
         gettext = self._gettext
@@ -302,7 +303,7 @@ def _measured(experiment: Experiment, runs: Runs) -> Table | None:
         return None
     try:
         return experiment.table(runs)
-    except (LookupError, ValueError, ArithmeticError):
+    except NOT_THERE:
         return None
 
 
@@ -326,5 +327,5 @@ def _said(claim: Claim, runs: Mapping[str, Run], text: str) -> str:
     """The claim's sentence, with its figures; dots stand for those that could not be measured."""
     try:
         return text.format(**(claim.values(runs) if claim.values is not None else {}))
-    except (LookupError, ValueError, ArithmeticError, TypeError):
+    except NOT_THERE:
         return "".join(literal + ("…" if name is not None else "") for literal, name, _, _ in Formatter().parse(text))

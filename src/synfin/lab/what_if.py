@@ -12,9 +12,9 @@ from typing import Final, Literal, TypeAlias
 from synfin.lab.experiment import N_
 from synfin.lab.running import Run, Runs, numbered
 from synfin.link.quantities import write_duration
-from synfin.show.history import Transmission
+from synfin.show.history import History, Transmission
 
-__all__ = ["Change", "Deed", "NoSuchSegmentError", "again", "all_again", "described", "numbers"]
+__all__ = ["Change", "Deed", "NoSuchSegmentError", "again", "all_again", "described", "numbers", "paired"]
 
 Deed: TypeAlias = Literal["lose", "duplicate", "corrupt", "delay", "fault"]
 
@@ -74,6 +74,17 @@ def again(run: Run, changes: Sequence[Change]) -> Run:
         late = f" by {write_duration(change.time)}" if change.deed == "delay" else ""
         faults.append(f"{f'{wire}: ' if several else ''}{change.deed} packet {event.number}{late}")
     return Run(run.shown, run.world.again(*faults))
+
+
+def paired(usual: Run, changed: Run) -> list[tuple[History | None, History | None]]:
+    """The connections of both that are to be shown, those between the same two ends together; None where one of the
+    runs has none such."""
+    mine, others = (one.histories[: one.shown.connections] for one in (usual, changed))
+    by_ends = {frozenset((one.left.flow, one.right.flow)): one for one in others}
+    pairs: list[tuple[History | None, History | None]] = [
+        (one, by_ends.pop(frozenset((one.left.flow, one.right.flow)), None)) for one in mine
+    ]
+    return [*pairs, *((None, one) for one in by_ends.values())]
 
 
 def all_again(runs: Runs, worlds: Iterable[str], changes: Sequence[Change]) -> Mapping[str, Run]:

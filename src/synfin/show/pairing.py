@@ -9,7 +9,7 @@ from typing import TypeAlias
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission
 from synfin.show.ladder_text import segment_words
 
-__all__ = ["Moment", "common", "levelled", "row_key"]
+__all__ = ["Moment", "alike", "common", "levelled", "row_key"]
 
 #: Something that happened: when, and what it was.
 Moment: TypeAlias = tuple[int, Hashable]
@@ -46,6 +46,12 @@ def common(first: Sequence[Moment], second: Sequence[Moment]) -> int:
         if one != other:
             return at
     return min(len(first), len(second))
+
+
+def alike(first: History, second: History) -> bool:
+    """Whether two histories tell the same."""
+    moments = [[(row.time, row_key(history, row)) for row in history.rows] for history in (first, second)]
+    return moments[0] == moments[1]
 
 
 def levelled(first: Sequence[Moment], second: Sequence[Moment]) -> list[tuple[int | None, int | None]]:

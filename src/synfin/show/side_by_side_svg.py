@@ -131,7 +131,8 @@ def _moment(history: History, row: Row) -> Moment:
 
 def render_panels(rows: Sequence[Sequence[Panel]], *, title: str, language: Language = "en", note: str = "") -> str:
     """Pictures in rows, with a title above and a `note` below it, as an SVG document."""
-    width = 2 * _MARGIN + max(sum(panel.width for panel in row) + _GUTTER * (len(row) - 1) for row in rows)
+    widths = [sum(panel.width for panel in row) + _GUTTER * (len(row) - 1) for row in rows]
+    width = 2 * _MARGIN + max(widths, default=_PANEL)
     head = _HEAD + (_NOTE_SIZE * 1.6 if note else 0.0)
     height = head + sum(max(panel.height for panel in row) + _GUTTER for row in rows)
     canvas = Canvas(width, height, title, language)
