@@ -245,3 +245,35 @@ def test_a_row_of_the_other_end_is_another_row() -> None:
     keys = [row_key(history, row) for row in history.rows]
     assert keys[:3] == [row_key(lost, row) for row in lost.rows][:3]
     assert len(set(keys)) == len(keys)
+
+
+def test_a_segment_that_comes_late_is_seen_to(world: Worlds) -> None:
+    made = []
+    for delay in (10, 300):
+        one = world()
+        one.open()
+        packet = one.packet(0, PSH | ACK, 10)
+        number = one.send(0, packet)
+        one.time += delay * MILLISECOND
+        one.arrive(1, packet, number)
+        one.time = 900 * MILLISECOND
+        one.carry(1, ACK)
+        made.append(History.from_events(one.events))
+    text = drawn(*made)
+    (line,) = [line for line in text.split("\n") if line.startswith("330.000")]
+    assert "≠" in line
+    # One that comes as all others do need not be.
+    assert "\n 40.000" not in text
+
+
+def test_a_loss_is_the_same_wherever_on_the_way_it_was(world: Worlds) -> None:
+    made = []
+    for delay in (0, 5):
+        one = world()
+        one.open()
+        packet = one.packet(0, PSH | ACK, 10)
+        number = one.send(0, packet)
+        one.time += delay * MILLISECOND
+        one.lose(0, packet, number)
+        made.append(History.from_events(one.events))
+    assert "≠" not in drawn(*made).split("\n\n")[0]

@@ -7,6 +7,7 @@ segment says stands on its arrow.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from statistics import median_low
 from typing import Final
 
 from rich.cells import cell_len
@@ -88,6 +89,13 @@ class Column:
         self._states = [history.left.first_state, history.right.first_state]
         # When the line of both states was last written, and whether nothing but it was written since.
         self._told: int | None = None
+        flights = [
+            row.time - row.transmission.time
+            for row in history.rows
+            if isinstance(row, Arrival) and row.time > row.transmission.time
+        ]
+        # How long a segment usually travels.
+        self._flight = median_low(flights) if flights else 0
         self._alone = False
         self.blocks: list[Block] = []
         self._make(shown_rows(history))
@@ -103,7 +111,7 @@ class Column:
             elif isinstance(row, Loss):
                 if not at or rows[at - 1] is not row.transmission:
                     self._lost_later(row)
-                else:
+                elif self._explained:
                     self._add(row)
             elif isinstance(row, Remark):
                 self._remark(row)
@@ -186,9 +194,9 @@ class Column:
     def _arrived(self, arrival: Arrival, whole: bool, following: Row | None) -> None:
         sent = arrival.transmission
         unchanged = arrival.old_state == arrival.new_state and not self._explained
-        if whole and unchanged and following is not None and following.time > arrival.time:
-            # Nothing to be told but the time.
-            self._add(arrival)
+        on_time = arrival.time - sent.time <= self._flight
+        if whole and unchanged and on_time and following is not None and following.time > arrival.time:
+            # Nothing to be told, not even when.
             return
         block = self._block(arrival)
         if not whole:
