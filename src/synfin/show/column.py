@@ -32,7 +32,7 @@ from synfin.show.ladder_text import (
 )
 from synfin.show.pairing import Moment, row_key
 from synfin.show.words import Language, explain, translation
-from synfin.wire.tcp import ACK
+from synfin.wire.tcp import ACK, RST, SYN
 
 __all__ = ["Block", "Column", "Numbers", "shown_rows"]
 
@@ -42,6 +42,8 @@ Numbers = Callable[[Transmission], int | None]
 #: From how many cells on there is room for windows, and for the options of a SYN.
 _WITH_WINDOWS: Final = 52
 _WITH_OPTIONS: Final = 64
+#: A window that changes by less than one in so many is not told of where there is little room.
+_LITTLE: Final = 8
 
 
 class Block:
@@ -87,6 +89,8 @@ class Column:
         self._explained = explained
         self._numbers = numbers
         self._states = [history.left.first_state, history.right.first_state]
+        # The windows that they last offered.
+        self._windows: list[int | None] = [None, None]
         # When the line of both states was last written, and whether nothing but it was written since.
         self._told: int | None = None
         flights = [
@@ -228,8 +232,10 @@ class Column:
         segment = sent.segment
         parts = segment_words(sent, self._relative)
         words = parts[0]
+        window = self._window_changed(sent)
         if self._inner < _WITH_WINDOWS:
-            words = [word for word in words if not word[0].startswith("win=") and word[0] != "len=0"]
+            kept = window and not segment.flags & SYN
+            words = [word for word in words if (kept or not word[0].startswith("win=")) and word[0] != "len=0"]
         if len(parts) > 1:
             words = words + (parts[1] if self._inner >= _WITH_OPTIONS else parts[1][-len(segment.options.sack) :])
             if self._inner < _WITH_OPTIONS and not segment.options.sack:
@@ -239,6 +245,14 @@ class Column:
         length = sum(cell_len(text) + 1 for text, _ in (*before, *words, *again))
         # Its primes say so too.
         return [*before, *words] if sent.repeat and length > self._inner - 14 else [*before, *words, *again]
+
+    def _window_changed(self, sent: Transmission) -> bool:
+        """Whether it offers another window than the segment before it from that end, by more than a little."""
+        if sent.segment.flags & RST:
+            return False
+        at = 0 if self._is_left(sent.sender) else 1
+        before, self._windows[at] = self._windows[at], sent.window
+        return before is not None and abs(sent.window - before) * _LITTLE > before
 
     def _short(self, sent: Transmission) -> str:
         """Enough to know a segment again."""
