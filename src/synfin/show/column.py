@@ -247,12 +247,12 @@ class Column:
         return [*before, *words] if sent.repeat and length > self._inner - 14 else [*before, *words, *again]
 
     def _window_changed(self, sent: Transmission) -> bool:
-        """Whether it offers another window than the segment before it from that end, by more than a little."""
+        """Whether it offers none, or another window than the segment before it from that end, by more than a little."""
         if sent.segment.flags & RST:
             return False
         at = 0 if self._is_left(sent.sender) else 1
         before, self._windows[at] = self._windows[at], sent.window
-        return before is not None and abs(sent.window - before) * _LITTLE > before
+        return not sent.window or (before is not None and abs(sent.window - before) * _LITTLE > before)
 
     def _short(self, sent: Transmission) -> str:
         """Enough to know a segment again."""
