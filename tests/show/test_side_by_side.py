@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from synfin.lab import whole_life
-from synfin.show.column import Numbers
+from synfin.show.column import Numbers, shown_rows
 from synfin.show.history import History, Transmission, flows
 from synfin.show.pairing import common, levelled, row_key
 from synfin.show.side_by_side import render_side_by_side
@@ -175,6 +175,18 @@ def test_reasons_stand_below_what_they_explain() -> None:
     assert lines[at + 1].count("SYN sent: asks for a connection") == 2
     assert lines[at + 2].count("(RFC 9293 §3.10.1)") == 2
     assert max(map(cell_len, text.split("\n"))) <= 100
+
+
+def test_sentences_stand_below_their_rows() -> None:
+    histories = whole(), without(3)
+    told = [{row: f"sentence {at}" for at, row in enumerate(shown_rows(history))} for history in histories]
+    text = render_side_by_side(*histories, titles=TITLES, told=(told[0], told[1]), width=120)
+    said = [int(number) for number in re.findall(r"sentence ([0-9]+)", text)]
+    assert sorted(said) == sorted(at for one in told for at in range(len(one)))
+    lines = text.split("\n")
+    at = next(at for at, line in enumerate(lines) if "SYN seq=0" in line)
+    first = histories[0].transmissions[0]
+    assert lines[at + 1].count(told[0][first]) == 2
 
 
 def test_what_is_made_in_colour_says_the_same() -> None:
