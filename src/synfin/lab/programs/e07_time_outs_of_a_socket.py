@@ -287,7 +287,7 @@ EXPERIMENT = Experiment(
         "before the defaults of the host there, and touches no other socket. What ends is the call, with EAGAIN, or "
         "EINPROGRESS for connect; the connection knows nothing of it and may be used on."
     ),
-    clauses=("socket(7)", "connect(2)", "RFC 9293 §3.9.1.3", "RFC 9293 §3.8.3"),
+    clauses=("socket(7)", "connect(2)", "RFC 9293 §3.8.3"),
     tries=(
         Try(
             "E7 --world connect --set client:tcp_syn_retries=1",
