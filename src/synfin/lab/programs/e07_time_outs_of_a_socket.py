@@ -20,10 +20,10 @@ LIMIT: Final = 10 * SECOND
 LATE: Final = 30 * SECOND
 #: The programs of each world, by what their sockets have: the texts' one, one that has nothing, and half of each.
 OPTIONS: Final = {
-    "both": (SO_RCVTIMEO, SO_SNDTIMEO),
-    "neither": (),
-    "rcvtimeo": (SO_RCVTIMEO,),
-    "sndtimeo": (SO_SNDTIMEO,),
+    N_("both options"): (SO_RCVTIMEO, SO_SNDTIMEO),
+    N_("neither"): (),
+    "SO_RCVTIMEO": (SO_RCVTIMEO,),
+    "SO_SNDTIMEO": (SO_SNDTIMEO,),
 }
 #: When all programs are at the call in question, their buffers full where that matters.
 READY: Final = 5 * SECOND
@@ -165,7 +165,7 @@ def cell(run: Run, program: str) -> str:
 
 def table(runs: Runs) -> Table:
     rows = [(f"{name}()", *(cell(run, program) for program in OPTIONS)) for name, run in runs.items()]
-    return Table((N_("call"), N_("both options"), N_("neither"), "SO_RCVTIMEO", "SO_SNDTIMEO"), rows)
+    return Table((N_("call"), *OPTIONS), rows)
 
 
 def syns(run: Run, program: str) -> int:
@@ -215,15 +215,15 @@ EXPERIMENT = Experiment(
             lambda runs: (
                 outcomes(runs["connect"])
                 == {
-                    "both": (EINPROGRESS, 10),
+                    "both options": (EINPROGRESS, 10),
                     "neither": (ETIMEDOUT, 131),
-                    "rcvtimeo": (ETIMEDOUT, 131),
-                    "sndtimeo": (EINPROGRESS, 10),
+                    "SO_RCVTIMEO": (ETIMEDOUT, 131),
+                    "SO_SNDTIMEO": (EINPROGRESS, 10),
                 }
             ),
             lambda runs: {
-                "seconds": first(runs["connect"], "both").lasted / SECOND,
-                "default": first(runs["connect"], "rcvtimeo").lasted / SECOND,
+                "seconds": first(runs["connect"], "both options").lasted / SECOND,
+                "default": first(runs["connect"], "SO_RCVTIMEO").lasted / SECOND,
             },
         ),
         Claim(
@@ -232,14 +232,14 @@ EXPERIMENT = Experiment(
                 "instead of {default}."
             ),
             lambda runs: (
-                syns(runs["connect"], "both")
-                == syns(runs["connect"], "sndtimeo")
+                syns(runs["connect"], "both options")
+                == syns(runs["connect"], "SO_SNDTIMEO")
                 == 7
                 < 11
                 == syns(runs["connect"], "neither")
             ),
             lambda runs: {
-                "bounded": syns(runs["connect"], "both"),
+                "bounded": syns(runs["connect"], "both options"),
                 "default": syns(runs["connect"], "neither"),
             },
         ),
@@ -250,35 +250,50 @@ EXPERIMENT = Experiment(
             ),
             lambda runs: (
                 outcomes(runs["recv"])
-                == {"both": (EAGAIN, 10), "neither": (0, 25), "rcvtimeo": (EAGAIN, 10), "sndtimeo": (0, 25)}
+                == {
+                    "both options": (EAGAIN, 10),
+                    "neither": (0, 25),
+                    "SO_RCVTIMEO": (EAGAIN, 10),
+                    "SO_SNDTIMEO": (0, 25),
+                }
             ),
-            lambda runs: {"seconds": first(runs["recv"], "both").lasted / SECOND},
+            lambda runs: {"seconds": first(runs["recv"], "both options").lasted / SECOND},
         ),
         Claim(
             N_(
                 "The time-out ends the call, not the connection: tried again, recv() hears on its attempt number "
                 "{number} what the server says after 25 s."
             ),
-            lambda runs: runs["recv"].program("both").call("recv").result == b"late",
+            lambda runs: runs["recv"].program("both options").call("recv").result == b"late",
             lambda runs: {
-                "number": sum(call.name == "recv" for call in runs["recv"].program("both").calls),
+                "number": sum(call.name == "recv" for call in runs["recv"].program("both options").calls),
             },
         ),
         Claim(
             N_("SO_SNDTIMEO bounds send() when there is no room: EAGAIN after {seconds:g} s; SO_RCVTIMEO does not."),
             lambda runs: (
                 outcomes(runs["send"])
-                == {"both": (EAGAIN, 10), "neither": (0, 25), "rcvtimeo": (0, 25), "sndtimeo": (EAGAIN, 10)}
+                == {
+                    "both options": (EAGAIN, 10),
+                    "neither": (0, 25),
+                    "SO_RCVTIMEO": (0, 25),
+                    "SO_SNDTIMEO": (EAGAIN, 10),
+                }
             ),
-            lambda runs: {"seconds": round(first(runs["send"], "both").lasted / SECOND)},
+            lambda runs: {"seconds": round(first(runs["send"], "both options").lasted / SECOND)},
         ),
         Claim(
             N_("SO_RCVTIMEO of a listener bounds accept(): EAGAIN after {seconds:g} s; SO_SNDTIMEO does not."),
             lambda runs: (
                 outcomes(runs["accept"])
-                == {"both": (EAGAIN, 10), "neither": (0, 25), "rcvtimeo": (EAGAIN, 10), "sndtimeo": (0, 25)}
+                == {
+                    "both options": (EAGAIN, 10),
+                    "neither": (0, 25),
+                    "SO_RCVTIMEO": (EAGAIN, 10),
+                    "SO_SNDTIMEO": (0, 25),
+                }
             ),
-            lambda runs: {"seconds": first(runs["accept"], "both").lasted / SECOND},
+            lambda runs: {"seconds": first(runs["accept"], "both options").lasted / SECOND},
         ),
     ),
     answer=N_(
