@@ -162,7 +162,7 @@ EXPERIMENT = Experiment(
             scenario(Remedy(services=(PORT, OTHER))),
             picture="none",
         ),
-        World("server_first", N_("The server closes first"), scenario(Remedy(server_closes=True)), picture="none"),
+        World("server_first", N_("Here the server closes first"), scenario(Remedy(server_closes=True)), picture="none"),
     ),
     claims=(
         Claim(
