@@ -15,6 +15,7 @@ from synfin.lab.experiment import N_, Claim, Experiment, Picture, Table, Try, Wo
 from synfin.lab.running import ACK, RST, SYN_ACK, Run, Runs
 from synfin.lab.two_way import open_after_two
 from synfin.sim import Network, Program, Steps, start
+from synfin.wire.sequence import wrap
 
 #: What the client does with a SYN+ACK that it did not ask for.
 Reaction: TypeAlias = Literal["reset", "silent", "time-wait", "rfc1337"]
@@ -165,7 +166,7 @@ EXPERIMENT = Experiment(
             ),
             lambda runs: all(
                 len({one.segment.seq for one in run.sent(SYN_ACK)}) == 2
-                and {one.segment.ack for one in run.sent(SYN_ACK)} == {run.history.left.initial_numbers[0] + 1}
+                and {one.segment.ack for one in run.sent(SYN_ACK)} == {wrap(run.history.left.initial_numbers[0] + 1)}
                 for run in runs.values()
             ),
         ),
