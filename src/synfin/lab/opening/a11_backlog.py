@@ -63,14 +63,14 @@ def scenario(
     return programs
 
 
-def full(name: str, title: str, **settings: str) -> World:
-    """The SYN queue has room for one, and a stranger has it."""
+def full(name: str, title: str, cookies: str, most: int = 1024, backlog: int = 128) -> World:
+    """The SYN queue has room for one, because of `most` or of `backlog`, and a stranger has it."""
     ours = {
-        "net.ipv4.tcp_max_syn_backlog": "1",
+        "net.ipv4.tcp_max_syn_backlog": str(most),
         "net.ipv4.tcp_synack_retries": "1",
-        **{f"net.ipv4.{key}": value for key, value in settings.items()},
+        "net.ipv4.tcp_syncookies": cookies,
     }
-    return World(name, title, partial(scenario, settings=ours, strangers=1, clients=(500 * MS,)))
+    return World(name, title, partial(scenario, settings=ours, strangers=1, clients=(500 * MS,), backlog=backlog))
 
 
 def late(name: str, title: str, abort: str) -> World:
@@ -154,8 +154,10 @@ EXPERIMENT = Experiment(
         ),
         late("last-ack", N_("Accept queue full when the last ACK arrives: listen(2), four clients"), "0"),
         late("abort", N_("The same, with tcp_abort_on_overflow"), "1"),
-        full("syn-queue", N_("SYN queue full, no SYN cookies: a stranger has the only place"), tcp_syncookies="0"),
-        full("cookies", N_("SYN queue full, with SYN cookies"), tcp_syncookies="1"),
+        full(
+            "syn-queue", N_("SYN queue full, no SYN cookies: listen(1), and a stranger has the place"), "0", backlog=1
+        ),
+        full("cookies", N_("SYN queue full (tcp_max_syn_backlog = 1), with SYN cookies"), "1", most=1),
         of_profile("linux", N_("Profile linux: five clients, a backlog of 2, nobody ever accepts")),
         of_profile("freebsd", N_("Profile freebsd: the same")),
         of_profile("rfc", N_("Profile rfc: the same")),
@@ -279,7 +281,7 @@ EXPERIMENT = Experiment(
     clauses=("RFC 9293 §3.9.1.1", "RFC 4987 §3.6", "listen(2)"),
     tries=(
         Try("A11 --world syn-queue --set server:tcp_synack_retries=2", N_("The stranger's request stays longer.")),
-        Try("A11 --world syn-queue --set server:tcp_max_syn_backlog=2", N_("Room for two: the client is in at once.")),
+        Try("A11 --world cookies --set server:tcp_max_syn_backlog=2", N_("Room for two: no cookie is needed.")),
         Try("A11 --world accept-queue --set tcp_syn_linear_timeouts=0", N_("The third client doubles its waits.")),
     ),
 )
