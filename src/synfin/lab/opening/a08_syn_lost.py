@@ -93,6 +93,9 @@ EXPERIMENT = Experiment(
     clauses=("RFC 9293 §3.8.1", "RFC 6298 §2", "RFC 9293 §3.8.3"),
     tries=(
         Try("A8 --world always --set tcp_syn_retries=2", N_("Give up earlier.")),
-        Try("A8 --world always --set tcp_syn_linear_timeouts=0", N_("Double the wait from the first: 1, 2, 4, 8 seconds and so on.")),
+        Try(
+            "A8 --world always --set tcp_syn_linear_timeouts=0",
+            N_("Double the wait from the first: 1, 2, 4, 8 seconds and so on."),
+        ),
     ),
 )
