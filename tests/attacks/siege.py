@@ -12,6 +12,7 @@ from time import thread_time_ns
 
 from synfin.host.parameters import Parameters
 from synfin.sim import Network, Node
+from synfin.sim.device import Output
 from synfin.tcp import states
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
@@ -65,13 +66,13 @@ class Tally:
 class Tap:
     """The server's end of a wire: tells the siege what leaves."""
 
-    def __init__(self, siege: Siege, output: object) -> None:
+    def __init__(self, siege: Siege, output: Output) -> None:
         self.siege = siege
         self.output = output
 
     def transmit(self, packet: Packet) -> None:
         self.siege.leaves(packet)
-        self.output.transmit(packet)  # type: ignore[attr-defined]
+        self.output.transmit(packet)
 
 
 class Service:
@@ -139,7 +140,7 @@ class Siege:
         # Those who are forged do not exist: what is answered to them goes nowhere.
         self.outside.power_off()
         for port in self.server.ports:
-            port.output = Tap(self, port.output)  # type: ignore[assignment]
+            port.output = Tap(self, port.output)
         self.attacker = Attacker(seed, SERVER, SERVER_6)
         self.tallies = {name: Tally() for name in KINDS}
         self.names = list(KINDS)
