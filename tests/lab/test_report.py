@@ -110,6 +110,34 @@ def test_the_segment_of_that_number_is_the_one_that_is_lost(
     assert (lost.segment, lost.time, lost.sender.host) == (wanted.segment, wanted.time, wanted.sender.host)
 
 
+def star(network: Network) -> list[Program]:
+    """Two clients, each on a wire of its own, whose packets have the same numbers on it."""
+    there = network.host("server")
+    programs = [start(network, there, server)]
+    for at in (1, 2):
+        here = network.host(f"client{at}")
+        network.wire(here, f"10.0.{at}.1/24", there, f"10.0.{at}.2/24", delay=DELAY)
+
+        def talks(program: Program, address: str = f"10.0.{at}.2") -> Steps[None]:
+            sock = yield from program.connected(address, PORT)
+            yield from sock.sendall(b"question")
+            sock.close()
+
+        programs.append(start(network, here, talks))
+    return programs
+
+
+def test_segments_on_several_wires_of_one_host() -> None:
+    usual = run(experiment(World("star", "Star", star)))["star"]
+    sent = usual.sent()
+    known = numbers(usual)
+    assert sorted(known(one) or 0 for one in sent) == list(range(1, len(sent) + 1))
+    for one in sent[:10]:
+        changed = again(usual, [Change("lose", known(one) or 0)])
+        (lost,) = [other for other in changed.sent() if other.loss is not None]
+        assert (lost.segment, lost.receiver.name) == (one.segment, one.receiver.name)
+
+
 def test_delay_and_duplicate() -> None:
     usual = run(experiment(World("w", "W", routed)))["w"]
     late = again(usual, [Change("delay", 2, 300 * MS)])
@@ -321,6 +349,15 @@ def test_worlds_of_every_kind_are_drawn(picture: Picture, count: int) -> None:
     for at in range(count):
         # A ladder for each connection; curves are those of the first.
         assert titles.count(f"World {at}") == (1 if picture == "curves" else 2)
+
+
+def test_each_world_keeps_its_column() -> None:
+    one = experiment(World("one", "One", straight), World("two", "Two", twice), World("three", "Three", straight))
+    runs = run(one)
+    document = ElementTree.fromstring(drawn(Report(one, runs, list(runs), Wishes())))
+    places = [(svg.get("x"), "".join(svg.itertext()).strip()[:3]) for svg in document.findall("{*}svg")]
+    assert [name for _, name in places] == ["One", "Two", "Thr", "Two"]
+    assert places[1][0] == places[3][0] != places[0][0]
 
 
 def test_what_a_terminal_cannot_show_is_said() -> None:
