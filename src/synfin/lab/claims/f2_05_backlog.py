@@ -102,7 +102,7 @@ CLAIM = TextClaim(
         ),
         Claim(
             N_("{half_open} half-open connections wait beside {accept} complete ones: two queues, each with its own limit."),
-            lambda runs: queues(runs["half-open"])[0] >= BACKLOG and queues(runs["half-open"])[1] == BACKLOG,
+            lambda runs: queues(runs["half-open"])[0] == BACKLOG + 1 and queues(runs["half-open"])[1] == BACKLOG,
             lambda runs: {"half_open": queues(runs["half-open"])[0], "accept": queues(runs["half-open"])[1]},
         ),
     ),
