@@ -93,7 +93,7 @@ _tcp_info = struct.Struct("=8B24I")
 class TcpInfo:
     """What TCP_INFO tells of a socket: `state` under the RFC's name; times in microseconds; the rest in segments."""
 
-    __slots__ = ("ato", "retransmits", "rto", "rtt", "state", "unacked")
+    __slots__ = ("ato", "cwnd", "retransmits", "rto", "rtt", "state", "unacked")
 
     def __init__(self, octets: bytes) -> None:
         fields = _tcp_info.unpack_from(octets)
@@ -103,6 +103,7 @@ class TcpInfo:
         self.ato: int = fields[9]
         self.unacked: int = fields[12]
         self.rtt: int = fields[23]
+        self.cwnd: int = fields[26]
 
 
 class Arrived:
