@@ -9,7 +9,7 @@ from synfin.lab.claims.bench import HOUR, PORT, SECOND, pair
 from synfin.lab.claims.kernel import Kernel
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
-from synfin.lab.running import DATA, RST, SYN, SYN_ACK, Run
+from synfin.lab.running import DATA, RST, SYN, Run
 from synfin.link.kernel import tcp_info
 from synfin.sim import Network, Program, Steps, start
 from synfin.wire.tcp import ACK, PSH
@@ -38,11 +38,7 @@ def scenario(network: Network, reads: bool) -> list[Program]:
 
 def offered(run: Run, host: str) -> list[int]:
     """The windows that `host` offers, in octets, from its first segment after the SYNs."""
-    return [
-        one.window
-        for one in run.sent(host=host)
-        if one not in run.sent(SYN) and one not in run.sent(SYN_ACK) and one not in run.sent(RST)
-    ]
+    return [one.window for one in run.sent(host=host) if not one.segment.flags & (SYN | RST)]
 
 
 def cwnd(run: Run) -> tuple[int, int]:
@@ -84,7 +80,7 @@ CLAIM = TextClaim(
     linux=(
         Measured(
             "unread",
-            N_("20 000 octets that nobody reads: its window goes from {first} octets to {last}."),
+            N_("20000 octets that nobody reads: its window goes from {first} octets to {last}."),
             unread,
             lambda found: int(found["first"]) - int(found["last"]) == 20_000,
         ),
@@ -98,8 +94,8 @@ CLAIM = TextClaim(
     worlds=(
         World("unread", N_("All arrives, and the server does not read"), partial(scenario, reads=False), (), 3 * SECOND,
               "none"),
-        World("lossy", N_("The server reads at once, and the network loses one in twenty"), partial(scenario, reads=True),
-              ("lose 5% of data",), 20 * SECOND, "none"),
+        World("lossy", N_("The server reads at once, and the network loses some"), partial(scenario, reads=True),
+              ("lose 20th data", "lose 60th data", "lose 61st data", "lose 100th data"), 20 * SECOND, "none"),
     ),
     claims=(
         Claim(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import socket
 import struct
 import threading
@@ -42,6 +43,8 @@ def lack() -> str:
         return "there is no Linux with TUN here"
     if os.geteuid() != 0:
         return "only root can make a network namespace"
+    if shutil.which("ss") is None:
+        return "there is no program ss"
     return ""
 
 
@@ -65,7 +68,7 @@ class Kernel:
     `heard`: every segment that it has sent to the world outside, in order.
     """
 
-    def __init__(self, **sysctls: int) -> None:
+    def __init__(self, **sysctls: int | str) -> None:
         self.host = KernelHost({f"ipv4/{name}": str(value) for name, value in sysctls.items()}, base={})
         self.heard: list[Heard] = []
         self._began = time.monotonic_ns()
