@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from synfin.cli.errors import UsageError
+from synfin.cli.lab_claims import claims
+from synfin.cli.lab_claims import show as show_claims
 
 commands = typer.Typer(
     name="lab",
@@ -17,6 +19,8 @@ commands = typer.Typer(
     suggest_commands=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+commands.command()(claims)
 
 Language = Annotated[Literal["en", "zh"] | None, typer.Option(help="Language; the locale's if not given.")]
 
@@ -40,6 +44,9 @@ def run(
     explain: Annotated[bool, typer.Option("--explain", help="Say why, below each segment.")] = False,
 ) -> None:
     """One experiment: its worlds, what holds in them, and why."""
+    if row.upper().startswith("F2"):
+        show_claims([row], lang, seed)
+        return
     from synfin.lab import running
     from synfin.lab.registry import experiment, rows
     from synfin.lab.report import report

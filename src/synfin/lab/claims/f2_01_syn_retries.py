@@ -62,7 +62,7 @@ CLAIM = TextClaim(
         ),
         Measured(
             "default",
-            N_("As it comes: {syns} SYNs, and after {seconds} s {error}."),
+            N_("As it comes: {syns} SYNs, and after {seconds} s {error}; its timers come a little late."),
             count,
             lambda found: found["syns"] == 11 and found["error"] == "ETIMEDOUT",
             slow=True,

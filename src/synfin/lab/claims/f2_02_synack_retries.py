@@ -47,9 +47,7 @@ CLAIM = TextClaim(
     rfc=N_("The SYN of a SYN+ACK takes a sequence number, so it is sent again until acknowledged; how often is open."),
     clauses=("RFC 9293 §3.8.1", "RFC 9293 §3.8.3"),
     linux=(
-        Measured(
-            "default", N_("The default is {retries}."), default, lambda found: found["retries"] == RETRIES
-        ),
+        Measured("default", N_("The default is {retries}."), default, lambda found: found["retries"] == RETRIES),
         Measured(
             "none",
             N_("With tcp_synack_retries=0 there is still {syn_acks} SYN+ACK: it counts retransmissions."),
@@ -68,9 +66,7 @@ CLAIM = TextClaim(
     claims=(
         Claim(
             N_("The server sends {count} SYN+ACKs, at {times} s: the first, and tcp_synack_retries more."),
-            lambda runs: (
-                [round(time) for time in runs["silent"].times(SYN_ACK, "server")] == [0, 1, 3, 7, 15, 31]
-            ),
+            lambda runs: [round(time) for time in runs["silent"].times(SYN_ACK, "server")] == [0, 1, 3, 7, 15, 31],
             lambda runs: {
                 "count": len(runs["silent"].sent(SYN_ACK)),
                 "times": ", ".join(f"{time:.2f}" for time in runs["silent"].times(SYN_ACK, "server")),

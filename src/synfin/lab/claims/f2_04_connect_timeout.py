@@ -78,8 +78,15 @@ CLAIM = TextClaim(
         ),
     ),
     worlds=(
-        World("receive", N_("SO_RCVTIMEO of 10 s; every SYN is lost"), partial(scenario, option=SO_RCVTIMEO), ("lose SYN",)),
-        World("send", N_("SO_SNDTIMEO of 10 s; every SYN is lost"), partial(scenario, option=SO_SNDTIMEO), ("lose SYN",)),
+        World(
+            "receive",
+            N_("SO_RCVTIMEO of 10 s; every SYN is lost"),
+            partial(scenario, option=SO_RCVTIMEO),
+            ("lose SYN",),
+        ),
+        World(
+            "send", N_("SO_SNDTIMEO of 10 s; every SYN is lost"), partial(scenario, option=SO_SNDTIMEO), ("lose SYN",)
+        ),
     ),
     claims=(
         Claim(

@@ -93,7 +93,9 @@ CLAIM = TextClaim(
     ),
     claims=(
         Claim(
-            N_("With a backlog of {backlog}, {accept} complete connections wait to be accepted; later SYNs are dropped."),
+            N_(
+                "With a backlog of {backlog}, {accept} complete connections wait to be accepted; later SYNs are dropped."
+            ),
             lambda runs: (
                 queues(runs["complete"]) == (0, BACKLOG + 1)
                 and [run.call("connect").waits for run in runs["complete"].programs[1:]] == [False] * 3 + [True] * 2
@@ -101,7 +103,9 @@ CLAIM = TextClaim(
             lambda runs: {"backlog": BACKLOG, "accept": queues(runs["complete"])[1]},
         ),
         Claim(
-            N_("{half_open} half-open connections wait beside {accept} complete ones: two queues, each with its own limit."),
+            N_(
+                "{half_open} half-open connections wait beside {accept} complete ones: two queues, each with its own limit."
+            ),
             lambda runs: queues(runs["half-open"])[0] == BACKLOG + 1 and queues(runs["half-open"])[1] == BACKLOG,
             lambda runs: {"half_open": queues(runs["half-open"])[0], "accept": queues(runs["half-open"])[1]},
         ),

@@ -65,7 +65,9 @@ def on_linux() -> Figures:
 CLAIM = TextClaim(
     name="F2.7",
     text=N_("The SYN carries the timestamp option (TSO)."),
-    rfc=N_("The option is called Timestamps, TSopt: kind 8, with TSval and TSecr. TSO is what cuts segments in hardware."),
+    rfc=N_(
+        "The option is called Timestamps, TSopt: kind 8, with TSval and TSecr. TSO is what cuts segments in hardware."
+    ),
     clauses=("RFC 7323 §3.2",),
     linux=(
         Measured(
@@ -90,7 +92,8 @@ CLAIM = TextClaim(
         Claim(
             N_("It carries TSval, {value}; the answer gives the same number back as TSecr."),
             lambda runs: (
-                runs["with"].sent(SYN_ACK)[0].segment.options.ts_ecr == runs["with"].sent(SYN)[0].segment.options.ts_val
+                runs["with"].sent(SYN_ACK)[0].segment.options.ts_ecr
+                == runs["with"].sent(SYN)[0].segment.options.ts_val
                 is not None
             ),
             lambda runs: {"value": runs["with"].sent(SYN)[0].segment.options.ts_val},

@@ -78,7 +78,7 @@ CLAIM = TextClaim(
     name="F2.8",
     text=N_("A SYN must not carry data."),
     rfc=N_("It may. The receiver must not deliver the data before ESTABLISHED; Fast Open lifts even that."),
-    clauses=("RFC 9293 §3.4", "RFC 9293 §3.10.7.2", "RFC 7413 §2"),
+    clauses=("RFC 9293 §3.5", "RFC 9293 §3.10.7.2", "RFC 7413 §2"),
     linux=(
         Measured(
             "plain",
@@ -98,8 +98,7 @@ CLAIM = TextClaim(
         Claim(
             N_("The server takes the SYN: no RST, and ack = x+{acked}; the data it leaves to be sent again."),
             lambda runs: (
-                not runs["early"].sent(RST)
-                and numbers(runs["early"])[1] == (numbers(runs["early"])[0] + 1) % (1 << 32)
+                not runs["early"].sent(RST) and numbers(runs["early"])[1] == (numbers(runs["early"])[0] + 1) % (1 << 32)
             ),
             lambda runs: {"acked": (numbers(runs["early"])[1] - numbers(runs["early"])[0]) % (1 << 32)},
         ),

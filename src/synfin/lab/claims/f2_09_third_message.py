@@ -50,8 +50,9 @@ CLAIM = TextClaim(
             "both",
             N_("As client: {client} once the ACK has left. As server: {before} until it arrives, then {after}."),
             on_linux,
-            lambda found: [found[key] for key in ("client", "before", "after")]
-            == ["ESTABLISHED", "SYN-RECEIVED", "ESTABLISHED"],
+            lambda found: (
+                [found[key] for key in ("client", "before", "after")] == ["ESTABLISHED", "SYN-RECEIVED", "ESTABLISHED"]
+            ),
         ),
     ),
     worlds=(
@@ -60,7 +61,9 @@ CLAIM = TextClaim(
     ),
     claims=(
         Claim(
-            N_("The client is ESTABLISHED at {client:g} ms, when it sends the third message; the server at {server:g} ms."),
+            N_(
+                "The client is ESTABLISHED at {client:g} ms, when it sends the third message; the server at {server:g} ms."
+            ),
             lambda runs: (
                 established(runs["plain"])[0] == established(runs["plain"])[1]
                 and established(runs["plain"])[2] == established(runs["plain"])[1] + DELAY / MS

@@ -54,7 +54,7 @@ CLAIM = TextClaim(
     name="F2.11",
     text=N_("When a SYN arrives, the server creates a new socket for the connection."),
     rfc=N_("A TCB records the SYN. How much of it must be there before the handshake is over, hosts decide."),
-    clauses=("RFC 9293 §3.10.7.2", "RFC 4987 §3.4", "RFC 4987 §3.6"),
+    clauses=("RFC 9293 §3.10.7.2", "RFC 4987 §3.5", "RFC 4987 §3.6"),
     linux=(
         Measured(
             "sockets",

@@ -58,7 +58,9 @@ CLAIM = TextClaim(
             lambda runs: {"syns": len(runs["both"].sent(SYN))},
         ),
         Claim(
-            N_("The server, which hears no second SYN, sends its SYN+ACK again after {seconds:g} s, and that opens it."),
+            N_(
+                "The server, which hears no second SYN, sends its SYN+ACK again after {seconds:g} s, and that opens it."
+            ),
             lambda runs: (
                 runs["server"].times(SYN_ACK) == [0.01, 1.01]
                 and runs["server"].state("client") == runs["server"].state("server") == "ESTABLISHED"

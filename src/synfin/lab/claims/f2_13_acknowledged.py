@@ -75,7 +75,13 @@ CLAIM = TextClaim(
     ),
     worlds=(
         World("later", N_("The server's program reads after a second"), scenario, (), 2 * SECOND),
-        World("dies", N_("The server's machine dies before it"), scenario, ("reboot server at 500ms for 9s",), 2 * SECOND),
+        World(
+            "dies",
+            N_("The server's machine dies before that"),
+            scenario,
+            ("reboot server at 500ms for 9s",),
+            2 * SECOND,
+        ),
     ),
     claims=(
         Claim(

@@ -124,7 +124,9 @@ CLAIM = TextClaim(
         ),
         Measured(
             "paws",
-            N_("A fitting number with an old timestamp: {dropped} segment dropped by PAWS; {taken} octets wait, as before."),
+            N_(
+                "A fitting number with an old timestamp: {dropped} segment dropped by PAWS; {taken} octets wait, as before."
+            ),
             paws,
             lambda found: found["taken"] == 100 and found["dropped"] == 1,
         ),

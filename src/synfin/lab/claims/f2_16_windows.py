@@ -92,14 +92,28 @@ CLAIM = TextClaim(
         ),
     ),
     worlds=(
-        World("unread", N_("All arrives, and the server does not read"), partial(scenario, reads=False), (), 3 * SECOND,
-              "none"),
-        World("lossy", N_("The server reads at once, and the network loses some"), partial(scenario, reads=True),
-              ("lose 20th data", "lose 60th data", "lose 61st data", "lose 100th data"), 20 * SECOND, "none"),
+        World(
+            "unread",
+            N_("All arrives, and the server does not read"),
+            partial(scenario, reads=False),
+            (),
+            3 * SECOND,
+            "none",
+        ),
+        World(
+            "lossy",
+            N_("The server reads at once, and the network loses some"),
+            partial(scenario, reads=True),
+            ("lose 20th data", "lose 60th data", "lose 61st data", "lose 100th data"),
+            20 * SECOND,
+            "none",
+        ),
     ),
     claims=(
         Claim(
-            N_("Nothing is lost, yet the window that the server offers falls from {first} octets to {last}: nobody reads."),
+            N_(
+                "Nothing is lost, yet the window that the server offers falls from {first} octets to {last}: nobody reads."
+            ),
             lambda runs: (
                 all(one.loss is None for one in runs["unread"].sent(DATA))
                 and offered(runs["unread"], "server")[-1] == 0 < offered(runs["unread"], "server")[0]
@@ -110,7 +124,9 @@ CLAIM = TextClaim(
             },
         ),
         Claim(
-            N_("{lost} segments are lost; the window that the server offers is {first} octets at first and {last} at last."),
+            N_(
+                "{lost} segments are lost; the window that the server offers is {first} octets at first and {last} at last."
+            ),
             lambda runs: offered(runs["lossy"], "server")[-1] >= offered(runs["lossy"], "server")[0],
             lambda runs: {
                 "lost": sum(one.loss is not None for one in runs["lossy"].sent(DATA)),

@@ -79,7 +79,9 @@ CLAIM = TextClaim(
     worlds=(World("thrice", N_("Twice from one port, once from another"), scenario, connections=3),),
     claims=(
         Claim(
-            N_("From the same port {seconds:g} s later the number is {numbers} larger: one for each 4 µs, no chance in it."),
+            N_(
+                "From the same port {seconds:g} s later the number is {numbers} larger: one for each 4 µs, no chance in it."
+            ),
             lambda runs: step(runs["thrice"], 0, 1)[1] == step(runs["thrice"], 0, 1)[0] // TICK > 0,
             lambda runs: {
                 "seconds": round(step(runs["thrice"], 0, 1)[0] / SECOND, 3),
@@ -87,7 +89,9 @@ CLAIM = TextClaim(
             },
         ),
         Claim(
-            N_("From another port {seconds:g} s later it is {numbers} larger: the hash differs, and nobody outside knows it."),
+            N_(
+                "From another port {seconds:g} s later it is {numbers} larger: the hash differs, and nobody outside knows it."
+            ),
             lambda runs: abs(step(runs["thrice"], 1, 2)[1] - step(runs["thrice"], 1, 2)[0] // TICK) > 1000,
             lambda runs: {
                 "seconds": round(step(runs["thrice"], 1, 2)[0] / SECOND, 3),

@@ -99,8 +99,10 @@ CLAIM = TextClaim(
             "half-closed",
             N_("After shutdown(SHUT_WR): {client} and {server}; {octets} octets still come back."),
             shut,
-            lambda found: (found["client"], found["server"], found["end"], found["octets"])
-            == ("FIN-WAIT-2", "CLOSE-WAIT", 0, len(ANSWER)),
+            lambda found: (
+                (found["client"], found["server"], found["end"], found["octets"])
+                == ("FIN-WAIT-2", "CLOSE-WAIT", 0, len(ANSWER))
+            ),
         ),
         Measured(
             "half-open",
@@ -111,8 +113,13 @@ CLAIM = TextClaim(
     ),
     worlds=(
         World("half-closed", N_("The client closes its half, and the server goes on"), half_closed, (), SECOND),
-        World("half-open", N_("The server restarts, and nobody tells the client"), half_open, ("reboot server at 100ms",),
-              10 * SECOND),
+        World(
+            "half-open",
+            N_("The server restarts, and nobody tells the client"),
+            half_open,
+            ("reboot server at 100ms",),
+            10 * SECOND,
+        ),
     ),
     claims=(
         Claim(

@@ -89,7 +89,9 @@ CLAIM = TextClaim(
             lambda runs: {"seconds": (runs["again"].when("client", "CLOSED") - last_acks(runs["again"])[1]) / SECOND},
         ),
         Claim(
-            N_("Where no FIN comes again, the client sends {acks} ACK, the lost one, though it waits for {seconds:g} s."),
+            N_(
+                "Where no FIN comes again, the client sends {acks} ACK, the lost one, though it waits for {seconds:g} s."
+            ),
             lambda runs: len(last_acks(runs["silence"])) == 1,
             lambda runs: {
                 "acks": len(last_acks(runs["silence"])),

@@ -39,7 +39,9 @@ CLAIM = TextClaim(
     linux=(
         Measured(
             "silence",
-            N_("TIME-WAIT ends after {seconds} s; the peer, still in LAST-ACK, sends its FIN again and gets {resets} RST."),
+            N_(
+                "TIME-WAIT ends after {seconds} s; the peer, still in LAST-ACK, sends its FIN again and gets {resets} RST."
+            ),
             on_linux,
             lambda found: found["resets"] == 1,
             slow=True,

@@ -51,12 +51,16 @@ def on_linux() -> Figures:
 CLAIM = TextClaim(
     name="F2.21",
     text=N_("TIME-WAIT makes sure that all data have arrived."),
-    rfc=N_("All data are acknowledged before it: FIN-WAIT-1 is left only when the FIN is. It guards the last ACK and the four-tuple."),
+    rfc=N_(
+        "All data are acknowledged before it: FIN-WAIT-1 is left only when the FIN is. It guards the last ACK and the four-tuple."
+    ),
     clauses=("RFC 9293 §3.10.7.4", "RFC 9293 §3.6.1"),
     linux=(
         Measured(
             "order",
-            N_("It closed, and the peer's FIN is there: {before} while data are unacknowledged, {after} once none are."),
+            N_(
+                "It closed, and the peer's FIN is there: {before} while data are unacknowledged, {after} once none are."
+            ),
             on_linux,
             lambda found: (found["before"], found["after"]) == ("CLOSING", "TIME-WAIT"),
         ),
@@ -75,7 +79,9 @@ CLAIM = TextClaim(
             },
         ),
         Claim(
-            N_("Where they are lost, the client waits for them in FIN-WAIT-1, and TIME-WAIT begins at {seconds:.1f} s."),
+            N_(
+                "Where they are lost, the client waits for them in FIN-WAIT-1, and TIME-WAIT begins at {seconds:.1f} s."
+            ),
             lambda runs: (
                 runs["lost"].when("client", "TIME-WAIT") > SECOND // 2
                 and max(one.time for one in runs["lost"].sent(DATA)) < runs["lost"].when("client", "TIME-WAIT")

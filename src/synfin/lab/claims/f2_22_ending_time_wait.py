@@ -116,13 +116,19 @@ def lingers() -> Figures:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
         sock.close()
         peer.await_(RST_FLAG | ACK)
-        return {"fins": len(peer.sent(FIN | ACK)), "resets": len(peer.sent(RST_FLAG | ACK)), "left": len(kernel.states())}
+        return {
+            "fins": len(peer.sent(FIN | ACK)),
+            "resets": len(peer.sent(RST_FLAG | ACK)),
+            "left": len(kernel.states()),
+        }
 
 
 CLAIM = TextClaim(
     name="F2.22",
     text=N_("Nothing can end TIME-WAIT before its time."),
-    rfc=N_("A RST can, which is a hazard, and a new SYN may. SO_LINGER 0 is ABORT: no TIME-WAIT, and data are thrown away."),
+    rfc=N_(
+        "A RST can, which is a hazard, and a new SYN may. SO_LINGER 0 is ABORT: no TIME-WAIT, and data are thrown away."
+    ),
     clauses=("RFC 1337 §2", "RFC 9293 §3.6.1", "RFC 6191 §2", "RFC 9293 §3.9.1.6"),
     linux=(
         Measured(
@@ -156,7 +162,9 @@ CLAIM = TextClaim(
             lambda runs: {"seconds": lasted(runs["late"], "client")},
         ),
         Claim(
-            N_("A new SYN on the same four-tuple ends the server's TIME-WAIT after {seconds:.2f} s: a new connection opens."),
+            N_(
+                "A new SYN on the same four-tuple ends the server's TIME-WAIT after {seconds:.2f} s: a new connection opens."
+            ),
             lambda runs: (
                 lasted(runs["again"], "server") < 3
                 and [call.error for call in runs["again"].program("client").calls if call.name == "connect"]

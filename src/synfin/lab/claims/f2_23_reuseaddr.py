@@ -154,22 +154,38 @@ CLAIM = TextClaim(
     linux=(
         Measured(
             "bind",
-            N_("bind beside TIME-WAIT, with the option on neither: {neither}; on the second only: {second}; on both: {both}."),
+            N_(
+                "bind beside TIME-WAIT, with the option on neither: {neither}; on the second only: {second}; on both: {both}."
+            ),
             binds,
             lambda found: (found["neither"], found["second"], found["both"]) == ("EADDRINUSE", "EADDRINUSE", "ok"),
         ),
         Measured(
             "connect",
-            N_("connect on the same four-tuple: {without}; with timestamps {with_stamps}, {ahead} numbers ahead of the old ones."),
+            N_(
+                "connect on the same four-tuple: {without}; with timestamps {with_stamps}, {ahead} numbers ahead of the old ones."
+            ),
             connects,
             lambda found: (found["without"], found["with_stamps"]) == ("EADDRNOTAVAIL", "EINPROGRESS"),
         ),
     ),
     worlds=(
-        World("neither", N_("A server restarts; no socket has the option"), partial(restarts, first=False, second=False),
-              (), 5 * SECOND, "none"),
-        World("second", N_("Only the second socket has it"), partial(restarts, first=False, second=True), (), 5 * SECOND,
-              "none"),
+        World(
+            "neither",
+            N_("A server restarts; no socket has the option"),
+            partial(restarts, first=False, second=False),
+            (),
+            5 * SECOND,
+            "none",
+        ),
+        World(
+            "second",
+            N_("Only the second socket has it"),
+            partial(restarts, first=False, second=True),
+            (),
+            5 * SECOND,
+            "none",
+        ),
         World("both", N_("Both have it"), partial(restarts, first=True, second=True), (), 5 * SECOND),
         World(
             "refused",
@@ -201,7 +217,9 @@ CLAIM = TextClaim(
             lambda runs: {"count": len(runs["both"].node("server").host.transport.time_waits)},
         ),
         Claim(
-            N_("The four-tuple stays guarded. Without timestamps the client binds, and connect fails with EADDRNOTAVAIL."),
+            N_(
+                "The four-tuple stays guarded. Without timestamps the client binds, and connect fails with EADDRNOTAVAIL."
+            ),
             lambda runs: (
                 last_error(runs["refused"], "client", "bind") == 0
                 and last_error(runs["refused"], "client", "connect") == EADDRNOTAVAIL

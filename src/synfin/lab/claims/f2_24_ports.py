@@ -107,8 +107,10 @@ CLAIM = TextClaim(
             "ports",
             N_("{count} connections from ten ports, then {error}: {waiting} TIME-WAITs, {sockets} sockets in use."),
             on_linux,
-            lambda found: (found["count"], found["error"], found["waiting"], found["sockets"])
-            == (PORTS, "EADDRNOTAVAIL", PORTS, 0),
+            lambda found: (
+                (found["count"], found["error"], found["waiting"], found["sockets"])
+                == (PORTS, "EADDRNOTAVAIL", PORTS, 0)
+            ),
         ),
     ),
     worlds=(
@@ -122,7 +124,9 @@ CLAIM = TextClaim(
             lambda runs: {"answered": answered(runs["each"])},
         ),
         Claim(
-            N_("{count} TIME-WAITs hold {descriptors} descriptors; on the server, which did not close first, there are {server}."),
+            N_(
+                "{count} TIME-WAITs hold {descriptors} descriptors; on the server, which did not close first, there are {server}."
+            ),
             lambda runs: (
                 time_waits(runs["each"], "client") == PORTS
                 and not runs["each"].program("client").sockets

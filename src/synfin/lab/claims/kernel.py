@@ -33,6 +33,8 @@ KERNEL: Final = LOCAL_IPV4
 _PEER_PORT: Final = 4000
 #: The longest that anything is waited for that should come at once, in seconds.
 PATIENCE: Final = 2.0
+#: How often one looks whether something has happened, in seconds; a tenth as often after a second.
+_GLANCE: Final = 0.002
 _SIOCSIFFLAGS: Final = 0x8914  # linux/sockios.h
 _IFF_UP: Final = 1
 
@@ -117,7 +119,9 @@ class Kernel:
         served.settimeout(PATIENCE)
         return client, served
 
-    def connecting(self, options: Mapping[int, int] = MappingProxyType({}), port: int = 0) -> tuple[socket.socket, Peer]:
+    def connecting(
+        self, options: Mapping[int, int] = MappingProxyType({}), port: int = 0
+    ) -> tuple[socket.socket, Peer]:
         """A socket that began to connect to a peer, from `port` if given, and that peer, which has heard the SYN."""
         sock = self.socket()
         for name, value in options.items():
@@ -143,7 +147,9 @@ class Kernel:
         sock.settimeout(PATIENCE)
         return sock, peer
 
-    def served(self, port: int = _PEER_PORT, seq: int = 1000, options: Options = NO_OPTIONS) -> tuple[socket.socket, Peer]:
+    def served(
+        self, port: int = _PEER_PORT, seq: int = 1000, options: Options = NO_OPTIONS
+    ) -> tuple[socket.socket, Peer]:
         """A socket that was accepted from a peer. The listener is closed."""
         listener = self.listening()
         peer = Peer(self, port, PORT, seq)
@@ -167,10 +173,14 @@ class Kernel:
         """Reads what it sends until `condition` holds, and returns how long that took, in seconds. Raises TimeoutError
         after `seconds`."""
         began = time.monotonic()
+        pause = _GLANCE
         while not condition():
-            if time.monotonic() - began > seconds:
+            waited = time.monotonic() - began
+            if waited > seconds:
                 raise TimeoutError(errno.ETIMEDOUT, "the kernel did not do what was waited for")
-            self._keep(0.002, 0.002)
+            if waited > 1:
+                pause = 10 * _GLANCE
+            self._keep(pause, pause)
         return time.monotonic() - began
 
     def until_closed(self, sock: socket.socket, seconds: float = PATIENCE) -> tuple[float, str]:
