@@ -53,9 +53,9 @@ def half_open(network: Network) -> list[Program]:
 
 
 def after_the_fin(run: Run) -> int:
-    """Octets that the client has read from what the server sent after the client's FIN."""
-    fin = run.sent(FIN, "client")[0].time
-    late = sum(one.segment.payload_length for one in run.sent(DATA, "server") if one.time > fin)
+    """Octets that the client has read from what the server sent between the client's FIN and its own."""
+    first, last = run.sent(FIN, "client")[0].time, run.sent(FIN, "server")[0].time
+    late = sum(one.segment.payload_length for one in run.sent(DATA, "server") if first < one.time < last)
     results = [call.result for call in run.program("client").calls if call.name == "recv"]
     return min(late, sum(len(one) for one in results if isinstance(one, bytes)))
 
