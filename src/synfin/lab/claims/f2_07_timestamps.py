@@ -72,7 +72,7 @@ CLAIM = TextClaim(
     linux=(
         Measured(
             "option",
-            N_("tcp_timestamps=1: kind 8 in the SYN has {length1} octets; 0: {length0}. Data are cut all the same."),
+            N_("Kind 8 in its SYN: {length1} octets with tcp_timestamps=1, {length0} with 0. Data are cut all the same."),
             on_linux,
             lambda found: found["length1"] == LENGTH and found["length0"] == 0 and found["segments0"] == 3,
         ),

@@ -58,7 +58,7 @@ CLAIM = TextClaim(
     linux=(
         Measured(
             "sockets",
-            N_("Sockets more after the SYN: {syn} (a request in {state}); after the third message: {ack}."),
+            N_("The SYN makes {syn} sockets, and a request in {state}; the third message makes {ack}."),
             sockets,
             lambda found: (found["syn"], found["state"], found["ack"]) == (0, "SYN-RECEIVED", 1),
         ),

@@ -135,7 +135,7 @@ CLAIM = TextClaim(
             },
         ),
         Claim(
-            N_("What falls there is the sender's cwnd, from {most} octets to {least}; no segment of its says so."),
+            N_("What falls there is the sender's cwnd, from {most} octets to {least}; no segment of the sender tells of it."),
             lambda runs: (
                 cwnd(runs["lossy"])[1] < cwnd(runs["lossy"])[0] and len(set(offered(runs["lossy"], "client"))) == 1
             ),

@@ -24,6 +24,7 @@ def server(program: Program) -> Steps[None]:
     for _ in range(3):
         yield from program.sleep(100 * MS)
         yield from sock.sendall(ANSWER)
+    yield from program.sleep(100 * MS)
     sock.close()
 
 

@@ -61,7 +61,7 @@ CLAIM = TextClaim(
     linux=(
         Measured(
             "again",
-            N_("In {state}: {alone} ACKs by itself in 0.8 s, and {again} at once when the FIN comes again."),
+            N_("In {state} it sends {alone} ACKs by itself in 0.8 s, and {again} at once when the FIN comes again."),
             on_linux,
             lambda found: (found["alone"], found["again"], found["state"]) == (0, 1, "TIME-WAIT"),
         ),

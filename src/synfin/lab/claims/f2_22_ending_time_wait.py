@@ -133,7 +133,7 @@ CLAIM = TextClaim(
     linux=(
         Measured(
             "killed",
-            N_("{before}, then ss -K: {after} are left."),
+            N_("In {before}; after ss -K {after} are left."),
             killed,
             lambda found: (found["before"], found["after"]) == ("TIME-WAIT", 0),
         ),
