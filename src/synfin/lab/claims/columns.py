@@ -21,7 +21,8 @@ _CLOSING: Final = "，。、；：？！）》」』”’…"
 _OPENING: Final = "（《「『“‘"
 #: A run of letters without a space, or one character of Han, each with its punctuation; or spaces.
 _UNIT: Final = re.compile(
-    rf"[ \n]+|[{_OPENING}]*(?:[\u2e80-\u9fff]|[^ \n\u2e80-\u9fff{_OPENING}{_CLOSING}]+|(?=[{_CLOSING}]))[{_CLOSING}]*"
+    rf"[ \n]+|[{_OPENING}]*(?:[\u2e80-\u9fff]|[^ \n\u2e80-\u9fff{_OPENING}{_CLOSING}]+)[{_CLOSING}]*"
+    rf"|[{_OPENING}{_CLOSING}]+"
 )
 
 

@@ -40,7 +40,7 @@ def ended(run: Run) -> tuple[float, int]:
 def with_option(option: int, milliseconds: int) -> Figures:
     """connect to a silent peer; after a second it answers with a RST."""
     with Kernel() as kernel:
-        sock = kernel.socket()
+        sock = kernel.new_socket()
         sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", 0, 1000 * milliseconds))
         call = Background(lambda: sock.connect((REMOTE_IPV4, PORT)))
         seconds = 0.0

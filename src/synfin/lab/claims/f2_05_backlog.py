@@ -94,7 +94,8 @@ CLAIM = TextClaim(
     claims=(
         Claim(
             N_(
-                "With a backlog of {backlog}, {accept} complete connections wait to be accepted; later SYNs are dropped."
+                "With a backlog of {backlog}, {accept} complete connections wait to be accepted; later "
+                "SYNs are dropped."
             ),
             lambda runs: (
                 queues(runs["complete"]) == (0, BACKLOG + 1)
@@ -104,7 +105,8 @@ CLAIM = TextClaim(
         ),
         Claim(
             N_(
-                "{half_open} half-open connections wait beside {accept} complete ones: two queues, each with its own limit."
+                "{half_open} half-open connections wait beside {accept} complete ones: two queues, "
+                "each with its own limit."
             ),
             lambda runs: queues(runs["half-open"])[0] == BACKLOG + 1 and queues(runs["half-open"])[1] == BACKLOG,
             lambda runs: {"half_open": queues(runs["half-open"])[0], "accept": queues(runs["half-open"])[1]},

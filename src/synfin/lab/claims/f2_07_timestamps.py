@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from synfin.lab.claims.bench import MS, PORT, pair, serves
-from synfin.lab.claims.kernel import Kernel
+from synfin.lab.claims.kernel import Kernel, Peer
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
 from synfin.lab.running import DATA, SYN, SYN_ACK, Run
@@ -48,6 +48,10 @@ def pieces(run: Run) -> list[int]:
     return [one.segment.payload_length for one in run.sent(DATA)]
 
 
+def all_sent(peer: Peer) -> bool:
+    return sum(one.segment.payload_length for one in peer.sent(ACK)) >= OCTETS
+
+
 def on_linux() -> Figures:
     """The kernel's SYN, and how many segments it makes of 4000 octets, with and without the option."""
     found = {}
@@ -57,7 +61,7 @@ def on_linux() -> Figures:
             sock, peer = kernel.connected(options)
             found[f"length{timestamps}"] = len(option(peer.sent(SYN_FLAG)[0].segment.options))
             sock.sendall(bytes(OCTETS))
-            kernel.until(lambda peer=peer: sum(one.segment.payload_length for one in peer.sent(ACK)) >= OCTETS)  # type: ignore[misc]
+            kernel.until(partial(all_sent, peer))
             found[f"segments{timestamps}"] = len([one for one in peer.sent(ACK) if one.segment.payload_length])
     return found
 
@@ -72,7 +76,10 @@ CLAIM = TextClaim(
     linux=(
         Measured(
             "option",
-            N_("Kind 8 in its SYN: {length1} octets with tcp_timestamps=1, {length0} with 0. Data are cut all the same."),
+            N_(
+                "Kind 8 in its SYN: {length1} octets with tcp_timestamps=1, {length0} with 0. Data are "
+                "cut all the same."
+            ),
             on_linux,
             lambda found: found["length1"] == LENGTH and found["length0"] == 0 and found["segments0"] == 3,
         ),

@@ -19,7 +19,7 @@ TCP_FASTOPEN = 23  # linux/tcp.h
 
 
 class Early(Direction):
-    """A laboratory variant of a wire's beginning: it puts the first words on the SYN, which a host of ours sends bare."""
+    """A laboratory variant of a wire's beginning: it puts the first words on the SYN, which our hosts send bare."""
 
     def __init__(self, direction: Direction) -> None:
         self._direction = direction
@@ -63,7 +63,7 @@ def plain() -> Figures:
 def fast_open() -> Figures:
     """The same with Fast Open, where no cookie is asked for: what the program reads before the third message."""
     with Kernel(tcp_fastopen=0x202) as kernel:
-        listener = kernel.socket(1.0)
+        listener = kernel.new_socket(1.0)
         listener.bind((KERNEL, PORT))
         listener.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN, 5)
         listener.listen(5)

@@ -6,8 +6,8 @@ from synfin.lab.claims.bench import DELAY, MS, connects, pair, serves
 from synfin.lab.claims.kernel import Kernel, Peer, state
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
-from synfin.lab.running import Run
 from synfin.lab.running import ACK as BARE_ACK
+from synfin.lab.running import Run
 from synfin.sim import Network, Program, start
 from synfin.wire.tcp import ACK, SYN
 
@@ -62,7 +62,8 @@ CLAIM = TextClaim(
     claims=(
         Claim(
             N_(
-                "The client is ESTABLISHED at {client:g} ms, when it sends the third message; the server at {server:g} ms."
+                "The client is ESTABLISHED at {client:g} ms, when it sends the third message; the "
+                "server at {server:g} ms."
             ),
             lambda runs: (
                 established(runs["plain"])[0] == established(runs["plain"])[1]

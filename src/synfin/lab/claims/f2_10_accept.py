@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from synfin.lab.claims.bench import HOUR, MS, PORT, SECOND, pair
-from synfin.lab.claims.kernel import KERNEL, PORT as LISTENS
-from synfin.lab.claims.kernel import Kernel, outcome, state
+from synfin.lab.claims.kernel import KERNEL, Kernel, outcome, state
+from synfin.lab.claims.kernel import PORT as LISTENS
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
 from synfin.sim import Network, Program, Steps, start
@@ -33,7 +33,7 @@ def on_linux() -> Figures:
     """connect and send to a socket that listens, and whose program never accepts."""
     with Kernel() as kernel:
         kernel.listening()
-        client = kernel.socket(1.0)
+        client = kernel.new_socket(1.0)
         connected = outcome(lambda: client.connect((KERNEL, LISTENS)))
         sent = client.send(WORDS)
         return {"connect": connected, "state": state(client), "sent": sent}

@@ -125,7 +125,8 @@ CLAIM = TextClaim(
         Measured(
             "paws",
             N_(
-                "A fitting number with an old timestamp: {dropped} segment dropped by PAWS; {taken} octets wait, as before."
+                "A fitting number with an old timestamp: {dropped} segment dropped by PAWS; {taken} "
+                "octets wait, as before."
             ),
             paws,
             lambda found: found["taken"] == 100 and found["dropped"] == 1,

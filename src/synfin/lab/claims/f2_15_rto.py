@@ -87,7 +87,8 @@ CLAIM = TextClaim(
         Measured(
             "rto",
             N_(
-                "RTO in tenths of a second: {before} before, {during} while a segment is out again, {after} after three losses."
+                "RTO in tenths of a second: {before} before, {during} while a segment is out again, "
+                "{after} after three losses."
             ),
             on_linux,
             lambda found: int(found["during"]) >= 2 * int(found["after"]) and found["after"] == 2,

@@ -112,7 +112,8 @@ CLAIM = TextClaim(
     claims=(
         Claim(
             N_(
-                "Nothing is lost, yet the window that the server offers falls from {first} octets to {last}: nobody reads."
+                "Nothing is lost, yet the window that the server offers falls from {first} octets to "
+                "{last}: nobody reads."
             ),
             lambda runs: (
                 all(one.loss is None for one in runs["unread"].sent(DATA))
@@ -125,7 +126,8 @@ CLAIM = TextClaim(
         ),
         Claim(
             N_(
-                "{lost} segments are lost; the window that the server offers is {first} octets at first and {last} at last."
+                "{lost} segments are lost; the window that the server offers is {first} octets at "
+                "first and {last} at last."
             ),
             lambda runs: offered(runs["lossy"], "server")[-1] >= offered(runs["lossy"], "server")[0],
             lambda runs: {
@@ -135,7 +137,10 @@ CLAIM = TextClaim(
             },
         ),
         Claim(
-            N_("What falls there is the sender's cwnd, from {most} octets to {least}; no segment of the sender tells of it."),
+            N_(
+                "What falls there is the sender's cwnd, from {most} octets to {least}; no segment of "
+                "the sender tells of it."
+            ),
             lambda runs: (
                 cwnd(runs["lossy"])[1] < cwnd(runs["lossy"])[0] and len(set(offered(runs["lossy"], "client"))) == 1
             ),

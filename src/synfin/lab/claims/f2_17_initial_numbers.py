@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from synfin.lab.claims.bench import PORT, SECOND, pair
 from synfin.lab.claims.kernel import Kernel
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
@@ -11,7 +13,7 @@ from synfin.sim import Network, Program, Steps, start
 from synfin.wire.tcp import ACK, RST
 
 FIRST, SECOND_PORT = 40000, 40001
-#: RFC 9293 §3.4.1: the clock ticks about every 4 microseconds. Not `synfin.tcp.isn`'s constant, which is put to the test.
+#: RFC 9293 §3.4.1: the clock ticks every 4 microseconds. Not `synfin.tcp.isn`'s constant, which is put to the test.
 TICK = 4_000
 
 
@@ -56,8 +58,7 @@ def on_linux() -> Figures:
             sock.close()
             kernel.listen_for(0.3)
         steps = [
-            (later.time - one.time, (later.segment.seq - one.segment.seq) % (1 << 32))
-            for one, later in zip(syns, syns[1:], strict=False)
+            (later.time - one.time, (later.segment.seq - one.segment.seq) % (1 << 32)) for one, later in pairwise(syns)
         ]
         tick = [1e9 * seconds / numbers for seconds, numbers in steps]
         return {"nanoseconds": round(tick[0]), "fits": int(round(tick[1]) == round(tick[0]))}
@@ -80,7 +81,8 @@ CLAIM = TextClaim(
     claims=(
         Claim(
             N_(
-                "From the same port {seconds:g} s later the number is {numbers} larger: one for each 4 µs, no chance in it."
+                "From the same port {seconds:g} s later the number is {numbers} larger: one for each 4 "
+                "µs, no chance in it."
             ),
             lambda runs: step(runs["thrice"], 0, 1)[1] == step(runs["thrice"], 0, 1)[0] // TICK > 0,
             lambda runs: {
@@ -90,7 +92,8 @@ CLAIM = TextClaim(
         ),
         Claim(
             N_(
-                "From another port {seconds:g} s later it is {numbers} larger: the hash differs, and nobody outside knows it."
+                "From another port {seconds:g} s later it is {numbers} larger: the hash differs, and "
+                "nobody outside knows it."
             ),
             lambda runs: abs(step(runs["thrice"], 1, 2)[1] - step(runs["thrice"], 1, 2)[0] // TICK) > 1000,
             lambda runs: {

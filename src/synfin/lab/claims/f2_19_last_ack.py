@@ -90,7 +90,8 @@ CLAIM = TextClaim(
         ),
         Claim(
             N_(
-                "Where no FIN comes again, the client sends {acks} ACK, the lost one, though it waits for {seconds:g} s."
+                "Where no FIN comes again, the client sends {acks} ACK, the lost one, though it waits "
+                "for {seconds:g} s."
             ),
             lambda runs: len(last_acks(runs["silence"])) == 1,
             lambda runs: {

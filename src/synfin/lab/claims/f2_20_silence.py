@@ -40,7 +40,8 @@ CLAIM = TextClaim(
         Measured(
             "silence",
             N_(
-                "TIME-WAIT ends after {seconds} s; the peer, still in LAST-ACK, sends its FIN again and gets {resets} RST."
+                "TIME-WAIT ends after {seconds} s; the peer, still in LAST-ACK, sends its FIN again "
+                "and gets {resets} RST."
             ),
             on_linux,
             lambda found: found["resets"] == 1,

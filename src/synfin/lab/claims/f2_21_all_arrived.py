@@ -52,7 +52,8 @@ CLAIM = TextClaim(
     name="F2.21",
     text=N_("TIME-WAIT makes sure that all data have arrived."),
     rfc=N_(
-        "All data are acknowledged before it: FIN-WAIT-1 is left only when the FIN is. It guards the last ACK and the four-tuple."
+        "All data are acknowledged before it: FIN-WAIT-1 is left only when the FIN is. It guards the "
+        "last ACK and the four-tuple."
     ),
     clauses=("RFC 9293 §3.10.7.4", "RFC 9293 §3.6.1"),
     linux=(

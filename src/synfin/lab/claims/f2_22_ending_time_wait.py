@@ -163,7 +163,8 @@ CLAIM = TextClaim(
         ),
         Claim(
             N_(
-                "A new SYN on the same four-tuple ends the server's TIME-WAIT after {seconds:.2f} s: a new connection opens."
+                "A new SYN on the same four-tuple ends the server's TIME-WAIT after {seconds:.2f} s: a "
+                "new connection opens."
             ),
             lambda runs: (
                 lasted(runs["again"], "server") < 3

@@ -93,11 +93,11 @@ def last_error(run: Run, program: str, call: str) -> int:
 def bind_beside(first: bool, second: bool) -> str:
     """What bind says beside a TIME-WAIT of the kernel's."""
     with Kernel() as kernel:
-        listener = kernel.socket(1.0)
+        listener = kernel.new_socket(1.0)
         listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, first)
         listener.bind((KERNEL, LISTENS))
         listener.listen()
-        client = kernel.socket(1.0)
+        client = kernel.new_socket(1.0)
         client.connect((KERNEL, LISTENS))
         served = listener.accept()[0]
         listener.close()
@@ -105,7 +105,7 @@ def bind_beside(first: bool, second: bool) -> str:
         client.recv(1)
         client.close()
         kernel.until(lambda: kernel.states() == ["TIME-WAIT"])
-        again = kernel.socket()
+        again = kernel.new_socket()
         again.setsockopt(SOL_SOCKET, SO_REUSEADDR, second)
         return outcome(lambda: again.bind((KERNEL, LISTENS)))
 
@@ -132,7 +132,7 @@ def connect_again(timestamps: bool) -> tuple[str, int]:
         peer.send(FIN | ACK, options=later(options))
         kernel.until(lambda: kernel.states() == ["TIME-WAIT"])
         last = peer.await_(ACK).segment.seq
-        again = kernel.socket()
+        again = kernel.new_socket()
         again.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         again.bind((KERNEL, CLIENT_PORT))
         again.setblocking(False)
@@ -155,7 +155,8 @@ CLAIM = TextClaim(
         Measured(
             "bind",
             N_(
-                "bind beside TIME-WAIT, with the option on neither: {neither}; on the second only: {second}; on both: {both}."
+                "bind beside TIME-WAIT, with the option on neither: {neither}; on the second only: "
+                "{second}; on both: {both}."
             ),
             binds,
             lambda found: (found["neither"], found["second"], found["both"]) == ("EADDRINUSE", "EADDRINUSE", "ok"),
@@ -163,7 +164,8 @@ CLAIM = TextClaim(
         Measured(
             "connect",
             N_(
-                "connect on the same four-tuple: {without}; with timestamps {with_stamps}, {ahead} numbers ahead of the old ones."
+                "connect on the same four-tuple: {without}; with timestamps {with_stamps}, {ahead} "
+                "numbers ahead of the old ones."
             ),
             connects,
             lambda found: (found["without"], found["with_stamps"]) == ("EADDRNOTAVAIL", "EINPROGRESS"),
@@ -218,7 +220,8 @@ CLAIM = TextClaim(
         ),
         Claim(
             N_(
-                "The four-tuple stays guarded. Without timestamps the client binds, and connect fails with EADDRNOTAVAIL."
+                "The four-tuple stays guarded. Without timestamps the client binds, and connect fails "
+                "with EADDRNOTAVAIL."
             ),
             lambda runs: (
                 last_error(runs["refused"], "client", "bind") == 0

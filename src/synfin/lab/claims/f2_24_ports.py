@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from errno import EADDRNOTAVAIL, EMFILE
+from functools import partial
 
 from synfin.lab.claims.bench import PORT, SECOND, pair
 from synfin.lab.claims.kernel import KERNEL, Kernel, outcome
@@ -83,18 +84,18 @@ def on_linux() -> Figures:
     with Kernel(ip_local_port_range=RANGE, tcp_tw_reuse=0) as kernel:
         listener = kernel.listening()
         before = kernel.sockets_in_use()
-        for number in range(REQUESTS):
-            client = kernel.socket(1.0)
-            said = outcome(lambda client=client: client.connect((KERNEL, LISTENS)))  # type: ignore[misc]
-            if said != "ok":
-                break
+        count, said = 0, "ok"
+        while said == "ok":
+            client = kernel.new_socket(1.0)
+            said = outcome(partial(client.connect, (KERNEL, LISTENS)))
             client.close()
-            with listener.accept()[0] as served:
-                served.recv(1)
-        client.close()
+            if said == "ok":
+                count += 1
+                with listener.accept()[0] as served:
+                    served.recv(1)
         kernel.until(lambda: set(kernel.states()) == {"TIME-WAIT"})
         waiting = kernel.states().count("TIME-WAIT")
-        return {"count": number, "error": said, "waiting": waiting, "sockets": kernel.sockets_in_use() - before}
+        return {"count": count, "error": said, "waiting": waiting, "sockets": kernel.sockets_in_use() - before}
 
 
 CLAIM = TextClaim(
@@ -125,7 +126,8 @@ CLAIM = TextClaim(
         ),
         Claim(
             N_(
-                "{count} TIME-WAITs hold {descriptors} descriptors; on the server, which did not close first, there are {server}."
+                "{count} TIME-WAITs hold {descriptors} descriptors; on the server, which did not close "
+                "first, there are {server}."
             ),
             lambda runs: (
                 time_waits(runs["each"], "client") == PORTS

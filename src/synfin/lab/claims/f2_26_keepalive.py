@@ -164,7 +164,8 @@ CLAIM = TextClaim(
         ),
         Claim(
             N_(
-                "With SO_KEEPALIVE {probes} probes leave, the first after {first} s; at {end:.0f} s it is over, with ETIMEDOUT."
+                "With SO_KEEPALIVE {probes} probes leave, the first after {first} s; at {end:.0f} s it "
+                "is over, with ETIMEDOUT."
             ),
             lambda runs: (
                 probes(runs["dead"]) == [IDLE + INTERVAL * number for number in range(PROBES)]

@@ -7,8 +7,8 @@ from synfin.lab.claims.kernel import Kernel
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
 from synfin.lab.running import SYN, SYN_ACK, Run
-from synfin.sim import Network, Program, start
 from synfin.show.history import Transmission
+from synfin.sim import Network, Program, start
 from synfin.wire.ip import Packet, octets
 from synfin.wire.tcp import ACK, PROTOCOL_TCP, Segment
 from synfin.wire.tcp import SYN as SYN_FLAG

@@ -89,7 +89,7 @@ class Kernel:
 
     # --- sockets
 
-    def socket(self, limit: float | None = None) -> socket.socket:
+    def new_socket(self, limit: float | None = None) -> socket.socket:
         """A socket of the namespace, plain: it blocks, and has no option set."""
 
         def make() -> socket.socket:
@@ -102,7 +102,7 @@ class Kernel:
 
     def listening(self, backlog: int = 8, port: int = PORT) -> socket.socket:
         """A socket that listens."""
-        made = self.socket(PATIENCE)
+        made = self.new_socket(PATIENCE)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((KERNEL, port))
         made.listen(backlog)
@@ -111,7 +111,7 @@ class Kernel:
     def loopback(self) -> tuple[socket.socket, socket.socket]:
         """A connection of the kernel with itself: who connected, and who accepted."""
         listener = self.listening()
-        client = self.socket(PATIENCE)
+        client = self.new_socket(PATIENCE)
         client.connect((KERNEL, PORT))
         served = listener.accept()[0]
         listener.close()
@@ -123,7 +123,7 @@ class Kernel:
         self, options: Mapping[int, int] = MappingProxyType({}), port: int = 0
     ) -> tuple[socket.socket, Peer]:
         """A socket that began to connect to a peer, from `port` if given, and that peer, which has heard the SYN."""
-        sock = self.socket()
+        sock = self.new_socket()
         for name, value in options.items():
             sock.setsockopt(socket.IPPROTO_TCP, name, value)
         if port:
@@ -213,8 +213,11 @@ class Kernel:
 
 
 class Peer:
-    """A far end, by hand: `port` is its own, `kernel_port` the other; `seq` is what it sends next, `ack` what it expects
-    next, in step with what it heard; `seen` is how much of the kernel's `heard` it has looked at."""
+    """A far end, by hand.
+
+    `port` is its own, `kernel_port` the other; `seq` is what it sends next, `ack` what it expects next, in step with
+    what it heard; `seen` is how much of the kernel's `heard` it has looked at.
+    """
 
     def __init__(self, kernel: Kernel, port: int = _PEER_PORT, kernel_port: int = PORT, seq: int = 1000) -> None:
         self.kernel = kernel

@@ -1,4 +1,4 @@
-"""What was measured on Linux: figures by claim and sentence, kept in a file beside this one with the kernel's version."""
+"""What was measured on Linux: figures by claim and sentence, kept with the kernel's version in a file beside this."""
 
 from __future__ import annotations
 
@@ -32,17 +32,39 @@ class Measurements:
         """What was found for a sentence of a claim; None if it was not measured."""
         return self._figures.get(claim, {}).get(measurement)
 
+    def names(self) -> Iterator[tuple[str, str]]:
+        """What was measured: claims, and their measurements."""
+        return ((claim, name) for claim, found in self._figures.items() for name in found)
+
     def as_json(self) -> str:
         return json.dumps({"kernel": self.kernel, "figures": self._figures}, indent=2, ensure_ascii=False) + "\n"
 
 
 def load(path: Path = FILE) -> Measurements:
     """The figures in a file. Raises OSError, and ValueError for one that holds no figures."""
+    text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        return Measurements(read["kernel"], read["figures"])
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError):
-        raise ValueError(f"{path} holds no measurements") from None
+        read = json.loads(text)
+    except json.JSONDecodeError:
+        read = None
+    if not _are_figures(read):
+        raise ValueError(f"{path} holds no measurements")
+    return Measurements(read["kernel"], read["figures"])
+
+
+def _are_figures(read: object) -> bool:
+    """Whether what was read has the form that `Measurements.as_json` writes."""
+    if not isinstance(read, dict) or not isinstance(read.get("kernel"), str):
+        return False
+    claims = read.get("figures")
+    return isinstance(claims, dict) and all(
+        isinstance(found, dict)
+        and all(
+            isinstance(figures, dict) and all(isinstance(value, (int, str)) for value in figures.values())
+            for figures in found.values()
+        )
+        for found in claims.values()
+    )
 
 
 def save(measurements: Measurements, path: Path) -> None:

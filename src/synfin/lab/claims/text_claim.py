@@ -1,4 +1,4 @@
-"""What a claim of the texts is: their sentence, the RFCs', Linux's, and worlds in which the sentence is put to the test.
+"""What a claim of the texts is: their sentence, the RFCs', Linux's, and worlds where the sentence is put to the test.
 
 Nothing is only said here either. In the simulator the truth must hold and the texts' sentence must not; what Linux
 does is measured on the kernel of a machine, kept with its version (`synfin.lab.claims.measured`) and measured again by
@@ -16,7 +16,7 @@ from synfin.lab.experiment import N_, Claim, World, holds
 if TYPE_CHECKING:
     from synfin.lab.running import Run, Runs
 
-__all__ = ["Figures", "Measured", "N_", "Quoted", "TextClaim"]
+__all__ = ["N_", "Figures", "Measured", "Quoted", "TextClaim"]
 
 #: What a measurement found, by the names of the gaps in its sentence.
 Figures: TypeAlias = Mapping[str, int | str]
