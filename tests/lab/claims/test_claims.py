@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from synfin.lab.claims import catalogue
 from synfin.lab.claims.measured import load
-from synfin.lab.claims.report import WIDTH, lines
+from synfin.lab.claims.report import WIDTH, lines, listing
 from synfin.lab.claims.text_claim import Measured, TextClaim
 from synfin.lab.words import translation
 from synfin.show.words import Language
@@ -66,6 +66,13 @@ def test_it_fits_a_terminal_and_leaves_no_gap(name: str, language: Language) -> 
     shown = list(lines([name], language))
     assert [line for line in shown if cell_len(line) > WIDTH] == []
     assert not [line for line in shown if re.search(r"[{}✗]", line)]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_list_has_them_all(language: Language) -> None:
+    shown = list(listing(language))
+    assert [line.split()[0] for line in shown if line[2] == "F"] == catalogue.names()
+    assert [line for line in shown if cell_len(line) > WIDTH] == []
 
 
 def test_with_worlds_their_ladders_are_shown() -> None:

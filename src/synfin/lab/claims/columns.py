@@ -13,8 +13,8 @@ __all__ = ["NO_BREAK", "beside", "wrap"]
 
 #: A space at which no line ends; it comes out as a plain one.
 NO_BREAK: Final = "\u00a0"
-#: The space between a number and its unit is one.
-_QUANTITY: Final = re.compile(r"(?<=[0-9]) (?=(?:s|ms|ns|µs|秒|毫秒|纳秒)(?![a-z]))")
+#: The spaces between a number and its unit, and around an equals sign, are such.
+_TOGETHER: Final = re.compile(r"(?<=[0-9]) (?=(?:s|ms|ns|µs)(?![a-z]))|(?<=[a-z]) (?==)|(?<==) (?=[0-9a-z])")
 
 #: What must not begin a line stays with what is before it, and an opening bracket or quotation mark with what follows.
 _CLOSING: Final = "，。、；：？！）》」』”’…"
@@ -30,7 +30,7 @@ def wrap(text: str, width: int) -> list[str]:
     """The lines of `text`, none wider than `width` cells if it can be helped. A longer word stands alone."""
     lines = []
     line = ""
-    for unit in _UNIT.findall(_QUANTITY.sub(NO_BREAK, text)):
+    for unit in _UNIT.findall(_TOGETHER.sub(NO_BREAK, text)):
         if unit.isspace() and unit != NO_BREAK:
             line += " " if line else ""
         elif line and cell_len(line) + cell_len(unit) > width:

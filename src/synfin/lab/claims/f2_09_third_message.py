@@ -43,7 +43,7 @@ def on_linux() -> Figures:
 CLAIM = TextClaim(
     name="F2.9",
     text=N_("When the third message is sent, both ends are ESTABLISHED."),
-    rfc=N_("The client is when it sends it; the server stays in SYN-RECEIVED until it arrives."),
+    rfc=N_("The client is as soon as it sends it; the server stays in SYN-RECEIVED until it arrives."),
     clauses=("RFC 9293 §3.5", "RFC 9293 §3.10.7.4"),
     linux=(
         Measured(

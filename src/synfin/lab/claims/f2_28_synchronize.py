@@ -56,7 +56,7 @@ def on_linux() -> Figures:
 CLAIM = TextClaim(
     name="F2.28",
     text=N_("SYN means synchronous."),
-    rfc=N_('"Synchronize sequence numbers": each end tells its first number, and the other takes it over.'),
+    rfc=N_("“Synchronize sequence numbers”: each end tells its first number, and the other takes it over."),
     clauses=("RFC 9293 §3.1", "RFC 9293 §3.5"),
     linux=(
         Measured(

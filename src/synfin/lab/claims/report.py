@@ -17,12 +17,22 @@ from synfin.lab.words import translation
 from synfin.show.ladder import render_ladder
 from synfin.show.words import Language
 
-__all__ = ["lines"]
+__all__ = ["lines", "listing"]
 
 WIDTH: Final = 100
 _COLUMN: Final = (WIDTH - 2 * 3) // 3
 _RULE: Final = "─┼─".join(["─" * _COLUMN] * 3)
 _HEADS: Final = (N_("The texts say"), N_("The RFC"), N_("Linux"))
+
+
+def listing(language: Language) -> Iterator[str]:
+    """What the texts say, claim by claim: for a list of all that the lab has."""
+    gettext = translation(language).gettext
+    for name in catalogue.names():
+        text = gettext("“{text}”").format(text=gettext(catalogue.claim(name).text))
+        for line in wrap(text, WIDTH - 8):
+            yield f"  {name:6}{line}"
+            name = ""
 
 
 def lines(
@@ -79,9 +89,12 @@ def _linux(claim: TextClaim, one: Measured | Quoted, figures: Measurements, lang
     if isinstance(one, Quoted):
         mark, text = "○ ", f"{gettext(one.text)} [{one.source}]"
     else:
-        found = figures.figures(claim.name, one.name)
         mark = "● "
-        text = gettext("not measured here") if found is None else gettext(one.text).format(**found)
+        try:
+            text = gettext(one.text).format(**(figures.figures(claim.name, one.name) or {}))
+        except KeyError:
+            # Never measured, or by another version.
+            text = gettext("not measured here")
     for line in wrap(text, _COLUMN - 2):
         yield mark + line
         mark = "  "
