@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from synfin.lab.claims import catalogue
 from synfin.lab.claims.measured import load
 from synfin.lab.claims.report import WIDTH, lines, listing
-from synfin.lab.claims.text_claim import Measured, TextClaim
+from synfin.lab.claims.text_claim import TextClaim
 from synfin.lab.words import translation
 from synfin.show.words import Language
 
@@ -43,10 +43,10 @@ def test_it_is_whole(name: str) -> None:
     assert len(claim.claims) >= 2
     assert claim.linux
     assert len({world.name for world in claim.worlds}) == len(claim.worlds) > 0
-    assert len({one.name for one in claim.measured}) == len(claim.measured)
+    assert len({one.name for one in claim.linux}) == len(claim.linux)
     for clause in claim.clauses:
         assert re.fullmatch(r"RFC [0-9]{3,4} §[0-9A-Z.]+|[a-z]+\([2-8]\)", clause), clause
-    for sentence in (claim.text, claim.rfc, *(one.text for one in (*claim.linux, *claim.claims))):
+    for sentence in (claim.text, claim.rfc, *(one.text for one in claim.linux), *(one.text for one in claim.claims)):
         assert sentence.endswith(".")
 
 
@@ -54,7 +54,7 @@ def test_it_is_whole(name: str) -> None:
 def test_every_sentence_is_in_the_catalogue(name: str) -> None:
     claim = catalogue.claim(name)
     known = translation("zh").gettext
-    sentences = [claim.text, claim.rfc, *(one.text for one in (*claim.linux, *claim.claims))]
+    sentences = [claim.text, claim.rfc, *(one.text for one in claim.linux), *(one.text for one in claim.claims)]
     for sentence in [*sentences, *(world.title for world in claim.worlds)]:
         assert known(sentence) != sentence, sentence
         assert gaps(known(sentence)) == gaps(sentence)
@@ -85,7 +85,7 @@ def test_with_worlds_their_ladders_are_shown() -> None:
 @every
 def test_what_is_kept_of_linux_bears_every_sentence_out(name: str) -> None:
     kept = load()
-    for one in catalogue.claim(name).measured:
+    for one in catalogue.claim(name).linux:
         found = kept.figures(name, one.name)
         assert found is not None, one.name
         assert one.holds(found)
@@ -95,7 +95,7 @@ def test_what_is_kept_of_linux_bears_every_sentence_out(name: str) -> None:
 def test_nothing_is_kept_that_no_claim_measures() -> None:
     assert '"F2' in load().as_json()
     kept = load()
-    asked = {(name, one.name) for name in catalogue.names() for one in catalogue.claim(name).measured}
+    asked = {(name, one.name) for name in catalogue.names() for one in catalogue.claim(name).linux}
     assert set(kept.names()) == asked
 
 
@@ -123,7 +123,6 @@ def test_what_was_not_measured_says_so() -> None:
     from synfin.lab.claims.measured import Measurements
 
     claim = catalogue.claim("F2.10")
-    assert all(isinstance(one, Measured) for one in claim.linux)
     shown = "\n".join(lines([claim.name], "en", Measurements("0.0", {})))
     assert "not measured here" in shown
 

@@ -16,7 +16,7 @@ from synfin.wire.tcp import ACK, SYN
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("ss")]
 
-QUICK = [(name, one.name) for name in catalogue.names() for one in catalogue.claim(name).measured if not one.slow]
+QUICK = [(name, one.name) for name in catalogue.names() for one in catalogue.claim(name).linux if not one.slow]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def measured(require: object) -> Measurements:
 def test_the_kernel_does_what_is_said_of_it(name: str, measurement: str, measured: Measurements) -> None:
     found = measured.figures(name, measurement)
     assert found is not None
-    one = next(one for one in catalogue.claim(name).measured if one.name == measurement)
+    one = next(one for one in catalogue.claim(name).linux if one.name == measurement)
     assert one.holds(found), one.text.format(**found)
     if measured.kernel == load().kernel:
         assert found == load().figures(name, measurement)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from synfin.lab.claims.bench import HOUR, MS, PORT, SECOND, connects, pair
 from synfin.lab.claims.kernel import Kernel, Peer
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
@@ -10,18 +12,18 @@ from synfin.lab.running import Run
 from synfin.sim import Network, Program, Steps, start
 from synfin.wire.tcp import ACK, SYN
 
-BACKLOG = 2
+BACKLOG, LARGER = 2, 5
 
 
-def never_accepts(program: Program) -> Steps[None]:
-    program.listening(PORT, BACKLOG)
+def never_accepts(program: Program, backlog: int) -> Steps[None]:
+    program.listening(PORT, backlog)
     yield from program.sleep(HOUR)
 
 
-def scenario(network: Network) -> list[Program]:
+def scenario(network: Network, backlog: int = BACKLOG, somaxconn: int = 4096) -> list[Program]:
     """Clients that connect one after the other, 100 ms apart."""
-    here, there = pair(network)
-    programs = [start(network, there, never_accepts)]
+    here, there = pair(network, server={"net.core.somaxconn": str(somaxconn)})
+    programs = [start(network, there, partial(never_accepts, backlog=backlog))]
     for number in range(5):
         network.at((1 + 100 * number) * MS, lambda: programs.append(start(network, here, connects)))
     return programs
@@ -33,10 +35,10 @@ def queues(run: Run) -> tuple[int, int]:
     return len(listener.requests), len(listener.accept_queue)
 
 
-def accept_queue() -> Figures:
+def accept_queue(backlog: int = BACKLOG, **sysctls: int) -> Figures:
     """Six that connect, and nobody accepts."""
-    with Kernel() as kernel:
-        kernel.listening(BACKLOG)
+    with Kernel(**sysctls) as kernel:
+        kernel.listening(backlog)
         for number in range(6):
             peer = Peer(kernel, 4000 + number)
             peer.send(SYN)
@@ -44,7 +46,7 @@ def accept_queue() -> Figures:
             if peer.sent(SYN | ACK):
                 peer.await_(SYN | ACK)
                 peer.send(ACK)
-        return {"backlog": BACKLOG, "accept": kernel.states().count("ESTABLISHED")}
+        return {"backlog": backlog, "accept": kernel.states().count("ESTABLISHED")}
 
 
 def both_queues() -> Figures:
@@ -74,6 +76,12 @@ CLAIM = TextClaim(
             lambda found: found["accept"] == BACKLOG + 1,
         ),
         Measured(
+            "somaxconn",
+            N_("With net.core.somaxconn=1 and a backlog of {backlog}, {accept} do."),
+            partial(accept_queue, LARGER, **{"core/somaxconn": 1}),
+            lambda found: found["accept"] == 2,
+        ),
+        Measured(
             "both",
             N_("{accept} wait for accept and {half_open} are half-open: {together} with a backlog of {backlog}."),
             both_queues,
@@ -82,6 +90,14 @@ CLAIM = TextClaim(
     ),
     worlds=(
         World("complete", N_("Nobody accepts; five clients connect"), scenario, (), SECOND, connections=5),
+        World(
+            "somaxconn",
+            N_("A backlog of 5, but net.core.somaxconn is 1"),
+            partial(scenario, backlog=LARGER, somaxconn=1),
+            (),
+            SECOND,
+            "none",
+        ),
         World(
             "half-open",
             N_("The same, but SYN+ACKs are lost after the second"),
@@ -102,6 +118,11 @@ CLAIM = TextClaim(
                 and [run.call("connect").waits for run in runs["complete"].programs[1:]] == [False] * 3 + [True] * 2
             ),
             lambda runs: {"backlog": BACKLOG, "accept": queues(runs["complete"])[1]},
+        ),
+        Claim(
+            N_("A larger backlog is cut to net.core.somaxconn: with 1 there, {accept} wait, whatever the backlog."),
+            lambda runs: queues(runs["somaxconn"]) == (0, 2),
+            lambda runs: {"accept": queues(runs["somaxconn"])[1]},
         ),
         Claim(
             N_(

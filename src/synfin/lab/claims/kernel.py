@@ -65,13 +65,17 @@ class Heard:
 
 
 class Kernel:
-    """A kernel with its own defaults, and `sysctls` over them (names under ``/proc/sys/net/ipv4``). A context manager.
+    """A kernel with its own defaults, and `sysctls` over them. A context manager.
+
+    Names of `sysctls` are those under ``/proc/sys/net/ipv4``, or have a slash and are those under ``/proc/sys/net``.
 
     `heard`: every segment that it has sent to the world outside, in order.
     """
 
     def __init__(self, **sysctls: int | str) -> None:
-        self.host = KernelHost({f"ipv4/{name}": str(value) for name, value in sysctls.items()}, base={})
+        self.host = KernelHost(
+            {name if "/" in name else f"ipv4/{name}": str(value) for name, value in sysctls.items()}, base={}
+        )
         self.heard: list[Heard] = []
         self._began = time.monotonic_ns()
         self._made: list[socket.socket] = []

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from synfin.lab.claims import catalogue
 from synfin.lab.claims.columns import NO_BREAK, beside, wrap
 from synfin.lab.claims.measured import Measurements, load
-from synfin.lab.claims.text_claim import N_, Measured, Quoted, TextClaim
+from synfin.lab.claims.text_claim import N_, Measured, TextClaim
 from synfin.lab.experiment import holds
 from synfin.lab.running import Runs
 from synfin.lab.words import translation
@@ -60,9 +60,10 @@ def lines(
         if worlds:
             yield from _worlds(runs, language, color)
         yield from _verdicts(claim, runs, language)
-    if any(claim.measured for claim in chosen):
-        yield _RULE
-        yield gettext("● measured on Linux {version}   ○ quoted").format(version=figures.kernel)
+    yield _RULE
+    yield gettext("● measured on Linux {version}").format(version=figures.kernel)
+    if any(one.slow for claim in chosen for one in claim.linux):
+        yield gettext("◆ measured there too; it takes longer, so that the tests do not measure it again")
 
 
 def _three(claim: TextClaim, figures: Measurements, language: Language) -> Iterator[str]:
@@ -84,17 +85,14 @@ def _clauses(clauses: Sequence[str]) -> str:
     return ", ".join(said)
 
 
-def _linux(claim: TextClaim, one: Measured | Quoted, figures: Measurements, language: Language) -> Iterator[str]:
+def _linux(claim: TextClaim, one: Measured, figures: Measurements, language: Language) -> Iterator[str]:
     gettext = translation(language).gettext
-    if isinstance(one, Quoted):
-        mark, text = "○ ", f"{gettext(one.text)} [{one.source}]"
-    else:
-        mark = "● "
-        try:
-            text = gettext(one.text).format(**(figures.figures(claim.name, one.name) or {}))
-        except KeyError:
-            # Never measured, or by another version.
-            text = gettext("not measured here")
+    mark = "◆ " if one.slow else "● "
+    try:
+        text = gettext(one.text).format(**(figures.figures(claim.name, one.name) or {}))
+    except KeyError:
+        # Never measured, or by another version.
+        text = gettext("not measured here")
     for line in wrap(text, _COLUMN - 2):
         yield mark + line
         mark = "  "

@@ -2,7 +2,7 @@
 
 Nothing is only said here either. In the simulator the truth must hold and the texts' sentence must not; what Linux
 does is measured on the kernel of a machine, kept with its version (`synfin.lab.claims.measured`) and measured again by
-the tests. What cannot be measured is quoted, and says so.
+the tests.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from synfin.lab.experiment import N_, Claim, World, holds
 if TYPE_CHECKING:
     from synfin.lab.running import Run, Runs
 
-__all__ = ["N_", "Figures", "Measured", "Quoted", "TextClaim"]
+__all__ = ["N_", "Figures", "Measured", "TextClaim"]
 
 #: What a measurement found, by the names of the gaps in its sentence.
 Figures: TypeAlias = Mapping[str, int | str]
@@ -40,14 +40,6 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Quoted:
-    """A sentence about Linux that is not measured, and its source, such as "tcp(7)"."""
-
-    text: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class TextClaim:
     """One claim of the texts.
 
@@ -60,7 +52,7 @@ class TextClaim:
     text: str
     rfc: str
     clauses: tuple[str, ...]
-    linux: tuple[Measured | Quoted, ...]
+    linux: tuple[Measured, ...]
     worlds: tuple[World, ...]
     claims: tuple[Claim, ...]
     text_holds: Callable[[Runs], bool]
@@ -73,8 +65,3 @@ class TextClaim:
         except (LookupError, ValueError):
             refuted = False
         return wrong if refuted else [*wrong, self.text]
-
-    @property
-    def measured(self) -> list[Measured]:
-        """Those of its sentences about Linux that are measured."""
-        return [one for one in self.linux if isinstance(one, Measured)]
