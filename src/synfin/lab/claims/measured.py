@@ -1,4 +1,7 @@
-"""What was measured on Linux: figures by claim and sentence, kept with the kernel's version in a file beside this."""
+"""What was measured on Linux: figures by claim and sentence, kept with the kernel's version in a file beside this.
+
+``synfin lab claims --measure src/synfin/lab/claims/measured.json`` writes that file anew, as root, in some minutes.
+"""
 
 from __future__ import annotations
 

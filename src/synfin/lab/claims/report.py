@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from errno import errorcode
 from typing import Final
 
 from rich.cells import cell_len
@@ -12,7 +13,7 @@ from synfin.lab.claims.columns import NO_BREAK, beside, wrap
 from synfin.lab.claims.measured import Measurements, load
 from synfin.lab.claims.text_claim import N_, Measured, TextClaim
 from synfin.lab.experiment import holds
-from synfin.lab.running import Runs
+from synfin.lab.running import Run, Runs
 from synfin.lab.words import translation
 from synfin.show.ladder import render_ladder
 from synfin.show.words import Language
@@ -108,7 +109,21 @@ def _worlds(runs: Runs, language: Language, color: bool) -> Iterator[str]:
             for history in run.histories[: run.shown.connections]:
                 yield ""
                 yield render_ladder(history, language=language, color=color)
+            yield ""
+        yield from _calls(run, language)
     yield ""
+
+
+def _calls(run: Run, language: Language) -> Iterator[str]:
+    """Calls of its programs that failed, or have not come back."""
+    waits = translation(language).gettext("still waits")
+    for program in run.programs:
+        for call in program.calls:
+            said = f"  {program.name:8} {call.name:10} {call.began / 1e9:10.3f} s"
+            if call.waits and program.node.up:
+                yield f"{said} … {waits}"
+            elif call.error is not None:
+                yield f"{said} + {call.lasted / 1e9:.3f} s  {errorcode.get(call.error.errno or 0, str(call.error))}"
 
 
 def _verdicts(claim: TextClaim, runs: Runs, language: Language) -> Iterator[str]:
