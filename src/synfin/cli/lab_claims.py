@@ -72,10 +72,17 @@ def _measure(names: Sequence[str], file: Path, quick: bool) -> None:
         raise UsageError(
             f"the kernel cannot be measured: {wanting}", "leave --measure out, or measure as root on Linux"
         )
+    existed = file.exists()
     try:
+        # What cannot be written need not be measured.
         file.touch()
+        print(
+            "measuring on this machine's kernel: some seconds with --quick, else up to three minutes", file=sys.stderr
+        )
         measured.save(measured.measure(names, slow=not quick), file)
     except OSError as error:
+        if not existed:
+            file.unlink(missing_ok=True)
         raise UsageError(f"nothing was measured: {error}", "try another file, or a machine with namespaces") from None
 
 

@@ -3,8 +3,10 @@ TUN. What takes longer than some two seconds is measured by ``synfin lab claims 
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from synfin.lab.claims import catalogue
 from synfin.lab.claims.kernel import Kernel, Peer, lack, outcome
 from synfin.lab.claims.measured import Measurements, load, measure, save
+from synfin.lab.claims.text_claim import Figures
 from synfin.wire.tcp import ACK, SYN
 
 pytestmark = [pytest.mark.tun, pytest.mark.requires("ss")]
@@ -75,6 +78,17 @@ def test_figures_are_written_and_read(tmp_path: Path) -> None:
     assert load(file).figures("F2.6", "fin") == {"after_syn": "FIN-WAIT-1", "after_fin": "CLOSING"}
     assert load(file).figures("F2.6", "another") is None
     assert list(load(file).names()) == [("F2.6", "fin")]
+
+
+def test_what_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> Figures:
+        raise TimeoutError(errno.ETIMEDOUT, "never")
+
+    claim = catalogue.claim("F2.6")
+    other = replace(claim, linux=(*claim.linux, replace(claim.linux[0], name="other", measure=fails)))
+    monkeypatch.setattr(catalogue, "claim", lambda _: other)
+    with pytest.raises(TimeoutError, match="never"):
+        measure(["F2.6"])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"kernel": 1}', "\x00", '{"kernel": "6.18", "figures": []}'])

@@ -50,7 +50,7 @@ def fin_wait_2() -> Figures:
     with Kernel(tcp_fin_timeout=1) as kernel:
         sock, peer = kernel.connected()
         sock.close()
-        peer.await_(FIN | ACK)
+        peer.expect(FIN | ACK)
         peer.send(ACK)
         before = kernel.states()
         seconds = kernel.until(lambda: not kernel.states(), 5)
@@ -62,7 +62,7 @@ def time_wait(seconds: float) -> Figures:
     with Kernel(tcp_fin_timeout=1) as kernel:
         sock, peer = kernel.connected()
         sock.close()
-        peer.await_(FIN | ACK)
+        peer.expect(FIN | ACK)
         peer.send(FIN | ACK)
         if seconds:
             kernel.listen_for(seconds)

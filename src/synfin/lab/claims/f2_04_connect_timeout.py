@@ -45,7 +45,7 @@ def with_option(option: int, milliseconds: int) -> Figures:
         call = Background(lambda: sock.connect((REMOTE_IPV4, PORT)))
         kernel.listen_for(0.9)
         waits = not call.over()
-        syn = next(one.segment for one in kernel.heard if one.is_(SYN))
+        syn = next(one.segment for one in kernel.heard if one.has(SYN))
         peer = Peer(kernel, PORT, syn.source_port)
         peer.ack = syn.seq + 1
         peer.send(RST | ACK)

@@ -44,7 +44,7 @@ def accept_queue(backlog: int = BACKLOG, **sysctls: int) -> Figures:
             peer.send(SYN)
             kernel.listen_for(0.01)
             if peer.sent(SYN | ACK):
-                peer.await_(SYN | ACK)
+                peer.expect(SYN | ACK)
                 peer.send(ACK)
         return {"backlog": backlog, "accept": kernel.states().count("ESTABLISHED")}
 

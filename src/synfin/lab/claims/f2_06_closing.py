@@ -46,7 +46,7 @@ def on_linux() -> Figures:
         sock, peer = kernel.connected()
         sock.close()
         before = peer.ack
-        peer.await_(FIN | ACK)
+        peer.expect(FIN | ACK)
         peer.send(SYN, seq=peer.seq)
         after_syn = kernel.states()
         peer.send(FIN | ACK, ack=before)

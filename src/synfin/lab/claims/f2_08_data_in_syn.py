@@ -56,7 +56,7 @@ def plain() -> Figures:
         kernel.listening()
         peer = Peer(kernel, seq=1000)
         peer.send(SYN, WORDS)
-        answer = peer.await_(SYN | ACK).segment
+        answer = peer.expect(SYN | ACK).segment
         return {"acked": answer.ack - 1000}
 
 
@@ -69,7 +69,7 @@ def fast_open() -> Figures:
         listener.listen(5)
         peer = Peer(kernel, seq=1000)
         peer.send(SYN, WORDS)
-        answer = peer.await_(SYN | ACK).segment
+        answer = peer.expect(SYN | ACK).segment
         with listener.accept()[0] as sock:
             return {"acked": answer.ack - 1000, "read": len(sock.recv(100)), "state": kernel.states()[0]}
 

@@ -33,7 +33,7 @@ def on_linux() -> Figures:
         kernel.listening()
         peer = Peer(kernel)
         peer.send(SYN)
-        peer.await_(SYN | ACK)
+        peer.expect(SYN | ACK)
         kernel.listen_for(0.3)
         before = kernel.states()
         peer.send(ACK)

@@ -34,7 +34,7 @@ def sockets() -> Figures:
         peer = Peer(kernel)
         before = kernel.sockets_in_use()
         peer.send(SYN)
-        peer.await_(SYN | ACK)
+        peer.expect(SYN | ACK)
         after_syn, state = kernel.sockets_in_use(), kernel.states()[0]
         peer.send(ACK)
         return {"syn": after_syn - before, "state": state, "ack": kernel.sockets_in_use() - before}
@@ -46,7 +46,7 @@ def cookies() -> Figures:
         kernel.listening()
         peer = Peer(kernel)
         peer.send(SYN)
-        peer.await_(SYN | ACK)
+        peer.expect(SYN | ACK)
         return {"held": len(kernel.states())}
 
 

@@ -54,7 +54,7 @@ def unread() -> Figures:
         sock, peer = kernel.served()
         before = peer.seq
         peer.send(PSH | ACK, bytes(OCTETS))
-        answer = peer.await_(ACK)
+        answer = peer.expect(ACK)
         waiting = array.array("i", [0])
         fcntl.ioctl(sock, termios.FIONREAD, waiting)
         return {"acked": answer.segment.ack - before, "waiting": waiting[0]}

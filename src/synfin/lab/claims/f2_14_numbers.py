@@ -96,7 +96,7 @@ def wraps() -> Figures:
     with Kernel() as kernel:
         _, peer = kernel.served(seq=(1 << 32) - 51)
         peer.send(PSH | ACK, bytes(100))
-        return {"ack": peer.await_(ACK).segment.ack}
+        return {"ack": peer.expect(ACK).segment.ack}
 
 
 def paws() -> Figures:

@@ -67,13 +67,13 @@ def on_linux() -> Figures:
         during = 0
         for _ in range(3):
             sock.send(b"question")
-            peer.await_(ACK, 8)
-            peer.await_(ACK, 8)
+            peer.expect(ACK, 8)
+            peer.expect(ACK, 8)
             during = max(during, tcp_info(sock).rto)
             peer.send(ACK)
         for _ in range(8):
             sock.send(b"question")
-            peer.await_(ACK, 8)
+            peer.expect(ACK, 8)
             peer.send(ACK)
         tenths = [round(value / 100_000) for value in (before, tcp_info(sock).rto)]
         return {"before": tenths[0], "times": 1 << round(log2(during / before)), "after": tenths[1]}

@@ -55,7 +55,7 @@ def unread() -> Figures:
         first = peer.kernel.heard[-1].segment.wnd
         for _ in range(20):
             peer.send(PSH | ACK, bytes(1000))
-            last = peer.await_(ACK).segment.wnd
+            last = peer.expect(ACK).segment.wnd
         return {"first": first, "last": last}
 
 
@@ -64,7 +64,7 @@ def lossy() -> Figures:
     with Kernel() as kernel:
         sock, peer = kernel.connected()
         sock.send(bytes(8000))
-        offered_before = peer.await_(ACK, 1).segment.wnd
+        offered_before = peer.expect(ACK, 1).segment.wnd
         before = tcp_info(sock).cwnd
         kernel.until(lambda: tcp_info(sock).retransmits > 0)
         kernel.listen_for(0.05)

@@ -42,14 +42,14 @@ def on_linux() -> Figures:
     with Kernel() as kernel:
         sock, peer = kernel.connected()
         sock.close()
-        peer.await_(FIN_FLAG | ACK)
+        peer.expect(FIN_FLAG | ACK)
         peer.send(FIN_FLAG | ACK)
-        peer.await_(ACK)
+        peer.expect(ACK)
         first = len(peer.sent())
         kernel.listen_for(0.8)
         alone = len(peer.sent()) - first
         peer.send(FIN_FLAG | ACK, seq=peer.seq - 1)
-        peer.await_(ACK)
+        peer.expect(ACK)
         return {"alone": alone, "again": len(peer.sent()) - first, "state": kernel.states()[0]}
 
 

@@ -22,12 +22,12 @@ def on_linux() -> Figures:
     with Kernel() as kernel:
         sock, peer = kernel.connected()
         sock.close()
-        peer.await_(FIN_FLAG | ACK)
+        peer.expect(FIN_FLAG | ACK)
         peer.send(FIN_FLAG | ACK)
-        peer.await_(ACK)
+        peer.expect(ACK)
         seconds = kernel.until(lambda: not kernel.states(), 70)
         peer.send(FIN_FLAG | ACK, seq=peer.seq - 1)
-        peer.await_(RST)
+        peer.expect(RST)
         return {"seconds": round(seconds), "resets": len(peer.sent(RST))}
 
 

@@ -41,7 +41,7 @@ def on_linux() -> Figures:
         before = peer.ack
         sock.send(bytes(OCTETS))
         sock.close()
-        peer.await_(FIN | ACK)
+        peer.expect(FIN | ACK)
         peer.send(FIN | ACK, ack=before)
         unacknowledged = kernel.states()[0]
         peer.send(ACK)

@@ -85,10 +85,10 @@ def lasted(run: Run, host: str) -> float:
 def in_time_wait(kernel: Kernel) -> Peer:
     sock, peer = kernel.connected()
     sock.close()
-    peer.await_(FIN | ACK)
+    peer.expect(FIN | ACK)
     peer.send(FIN | ACK)
     kernel.until(lambda: kernel.states() == ["TIME-WAIT"])
-    peer.await_(ACK)
+    peer.expect(ACK)
     return peer
 
 
@@ -115,7 +115,7 @@ def lingers() -> Figures:
         sock, peer = kernel.connected()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
         sock.close()
-        peer.await_(RST_FLAG | ACK)
+        peer.expect(RST_FLAG | ACK)
         return {
             "fins": len(peer.sent(FIN | ACK)),
             "resets": len(peer.sent(RST_FLAG | ACK)),

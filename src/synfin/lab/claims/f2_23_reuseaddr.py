@@ -126,12 +126,12 @@ def connect_again(timestamps: bool) -> tuple[str, int]:
         stamp = peer.sent()[-1].segment.options.ts_val
         options = Options(mss=1460, ts_val=1, ts_ecr=stamp) if timestamps else Options(mss=1460)
         peer.send(SYN | ACK, options=options)
-        peer.await_(ACK)
+        peer.expect(ACK)
         sock.close()
-        peer.await_(FIN | ACK)
+        peer.expect(FIN | ACK)
         peer.send(FIN | ACK, options=later(options))
         kernel.until(lambda: kernel.states() == ["TIME-WAIT"])
-        last = peer.await_(ACK).segment.seq
+        last = peer.expect(ACK).segment.seq
         again = kernel.new_socket()
         again.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         again.bind((KERNEL, CLIENT_PORT))

@@ -49,7 +49,7 @@ def on_linux() -> Figures:
         _, peer = kernel.connecting()
         peer.seq = 5000
         peer.send(SYN_FLAG | ACK)
-        answer = peer.await_(ACK).segment
+        answer = peer.expect(ACK).segment
         return {"bit": f"0x{flags(peer.sent()[0].segment) & BIT:02x}", "ack": answer.ack}
 
 

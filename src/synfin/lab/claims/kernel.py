@@ -59,7 +59,7 @@ class Heard:
         self.segment = segment
         self.time = at
 
-    def is_(self, flags: int) -> bool:
+    def has(self, flags: int) -> bool:
         """Whether SYN, FIN, RST and ACK are set as in `flags`."""
         return self.segment.flags & (SYN | FIN | RST | ACK) == flags
 
@@ -140,14 +140,14 @@ class Kernel:
             raise OSError(begun, os.strerror(begun))
         peer = Peer(self, PORT, sock.getsockname()[1])
         peer.seen = seen
-        peer.await_(SYN)
+        peer.expect(SYN)
         return sock, peer
 
     def connected(self, options: Options = NO_OPTIONS) -> tuple[socket.socket, Peer]:
         """A socket that connected to a peer."""
         sock, peer = self.connecting()
         peer.send(SYN | ACK, options=options)
-        peer.await_(ACK)
+        peer.expect(ACK)
         sock.settimeout(PATIENCE)
         return sock, peer
 
@@ -252,7 +252,7 @@ class Peer:
     def open(self, options: Options = NO_OPTIONS) -> Segment:
         """The three messages; returns the SYN+ACK."""
         self.send(SYN, options=options)
-        answer = self.await_(SYN | ACK)
+        answer = self.expect(SYN | ACK)
         self.send(ACK, options=later(options))
         return answer.segment
 
@@ -263,10 +263,10 @@ class Peer:
             for one in self.kernel.heard
             if one.segment.destination_port == self.port
             and one.segment.source_port == self.kernel_port
-            and (flags is None or one.is_(flags))
+            and (flags is None or one.has(flags))
         ]
 
-    def await_(self, flags: int, octets: int = 0, seconds: float = PATIENCE) -> Heard:
+    def expect(self, flags: int, octets: int = 0, seconds: float = PATIENCE) -> Heard:
         """The next segment of that kind, with `octets` of data at least; `ack` moves on with what comes. Raises
         TimeoutError."""
         found: list[Heard] = []
@@ -277,7 +277,7 @@ class Peer:
                 if one.segment.destination_port != self.port:
                     continue
                 self.ack = (one.segment.seq + one.segment.length) & MASK
-                if one.is_(flags) and one.segment.payload_length >= octets:
+                if one.has(flags) and one.segment.payload_length >= octets:
                     found.append(one)
             return bool(found)
 
