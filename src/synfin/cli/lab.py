@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from synfin.cli.errors import UsageError
+from synfin.cli.lab_claims import claims
+from synfin.cli.lab_claims import show as show_claims
 
 commands = typer.Typer(
     name="lab",
@@ -18,6 +20,8 @@ commands = typer.Typer(
     suggest_commands=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+commands.command()(claims)
 
 Language = Annotated[Literal["en", "zh"] | None, typer.Option(help="Language; the locale's if not given.")]
 
@@ -79,6 +83,14 @@ def run(
     from synfin.lab.report import Wishes
     from synfin.show.words import language
 
+    texts = [row for row in rows if row.upper().startswith("F2")]
+    if texts:
+        # F2 is a table of texts' claims, with a page of its own.
+        show_claims(texts, lang, seed)
+        rows = [row for row in rows if row not in texts]
+        if not rows:
+            return 0
+        print()
     found = experiments_of(rows)
     changes = changes_of(lose or [], duplicate or [], corrupt or [], delay or [], fault or [])
     values = settings_of(settings or [])

@@ -202,7 +202,8 @@ class Listener:
             return None
         identity = Identity.from_flow(flow)
         offset = self.numbers.timestamp_offset(identity, self.parameters.tcp_timestamps)
-        full = len(self.requests) >= min(max(self.backlog, 1), self.parameters.tcp_max_syn_backlog)
+        # As the accept queue, Linux's queue of requests takes one more than the backlog.
+        full = len(self.requests) >= min(self.backlog + 1, self.parameters.tcp_max_syn_backlog)
         wanted = self.parameters.tcp_syncookies
         if full or (wanted == 2 and iss < 0):
             if self.cookies is not None and wanted and iss < 0:
