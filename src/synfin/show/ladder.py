@@ -7,7 +7,7 @@ is cut in two: it leaves on one line and comes in on a later one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -21,6 +21,7 @@ from synfin.show.ladder_text import (
     LABEL,
     QUIET_CALLS,
     REMARK,
+    SENTENCE,
     Clock,
     Piece,
     cropped,
@@ -33,6 +34,7 @@ from synfin.show.ladder_text import (
     wrapped,
     wrapped_text,
 )
+from synfin.show.narration import Narrate, sentences
 from synfin.show.state_words import STATE_COLORS
 from synfin.show.words import Language, explain, translation
 from synfin.wire.tcp import ACK
@@ -54,15 +56,18 @@ def render_ladder(
     color: bool = False,
     explain: bool = False,
     times: bool = True,
+    narrate: Narrate = "no",
 ) -> str:
     """Draw `history` as lines of at most `width` cells (from 72 to 100; a Han character takes two).
 
     With `relative` sequence numbers count from each side's initial one, otherwise they are the 32 bits of the wire.
     `color` adds ANSI sequences. `explain` adds, for each segment, why it was sent and what became of it. `times` adds
-    milliseconds since the first row.
+    milliseconds since the first row. `narrate` tells each row in a sentence: "short", or "full" with why and the RFC's
+    section; or it is a mapping from rows to sentences.
     """
     width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
-    ladder = _Ladder(history, language, relative, width, color, explain, times)
+    told = sentences(history, narrate, language, relative)
+    ladder = _Ladder(history, language, relative, width, color, explain, times, told)
     return "\n".join(ladder.lines())
 
 
@@ -76,8 +81,10 @@ class _Ladder:
         color: bool,
         explained: bool,
         times: bool,
+        told: Mapping[Row, str],
     ) -> None:
         self._history = history
+        self._told = told
         self._language = language
         self._gettext = translation(language).gettext
         self._relative = relative
@@ -205,6 +212,7 @@ class _Ladder:
             else:
                 self._line(sent.time, content, states=True, changed=self._changed(sent))
         self._why(sent.sender, sent.reason)
+        self._tell(sent, sent.sender)
         rightwards = self._is_left(sent.sender)
         if isinstance(following, Arrival) and following.transmission is sent:
             self._arrival(following, self._arrows.whole(rightwards, self._notes(sent, following)), self._rails(sent))
@@ -212,6 +220,7 @@ class _Ladder:
         if isinstance(following, Loss) and following.transmission is sent:
             self._arrow_line(sent, self._arrows.lost(rightwards, self._notes(sent), self._gettext("lost")))
             self._why(sent.receiver, following.reason)
+            self._tell(following, sent.receiver)
             return True
         if not sent.arrivals and sent.loss is None:
             if sent.receiver.traced or sent.number:
@@ -234,6 +243,7 @@ class _Ladder:
         text = f"{self._short(sent)} ✗ {self._gettext('lost')}"
         self._line(loss.time, self._arrows.coming_lost(self._is_left(sent.sender), text), states=True)
         self._why(sent.receiver, loss.reason)
+        self._tell(loss, sent.receiver)
 
     def _short(self, sent: Transmission) -> str:
         """Enough to know a segment again."""
@@ -264,6 +274,7 @@ class _Ladder:
         changed = arrival.old_state != arrival.new_state
         self._line(arrival.time, arrow, states=True, changed=(changed and left, changed and not left), rails=rails)
         self._why(sent.receiver, arrival.reason)
+        self._tell(arrival, sent.receiver)
 
     def _without_segment(self, row: StateChange | UserCall) -> None:
         if isinstance(row, UserCall):
@@ -278,13 +289,19 @@ class _Ladder:
         if change is not None:
             self._change(row.endpoint, change.old_state, change.new_state)
         changed = change is not None
-        for at, line in enumerate(wrapped(words(text), self._inner - 2)):
+        lines = wrapped(words(text), self._inner - 2)
+        if isinstance(row, StateChange) and row in self._told:
+            # The sentence says all that the few words do.
+            lines = [[(line, SENTENCE)] for line in wrapped_text(printable(self._told[row]), self._inner - 2)]
+        for at, line in enumerate(lines):
             content = [(" ", ""), *line, (" ", "")]
             content = filled(content, self._inner, right=not left)
             if at:
                 self._line(None, content)
             else:
                 self._line(row.time, content, states=True, changed=(changed and left, changed and not left))
+        if isinstance(row, UserCall):
+            self._tell(row, row.endpoint)
 
     def _remark(self, remark: Remark) -> None:
         if remark.endpoint is None:
@@ -311,6 +328,19 @@ class _Ladder:
         for line in wrapped(text, self._inner - 2 - (self._label_width if left else 0)):
             indent = " " * (1 + (self._label_width if left else 0))
             self._line(None, filled([(indent, ""), *line, (" ", "")], self._inner, right=not left))
+
+    def _tell(self, row: Row, endpoint: Endpoint) -> None:
+        """The row's sentence, as a block at that end's side."""
+        text = self._told.get(row)
+        if not text:
+            return
+        left = self._is_left(endpoint)
+        indent = self._label_width
+        lines = wrapped_text(printable(text), self._inner - 2 - indent)
+        width = max(map(cell_len, lines))
+        for line in lines:
+            block = [(" " * (1 + indent if left else 1), ""), *filled([(line, SENTENCE)], width), (" ", "")]
+            self._line(None, filled(block, self._inner, right=not left))
 
     def _words(self, reason: Reason) -> str:
         return printable(explain(reason, self._language))

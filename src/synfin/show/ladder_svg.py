@@ -6,7 +6,7 @@ marked. A picture has the shape of a slide (16:9) unless it shows more than fits
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import cos, radians, sin
 from typing import Final
 
@@ -14,6 +14,7 @@ from synfin.show.canvas import AGAIN, FAINT, INK, LEFT, LOST, MUTED, PAPER, RIGH
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_layout import LABEL_SIZE, LINE, LOST_AT, NOTE_SIZE, SIDE_SIZE, Arrow, Label, Layout
 from synfin.show.ladder_text import QUIET_CALLS, Clock, end_name, segment_words
+from synfin.show.narration import Narrate, sentences
 from synfin.show.state_words import STATE_COLORS
 from synfin.show.text_width import broken, fitted, text_width
 from synfin.show.words import Language, explain, translation
@@ -33,6 +34,7 @@ _MOST_SIDE: Final = 236.0
 # A remark beside a lifeline: how wide, and how many lines of it.
 _MOST_REMARK: Final = 230.0
 _MOST_LINES: Final = 6
+_MOST_SENTENCE: Final = 40
 _MOST_TIME: Final = 100.0
 _UNKNOWN: Final = "#ffffff"
 _NOBODY: Final = Endpoint(b"")
@@ -46,13 +48,16 @@ def render_ladder_svg(
     relative: bool = True,
     between: tuple[int, int] | None = None,
     most: int = MOST_SEGMENTS,
+    narrate: Narrate = "no",
 ) -> str:
     """Draw `history` as an SVG document 1280 pixels wide, 720 high or as high as it takes.
 
     With `relative` sequence numbers count from each side's initial one. `between` two times (nanoseconds, both
-    included) shows that part alone. At most `most` segments are shown; how many were left out is said below.
+    included) shows that part alone. At most `most` segments are shown; how many were left out is said below. `narrate`
+    as in `render_ladder`: sentences stand beside the lifeline of the end that acts.
     """
-    return _Picture(history, language, title, relative, between, most).svg()
+    told = sentences(history, narrate, language, relative)
+    return _Picture(history, language, title, relative, between, most, told).svg()
 
 
 class _Picture:
@@ -64,8 +69,10 @@ class _Picture:
         relative: bool,
         between: tuple[int, int] | None,
         most: int,
+        told: Mapping[Row, str],
     ) -> None:
         self._history = history
+        self._told = told
         self._language = language
         self._gettext = translation(language).gettext
         self._relative = relative
@@ -129,10 +136,14 @@ class _Picture:
             if row.endpoint is not None:
                 lines += [[Run(line, color=AGAIN)] for line in broken(row.text, _MOST_REMARK, SIDE_SIZE, _MOST_LINES)]
         elif isinstance(row, StateChange):
-            words = explain(row.reason, self._language)
-            lines += [[Run(line, color=MUTED)] for line in broken(words, _MOST_SIDE * 0.8, SIDE_SIZE)]
+            words = "" if row in self._told else explain(row.reason, self._language)
+            lines += [[Run(line, color=MUTED)] for line in broken(words, _MOST_SIDE * 0.8, SIDE_SIZE) if line]
         if new is not None and old != new:
             lines.append(self._state(new))
+        ending = row.loss if isinstance(row, Transmission) else None
+        for text in (self._told.get(row), self._told.get(ending) if ending is not None else None):
+            if text:
+                lines += [[Run(line, color=MUTED)] for line in broken(text, _MOST_REMARK, SIDE_SIZE, _MOST_SENTENCE)]
         return end, lines
 
     def _state(self, state: str | None) -> list[Run]:

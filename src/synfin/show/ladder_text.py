@@ -20,8 +20,9 @@ LABEL: Final = "label"
 LOST: Final = "lost"
 REMARK: Final = "remark"
 REPEATED: Final = "repeated"
+SENTENCE: Final = "sentence"
 
-_COLORS: Final = {CHANGED: "1;32", DIM: "2", LABEL: "1;36", LOST: "1;31", REMARK: "33", REPEATED: "33"}
+_COLORS: Final = {CHANGED: "1;32", DIM: "2", LABEL: "1;36", LOST: "1;31", REMARK: "33", REPEATED: "33", SENTENCE: "3"}
 _TIME_WIDTH: Final = 12
 
 
@@ -82,7 +83,8 @@ def wrapped(pieces: Sequence[Piece], width: int, gap: int = 1) -> list[list[Piec
     return lines
 
 
-_NEVER_FIRST: Final = frozenset("，。；：！？、）》…")
+_NEVER_FIRST: Final = frozenset("，。；：！？、）》”…")
+_NEVER_LAST: Final = frozenset("（《“")
 
 
 def unbreakable(text: str) -> list[str]:
@@ -94,8 +96,9 @@ def unbreakable(text: str) -> list[str]:
         wide = cell_len(char) != 1
         joined = last and not last.endswith(" ") and not wide and cell_len(last[-1]) == 1
         # The clause of an RFC stays in one piece.
-        clause = last.endswith("RFC ") or (char == "§" and last.startswith(("RFC ", "(RFC ")))
-        if last and (char == " " or char in _NEVER_FIRST or joined or clause):
+        clause = last.endswith("RFC ") or (char == "§" and last.startswith(("RFC ", "(RFC ", "（RFC ")))
+        opened = last and last[-1] in _NEVER_LAST
+        if last and (char == " " or char in _NEVER_FIRST or joined or clause or opened):
             pieces[-1] += char
         else:
             pieces.append(char)
