@@ -18,7 +18,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="Chooses the initial sequence numbers.")] = 0,
     lose: Annotated[int | None, typer.Option(help="Lose this one of the seven messages.")] = None,
     absolute: Annotated[bool, typer.Option("--absolute", help="Sequence numbers as on the wire.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Say why, below each segment.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Tell each step in full: what, why, and the RFC's section.")
+    ] = False,
     pcap: Annotated[Path | None, typer.Option(help="Write the packets to this pcapng file.")] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the ladder, fit for a slide, into this SVG file.")] = None,
     events_to: Annotated[
@@ -41,7 +43,8 @@ def demo(
     chosen = language(lang, os.environ)
     history = History.from_events(events)
     if svg is not None:
-        svg.write_text(render_ladder_svg(history, language=chosen, relative=not absolute), encoding="utf-8")
+        drawn = render_ladder_svg(history, language=chosen, relative=not absolute, narrate="short" if explain else "no")
+        svg.write_text(drawn, encoding="utf-8")
     if events_to is not None:
         Trace(events).write(events_to)
     print(
@@ -49,7 +52,7 @@ def demo(
             history,
             language=chosen,
             relative=not absolute,
-            explain=explain,
+            narrate="full" if explain else "no",
             color=sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ,
         )
     )

@@ -35,6 +35,8 @@ _MOST_SIDE: Final = 236.0
 _MOST_REMARK: Final = 230.0
 _MOST_LINES: Final = 6
 _MOST_SENTENCE: Final = 40
+# Between sentences of two rows, in lines.
+_SPACE: Final = 0.4
 _MOST_TIME: Final = 100.0
 _UNKNOWN: Final = "#ffffff"
 _NOBODY: Final = Endpoint(b"")
@@ -141,9 +143,10 @@ class _Picture:
         if new is not None and old != new:
             lines.append(self._state(new))
         ending = row.loss if isinstance(row, Transmission) else None
-        for text in (self._told.get(row), self._told.get(ending) if ending is not None else None):
-            if text:
-                lines += [[Run(line, color=MUTED)] for line in broken(text, _MOST_REMARK, SIDE_SIZE, _MOST_SENTENCE)]
+        for one in (row, ending):
+            told = "" if one is None else self._told.get(one, "")
+            if told:
+                lines += [[Run(line, color=MUTED)] for line in broken(told, _MOST_REMARK, SIDE_SIZE, _MOST_SENTENCE)]
         return end, lines
 
     def _state(self, state: str | None) -> list[Run]:
@@ -183,7 +186,7 @@ class _Picture:
         layout = Layout(
             self._rows,
             self._history.left,
-            {at: (end, len(lines)) for at, (end, lines) in self._lots.items()},
+            {at: (end, len(lines) + (_SPACE if self._told else 0)) for at, (end, lines) in self._lots.items()},
             widths,
             notes,
             self._left_band + _BAND,

@@ -59,8 +59,8 @@ MOVES: Final[Mapping[tuple[str, str], tuple[frozenset[str], Telling]]] = {
         Telling(
             N_("The SYN of {other} reaches {who}, which is now SYN-RECEIVED."),
             N_(
-                "It notes the request, and waits for the ACK of its own SYN. Until then nothing is sure: the SYN may be "
-                "old or forged."
+                "It notes the request, and waits for the ACK of its own SYN. Until then nothing is sure: the SYN may "
+                "be old or forged."
             ),
         ),
     ),
@@ -241,35 +241,35 @@ CHANGED: Final[Mapping[str, Telling]] = {
     ),
     "two-msl-over": Telling(N_("2MSL are over for {who}."), N_("Old segments have died out by now.")),
     "time-wait-overflow": Telling(
-        N_("Too many connections of {who} are in TIME-WAIT: this one ends early."),
+        N_("Too many TIME-WAITs at {who}: this one ends early."),
         N_("What TIME-WAIT guards against can now happen; tcp_max_tw_buckets sets how many there may be."),
     ),
     "time-wait-reopened": Telling(
-        N_("A new connection takes the place of the one in TIME-WAIT at {who}."),
+        N_("A new connection replaces the one in TIME-WAIT."),
         N_("Its numbers and timestamps are beyond all old ones, so nothing old can be mistaken for new."),
     ),
     "fin-wait-2-over": Telling(
-        N_("The FIN of {other} did not come in time: {who} waits no longer."),
+        N_("The FIN of {other} did not come in time."),
         N_("No program holds this end any more, and {other} might never close; tcp_fin_timeout bounds the wait."),
     ),
     "gave-up": Telling(
-        N_("{who} has tried often enough without an answer, and gives up."),
+        N_("{who} gives up after many tries without an answer."),
         N_("Its program gets ETIMEDOUT. Nobody can tell whether {other} or the network is dead."),
     ),
     "user-timeout-over": Telling(
-        N_("No ACK within the time that the program of {who} allowed: it gives up."),
+        N_("No ACK within the time that the program of {who} allowed."),
         N_("The program gets ETIMEDOUT, sooner or later than the host would have said."),
     ),
     "unreachable": Telling(
-        N_("The network says that {other} cannot be reached: {who} gives up."),
+        N_("The network says that {other} cannot be reached."),
         N_("An ICMP error tells sooner than time would."),
     ),
     "too-many-orphans": Telling(
-        N_("{who} has too many connections without a program: this one ends."),
+        N_("{who} has too many connections without a program."),
         N_("They take memory and nobody waits for them; tcp_max_orphans bounds their number."),
     ),
     "keep-alive-unanswered": Telling(
-        N_("No keep-alive probe was answered: {who} takes {other} for dead."),
+        N_("No keep-alive answer: {who} takes {other} for dead."),
         N_("Its program gets ETIMEDOUT. Without keep-alive it would have waited for ever."),
     ),
     "host-down": Telling(

@@ -255,7 +255,7 @@ SENT: Final[Mapping[str, Telling]] = {
         N_("If the tail was lost, nothing behind it would show that. The answer to the probe does."),
     ),
     "loss-probe:again": Telling(
-        N_("No ACK for {waited}: {who} sends {what} again as a probe, before its RTO is over."),
+        N_("No ACK for {waited}: {who} sends {what} again, as a probe before its RTO."),
         N_("If the tail was lost, nothing behind it would show that. The answer to the probe does."),
     ),
     "partial-acknowledgment": Telling(
@@ -271,7 +271,7 @@ SENT: Final[Mapping[str, Telling]] = {
         N_("The path does not take that size. As it was a probe, the congestion window need not shrink."),
     ),
     "black-hole": Telling(
-        N_("Do large segments vanish on the way? {who} sends {what} again, as a smaller one."),
+        N_("Do large segments vanish? {who} sends {what} again, as a smaller one."),
         N_("Some path drops what is too large and reports nothing. If smaller ones arrive, that was it."),
     ),
     # RST
