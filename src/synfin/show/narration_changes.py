@@ -55,7 +55,7 @@ MOVES: Final[Mapping[tuple[str, str], tuple[frozenset[str], Telling]]] = {
         ),
     ),
     ("LISTEN", "SYN-RECEIVED"): (
-        frozenset({"syn-received", "syn-cookie"}),
+        frozenset({"syn-received"}),
         Telling(
             N_("The SYN of {other} reaches {who}, which is now SYN-RECEIVED."),
             N_(
@@ -86,7 +86,7 @@ MOVES: Final[Mapping[tuple[str, str], tuple[frozenset[str], Telling]]] = {
         ),
     ),
     ("LISTEN", "ESTABLISHED"): (
-        frozenset({"ack-of-syn-received", "syn-cookie"}),
+        frozenset({"ack-of-syn-received"}),
         Telling(
             N_("The ACK brings the cookie back: {who} believes it, and is ESTABLISHED."),
             N_("From the cookie it knows what it had not kept."),

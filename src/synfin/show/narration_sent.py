@@ -186,7 +186,7 @@ SENT: Final[Mapping[str, Telling]] = {
         N_("It had waited a little, in case its own FIN came, which could have taken the ACK along."),
     ),
     "ack-of-fin-delayed:5": Telling(
-        N_("{who} acknowledges the FIN: ack=u+1={ack}. It may still send."),
+        N_("{who} waits no longer for its own FIN: ack=u+1={ack}. It may still send."),
         N_(
             "It had waited a little for a FIN of its own that could take the ACK along, but its program is not done. "
             "So the close takes four messages and not three."
