@@ -126,7 +126,8 @@ class TimerExpired(ConnectionEvent):
 
 
 class CongestionChanged(ConnectionEvent):
-    """The sender's guess at the path changed: `cwnd`, `ssthresh` and `flight` in octets."""
+    """The sender's guess at the path changed: `cwnd`, `ssthresh` and `flight` in octets. `flight` is what the sender
+    believes to be in the network (the pipe of RFC 6675 §2): not what was sacked, nor what is marked lost."""
 
     __slots__ = ("cwnd", "flight", "reason", "ssthresh")
 

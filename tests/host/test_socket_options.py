@@ -19,7 +19,7 @@ from synfin.host.parameters import Parameters
 from synfin.host.socket_option_numbers import IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET
 from synfin.host.sockets import AF_INET, AF_INET6, Socket
 from synfin.tcp.info import TcpInfo
-from synfin.wire.tcp import ACK, SYN
+from synfin.wire.tcp import ACK, SYN, Options
 from tests.host.machine import OURS, OURS_6, SECOND, THEIRS, THEIRS_6, Machine, Peer, segment_of
 from tests.host.two_worlds import Kernel, Ours, World
 
@@ -428,3 +428,37 @@ def test_the_path_mtu_can_be_asked_for() -> None:
     assert raised.value.errno == errno.ENOTCONN
     bench.connects()
     assert bench.get(IPPROTO_IP, numbers.IP_MTU) == 1500
+
+
+def test_a_socket_chooses_its_loss_recovery() -> None:
+    """What Linux has no option for: by name, before it connects, and of a listener for those that it accepts."""
+    bench = Bench()
+
+    def reads(sock: Socket) -> bytes:
+        level, name = IPPROTO_TCP, numbers.SYNFIN_LOSS_RECOVERY
+        return socket_options.getsockopt(bench.host, sock, level, name, bench.machine.now, 16).rstrip(b"\0")
+
+    assert reads(bench.socket) == b"rack"
+    bench.host.parameters.set("net.ipv4.tcp_recovery", "0")
+    assert reads(bench.socket) == b"sack"
+    bench.host.parameters.set("synfin.tcp_loss_recovery", "rack")
+    bench.set(IPPROTO_TCP, numbers.SYNFIN_LOSS_RECOVERY, b"sack")
+    for value, number in ((b"nonsense", errno.ENOENT), (b"", errno.EINVAL)):
+        with pytest.raises(OSError) as caught:
+            bench.set(IPPROTO_TCP, numbers.SYNFIN_LOSS_RECOVERY, value)
+        assert caught.value.errno == number
+    peer = bench.listens()
+    peer.options = Options(mss=1460, sack_permitted=True)
+    peer.says(SYN)
+    peer.says(ACK)
+    made = bench.accepts()
+    assert peer.connection.recovery.name == "sack"
+    assert reads(made) == b"sack"
+    with pytest.raises(OSError) as caught:
+        bench.set(IPPROTO_TCP, numbers.SYNFIN_LOSS_RECOVERY, b"rack", made)
+    assert caught.value.errno == errno.EISCONN
+    # A peer without SACK leaves no choice.
+    other = Peer(bench.machine, port=40001)
+    other.says(SYN)
+    other.says(ACK)
+    assert reads(bench.accepts()) == b"newreno"

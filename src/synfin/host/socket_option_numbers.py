@@ -55,6 +55,8 @@ TCP_CONGESTION: Final = 13
 TCP_USER_TIMEOUT: Final = 18
 TCP_TIMESTAMP: Final = 24
 TCP_NOTSENT_LOWAT: Final = 25
+#: synfin's own, beyond Linux's numbers: the name of a loss recovery (newreno, sack, rack, or a user's own).
+SYNFIN_LOSS_RECOVERY: Final = 1000
 
 # --- IPPROTO_IP
 IP_TOS: Final = 1

@@ -6,7 +6,7 @@ Those of Fast Open, of TCP_REPAIR, TCP_MD5SIG and TCP_SAVE_SYN are not here: ENO
 from __future__ import annotations
 
 import sys
-from errno import EINVAL, ENOENT, ENOPROTOOPT, EPERM
+from errno import EINVAL, EISCONN, ENOENT, ENOPROTOOPT, EPERM
 from typing import Final, Literal
 
 from synfin.host import socket_option_numbers as numbers
@@ -17,6 +17,7 @@ from synfin.tcp.clock import timestamp
 from synfin.tcp.congestion import available
 from synfin.tcp.errors import os_error
 from synfin.tcp.info import TcpInfo, listener_info, tcp_info
+from synfin.tcp.recovery import available_recoveries, preferred
 
 BYTE_ORDER: Final[Literal["little", "big"]] = sys.byteorder
 INT: Final = 4
@@ -40,9 +41,13 @@ RTO_MAX: Final = 120
 
 
 def set_option(host: Host, sock: Socket, name: int, octets: bytes, now: int) -> None:
-    """Sets an option. Raises OSError: ENOPROTOOPT, EINVAL, ENOENT for an unknown congestion control, EPERM."""
+    """Sets an option. Raises OSError: ENOPROTOOPT, EINVAL, ENOENT for an unknown congestion control or loss recovery,
+    EISCONN for SYNFIN_LOSS_RECOVERY on a socket that has a connection, EPERM."""
     if name == numbers.TCP_CONGESTION:
         _set_congestion_control(sock, octets, now)
+        return
+    if name == numbers.SYNFIN_LOSS_RECOVERY:
+        _set_loss_recovery(sock, octets)
         return
     if len(octets) < INT:
         raise os_error(EINVAL)
@@ -101,12 +106,37 @@ def _within(value: int, least: int, most: int) -> int:
 def _set_congestion_control(sock: Socket, octets: bytes, now: int) -> None:
     if not octets:
         raise os_error(EINVAL)
-    name = octets[: NAME_LENGTH - 1].partition(b"\0")[0].decode("ascii", "replace")
+    name = _name(octets)
     if name not in available():
         raise os_error(ENOENT)
     sock.settings.congestion_control = name
     if sock.connection is not None and sock.state != states.CLOSED:
         changing.set_congestion_control(sock.connection, name, now)
+
+
+def _set_loss_recovery(sock: Socket, octets: bytes) -> None:
+    """For connections to come: one that is open keeps the record that its strategy made. A listener's go to those
+    that it accepts."""
+    if not octets:
+        raise os_error(EINVAL)
+    name = _name(octets)
+    if name not in available_recoveries():
+        raise os_error(ENOENT)
+    if sock.connection is not None and sock.state != states.CLOSED:
+        raise os_error(EISCONN)
+    sock.settings.loss_recovery = name
+
+
+def _loss_recovery(host: Host, sock: Socket) -> str:
+    """What a connection has, or would have if its peer sends SACK blocks."""
+    if sock.connection is not None and sock.state not in (states.CLOSED, states.SYN_SENT):
+        return sock.connection.recovery.name
+    parameters = host.parameters.tcp
+    return sock.settings.loss_recovery or preferred(parameters)
+
+
+def _name(octets: bytes) -> str:
+    return octets[: NAME_LENGTH - 1].partition(b"\0")[0].decode("ascii", "replace")
 
 
 def _whole_retransmissions(seconds: int) -> int:
@@ -127,6 +157,8 @@ def get_option(host: Host, sock: Socket, name: int, now: int, length: int) -> by
     if name == numbers.TCP_CONGESTION:
         chosen = sock.settings.congestion_control or host.parameters.tcp.tcp_congestion_control
         return chosen.encode().ljust(NAME_LENGTH, b"\0")[:length]
+    if name == numbers.SYNFIN_LOSS_RECOVERY:
+        return _loss_recovery(host, sock).encode().ljust(NAME_LENGTH, b"\0")[:length]
     if name == numbers.TCP_INFO:
         return _info(sock, now)[:length]
     value = _value(host, sock, name, now) & 0xFFFFFFFF

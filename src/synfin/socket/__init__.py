@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket as _system
 from types import FunctionType
 
+from synfin.host.socket_option_numbers import SYNFIN_LOSS_RECOVERY
 from synfin.socket.loop import EventLoop, loop_factory, run
 from synfin.socket.patches import installed
 from synfin.socket.replacements import REPLACEMENTS
@@ -18,6 +19,7 @@ from synfin.socket.stand_in import socket
 from synfin.socket.ways_to_wait import Waiting, current, provide, use
 
 __all__ = [
+    "SYNFIN_LOSS_RECOVERY",
     "EventLoop",
     "Server",
     "Stack",

@@ -467,9 +467,8 @@ class Tcb:
 
     def trace_congestion(self, now: int, reason: Reason) -> None:
         if self.tracer is not None:
-            self.tracer.congestion_changed(
-                now, self.identity.flow, self.cwnd, self.ssthresh, self.snd_nxt - self.snd_una, reason
-            )
+            flight = self.recovery.pipe(self)
+            self.tracer.congestion_changed(now, self.identity.flow, self.cwnd, self.ssthresh, flight, reason)
 
     def trace_window(self, now: int) -> None:
         if self.tracer is not None:

@@ -3,7 +3,7 @@
 from synfin.tcp.recovery.loss_recovery import LossRecovery
 from synfin.tcp.recovery.newreno import NewReno
 from synfin.tcp.recovery.rack import RackTlp
-from synfin.tcp.recovery.registry import available_recoveries, choose, loss_recovery, register_recovery
+from synfin.tcp.recovery.registry import available_recoveries, choose, loss_recovery, preferred, register_recovery
 from synfin.tcp.recovery.sack import SackRecovery
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "available_recoveries",
     "choose",
     "loss_recovery",
+    "preferred",
     "register_recovery",
 ]

@@ -11,6 +11,7 @@ from synfin.tcp.recovery.rack import RACK_LOSS_DETECTION, RackTlp
 from synfin.tcp.recovery.sack import SackRecovery
 
 if TYPE_CHECKING:
+    from synfin.tcp.parameters import TcpParameters
     from synfin.tcp.tcb import Tcb
 
 _REGISTRY: Final[dict[str, Callable[[int, int], LossRecovery]]] = {
@@ -41,10 +42,15 @@ def choose(tcb: Tcb) -> LossRecovery:
     """The strategy of a connection whose handshake is over: what its user named, what its host names
     (``tcp_loss_recovery``), else as ``tcp_recovery`` says. One that reads SACK blocks needs a peer that sends them."""
     parameters = tcb.parameters
-    name = tcb.settings.loss_recovery or parameters.tcp_loss_recovery
-    if not name:
-        name = RackTlp.name if parameters.tcp_recovery & RACK_LOSS_DETECTION else SackRecovery.name
+    name = tcb.settings.loss_recovery or preferred(parameters)
     recovery = loss_recovery(name, tcb.iss, parameters.tcp_reordering)
     if recovery.selective and not tcb.sack_permitted:
         return NewReno(tcb.iss, parameters.tcp_reordering)
     return recovery
+
+
+def preferred(parameters: TcpParameters) -> str:
+    """The name of the strategy of a host's connections, where peers send SACK blocks."""
+    if parameters.tcp_loss_recovery:
+        return parameters.tcp_loss_recovery
+    return RackTlp.name if parameters.tcp_recovery & RACK_LOSS_DETECTION else SackRecovery.name
