@@ -224,14 +224,14 @@ The program of the client hands 14 octets to its TCP.
 The client sends octets 1 to 14.
 The server gets octets 1 to 14, just what it expected next.
 The server acknowledges at once: it has all before 15.
-The client learns that the server has all before 15.
 The program of the server reads 14 octets.
+The client learns that the server has all before 15.
 The program of the server hands 14 octets to its TCP.
 The server sends octets 1 to 14.
 The client gets octets 1 to 14, just what it expected next.
 The client acknowledges at once: it has all before 15.
-The server learns that the client has all before 15.
 The program of the client reads 14 octets.
+The server learns that the client has all before 15.
 The program of the client closes its side.
 The client has no more to send: FIN, seq=u=15; it is now FIN-WAIT-1.
 The FIN of the client says that no more will come: the server is in CLOSE-WAIT.
@@ -256,14 +256,14 @@ The client has the last FIN: both directions are closed, and the server is CLOSE
 客户端发送第 1 到 14 字节。
 服务器收到第 1 到 14 字节，正是它期望的。
 服务器立即确认：15 之前的都已收到。
-客户端得知服务器已收到 15 之前的全部数据。
 服务器的程序读取 14 字节。
+客户端得知服务器已收到 15 之前的全部数据。
 服务器的程序把 14 字节交给 TCP。
 服务器发送第 1 到 14 字节。
 客户端收到第 1 到 14 字节，正是它期望的。
 客户端立即确认：15 之前的都已收到。
-服务器得知客户端已收到 15 之前的全部数据。
 客户端的程序读取 14 字节。
+服务器得知客户端已收到 15 之前的全部数据。
 客户端的程序关闭自己一侧。
 客户端的数据已发完，发送 FIN，seq=u=15，进入 FIN-WAIT-1。
 客户端的 FIN 表明不再有数据，服务器进入 CLOSE-WAIT。

@@ -272,6 +272,10 @@ CHANGED: Final[Mapping[str, Telling]] = {
         N_("No keep-alive answer: {who} takes {other} for dead."),
         N_("Its program gets ETIMEDOUT. Without keep-alive it would have waited for ever."),
     ),
+    "two-way-open": Telling(
+        N_("Laboratory: two messages are enough for {who}."),
+        N_("No TCP does this. The third message, which tells an old SYN from a new one, is not waited for."),
+    ),
     "host-down": Telling(
         N_("The machine of {who} goes down and forgets everything."),
         N_("No FIN and no RST leaves, so {other} knows nothing of it: the connection is half-open."),
