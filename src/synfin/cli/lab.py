@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from synfin.cli.errors import UsageError
+from synfin.cli.lab_glossary import glossary
 
 commands = typer.Typer(
     name="lab",
@@ -52,3 +53,6 @@ def run(
     color = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for line in report(one, running.run(one, seed), language(lang, os.environ), explain=explain, color=color):
         print(line)
+
+
+commands.command()(glossary)
