@@ -90,19 +90,19 @@ STATES: Final = (
 )
 
 FLAGS: Final = (
-    Entry("SYN", "同步", N_("Synchronize: tells where the sender's numbers begin."), _FLAGS, ("同步标志",)),
-    Entry("ACK", "确认", N_("The field of the acknowledgment number counts."), _FLAGS, ("确认标志", "应答")),
-    Entry("PSH", "推送", N_("The sender has no more just now: deliver without waiting."), _FLAGS, ("推", "急迫")),
-    Entry("FIN", "终止", N_("The sender has no more data to send."), _FLAGS, ("结束",)),
+    Entry("SYN", "同步标志", N_("Synchronize: tells where the sender's numbers begin."), _FLAGS, ("同步",)),
+    Entry("ACK", "确认标志", N_("The field of the acknowledgment number counts."), _FLAGS, ("应答",)),
+    Entry("PSH", "推送标志", N_("The sender has no more just now: deliver without waiting."), _FLAGS, ("推送", "急迫")),
+    Entry("FIN", "终止标志", N_("The sender has no more data to send."), _FLAGS, ("终止", "结束")),
     Entry(
         "RST",
-        "复位",
+        "复位标志",
         N_("Ends a connection at once, or refuses it."),
         "RFC 9293 §3.5.2",
-        ("reset", "重置"),
+        ("reset", "复位", "重置"),
         ("重置",),
     ),
-    Entry("URG", "紧急", N_("The urgent pointer counts."), "RFC 9293 §3.8.5", ("紧急标志",)),
+    Entry("URG", "紧急标志", N_("The urgent pointer counts."), "RFC 9293 §3.8.5", ("紧急",)),
     Entry(
         "ECE", "拥塞回显", N_("ECN-Echo: a router marked congestion on the way here."), "RFC 3168 §6.1", ("ECN-Echo",)
     ),

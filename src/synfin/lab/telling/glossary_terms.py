@@ -54,7 +54,7 @@ OPENING: Final = (
         ("插口",),
     ),
     Entry("client", "客户端", N_("The end that opens."), "RFC 9293 §3.5", ("客户", "客户机"), ("客户机",)),
-    Entry("server", "服务器", N_("The end that listens."), "RFC 9293 §3.5", ("服务端", "服务方"), ("服务端", "服务方")),
+    Entry("server", "服务器", N_("The end that listens."), "RFC 9293 §3.5", ("服务端", "服务方"), ("服务端",)),
     Entry("peer", "对方", N_("The other end of a connection."), "RFC 9293 §4", ("对端", "对等方"), ("对等方",)),
     Entry(
         "header",
@@ -62,7 +62,7 @@ OPENING: Final = (
         N_("What a segment begins with: ports, numbers, flags, window."),
         "RFC 9293 §3.1",
         ("头部", "报头"),
-        ("头部", "报头"),
+        ("报头",),
     ),
     Entry(
         "checksum",
