@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from synfin import reasons
+from synfin.events import PacketDelivered
 from synfin.lab import whole_life
 from synfin.reasons import Reason, all_reasons
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
@@ -203,6 +204,8 @@ def test_a_sentence_is_short_and_whole(history: History, row: Row, language: Lan
 def test_no_two_happenings_are_told_alike(language: Language) -> None:
     told: dict[str, str] = {}
     for name, history, row in every_kind_of_row():
+        # A SYN is told the same whatever was there before.
+        name = "a SYN arrives" if name.endswith(" to SYN-RECEIVED") and "SYN-SENT" not in name else name
         # What a program does is told the same whether its call or the change that it made is the row.
         if not name.startswith("called"):
             assert told.setdefault(Narrator(history, language).short(row), name) == name
@@ -327,6 +330,40 @@ def test_other_hosts_are_called_by_their_names(world: type[World]) -> None:
     assert "alice 请求建立连接，自己的序号从 x 开始，进入 SYN-SENT。" in told
 
 
+def test_a_close_with_data_unread_is_told_as_that(world: type[World]) -> None:
+    made = world()
+    made.open()
+    made.call(0, "CLOSE")
+    reset = made.packet(0, RST | ACK)
+    made.send(0, reset, "CLOSED", reasons.RESET_ABORT, reasons.CLOSED_WITH_DATA_UNREAD)
+    history = History.from_events(made.events)
+    assert history.transmissions[-1].reason is reasons.CLOSED_WITH_DATA_UNREAD
+    told = list(sentences(history, "short", "en").values())
+    assert told[-1] == "The client closes with data unread: it sends RST, and no FIN; it is now CLOSED."
+
+
+def test_numbers_of_a_connection_opened_again_are_not_x_and_y(world: type[World]) -> None:
+    made = world(x=1000)
+    made.open()
+    made.close()
+    made.next[0] = 90000
+    made.states = ["CLOSED", "LISTEN"]
+    made.open()
+    told = list(sentences(History.from_events(made.events), "short", "en").values())
+    assert "The client asks for a connection: its numbers begin at x; it is now SYN-SENT." in told
+    assert "The client asks for a connection: its numbers begin at 90000; it is now SYN-SENT." in told
+
+
+def test_a_host_that_is_down_is_not_said_to_take_what_arrives(world: type[World]) -> None:
+    made = world()
+    made.open()
+    packet = made.packet(0, PSH | ACK, 100)
+    number = made.send(0, packet)
+    made.events.append(PacketDelivered(made.time + 5, "server", number, packet))
+    told = list(sentences(History.from_events(made.events), "short", "en").values())
+    assert told[-1] == "Arrival of octets 1 to 100 at the server, which tells nothing of it."
+
+
 def test_a_reset_is_not_told_as_a_close(world: type[World]) -> None:
     made = world()
     made.open()
@@ -357,6 +394,9 @@ def test_whatever_goes_wrong_each_row_is_told_once(faults: list[str], seed: int)
             told = sentences(history, "short" if how == "short" else "full", language)
             assert list(told) == history.rows
             assert all(told.values())
+            if how == "short":
+                assert max(map(len, told.values())) <= 90
+                assert max(map(han, told.values())) <= 40
     marks = {row: f"<{at}>" for at, row in enumerate(history.rows)}
     text = render_ladder(history, narrate=marks)
     for row, mark in marks.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from string import Formatter
 from typing import Final, Literal, TypeAlias
 
 from synfin.reasons import Reason
@@ -111,8 +112,7 @@ class Narrator:
         if isinstance(row, Arrival):
             return self._of_move(row, row.reason) or _Told(_of_arrival(row), row.reason)
         if isinstance(row, StateChange):
-            told = _Told(CHANGED.get(row.reason.name, _CHANGED_OTHERWISE), row.reason)
-            return self._of_move(row, row.reason) or told
+            return self._of_move(row, row.reason) or _Told(_of_change(row.reason), row.reason)
         if isinstance(row, UserCall):
             return self._of_call(row)
         raise TypeError(row)
@@ -162,7 +162,9 @@ class Narrator:
         told = self._told(row)
         text = self._filled(told.telling.short, row)
         old, new = _change(row)
-        if old != new and new is not None and not told.names_state:
+        # Where a connection is gone the listener answers, which was there all the time.
+        listened = isinstance(row, Arrival) and new == "LISTEN" and old == "CLOSED"
+        if old != new and new is not None and not told.names_state and not listened:
             template = NOW if isinstance(row, Transmission) else SOMEBODY_NOW
             text = self._filled(template, row, told=text.rstrip(".。"))
         if isinstance(row, Arrival) and row.duplicate:
@@ -221,7 +223,8 @@ class Narrator:
         expects = self._number(segment.ack, sent.receiver)
         if acked and segment.ack == (acked[0] + 1) & MASK:
             expects = f"{self._letter(sent.receiver)}+1"
-        start = self._number(segment.seq, sent.sender)
+        # x and y are the first; when a connection is opened again its numbers begin elsewhere.
+        start = str(segment.seq)
         if sent.sender.initial_numbers and segment.seq == sent.sender.initial_numbers[0]:
             start = self._letter(sent.sender)
         gaps = {
@@ -236,7 +239,9 @@ class Narrator:
         }
         before = self._before.get(id(sent))
         if before:
-            gaps |= {"waited": self._duration(sent.time - before[-1].time), "times": str(len(before))}
+            # A SYN+ACK that answered a SYN that came again left the timer alone.
+            timed = [one for one in before if not one.retransmission or _why_sent(one) != "syn-answered"]
+            gaps |= {"waited": self._duration(sent.time - timed[-1].time), "times": str(len(before))}
         return gaps
 
     def _what(self, sent: Transmission) -> str:
@@ -300,6 +305,13 @@ class Narrator:
 
 def _of_arrival(arrival: Arrival) -> Telling:
     return REACHED if arrival.reason is None else ARRIVED.get(arrival.reason.name, _OTHERWISE)
+
+
+def _of_change(reason: Reason) -> Telling:
+    found = CHANGED.get(reason.name) or ARRIVED.get(reason.name, _CHANGED_OTHERWISE)
+    # There is no segment of which to speak.
+    names = {name for text in (found.short, found.more) for _, name, _, _ in Formatter().parse(text)}
+    return found if names <= {None, "who", "other", "why"} else _CHANGED_OTHERWISE
 
 
 def _why_sent(sent: Transmission) -> str:

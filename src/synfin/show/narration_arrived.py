@@ -16,8 +16,8 @@ __all__ = ["ARRIVED", "LOST", "REACHED"]
 
 #: An arrival of which the receiver told nothing.
 REACHED: Final = Telling(
-    N_("{who} gets {what} from {other}."),
-    N_("What {who} made of it is not known."),
+    N_("Arrival of {what} at {who}, which tells nothing of it."),
+    N_("It may be down, or nobody watches it."),
 )
 
 ARRIVED: Final[Mapping[str, Telling]] = {

@@ -29,6 +29,14 @@ __all__ = [
 NOW: Final = N_("{told}; it is now {new}.")
 SOMEBODY_NOW: Final = N_("{told}; {who} is now {new}.")
 
+_REQUESTED: Final = Telling(
+    N_("The SYN of {other} reaches {who}, which is now SYN-RECEIVED."),
+    N_(
+        "It notes the request, and waits for the ACK of its own SYN. Until then nothing is sure: the SYN may be old or "
+        "forged."
+    ),
+)
+
 #: For each pair of states the reasons for which it is told like this, and the telling. `short` tells an arrival, or a
 #: change without a segment; `more` says what it means to be in the new state, however it was reached.
 MOVES: Final[Mapping[tuple[str, str], tuple[frozenset[str], Telling]]] = {
@@ -56,12 +64,15 @@ MOVES: Final[Mapping[tuple[str, str], tuple[frozenset[str], Telling]]] = {
     ),
     ("LISTEN", "SYN-RECEIVED"): (
         frozenset({"syn-received"}),
+        _REQUESTED,
+    ),
+    ("CLOSED", "SYN-RECEIVED"): (frozenset({"syn-received"}), _REQUESTED),
+    ("TIME-WAIT", "SYN-RECEIVED"): (frozenset({"syn-received"}), _REQUESTED),
+    ("SYN-RECEIVED", "LISTEN"): (
+        frozenset({"reset-received"}),
         Telling(
-            N_("The SYN of {other} reaches {who}, which is now SYN-RECEIVED."),
-            N_(
-                "It notes the request, and waits for the ACK of its own SYN. Until then nothing is sure: the SYN may "
-                "be old or forged."
-            ),
+            N_("RST: {who} forgets the request, and is in LISTEN as before."),
+            N_("Nothing had been opened, and its program learns nothing of it."),
         ),
     ),
     ("SYN-SENT", "SYN-RECEIVED"): (

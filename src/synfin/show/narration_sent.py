@@ -134,7 +134,7 @@ SENT: Final[Mapping[str, Telling]] = {
         ),
     ),
     "fin-sent:5+6": Telling(
-        N_("{who} acknowledges the FIN and sends its own: two messages in one segment."),
+        N_("{who} acknowledges the FIN and sends its own, in one segment."),
         N_(
             "Its program closed before the ACK had to leave, so the ACK rides on the FIN. The connection closes with "
             "three messages instead of four."
@@ -278,6 +278,10 @@ SENT: Final[Mapping[str, Telling]] = {
     "reset-no-connection": Telling(
         N_("{who} knows of no such connection, and answers with RST."),
         N_("So {other} need not go on trying. A RST is not acknowledged, and never answered."),
+    ),
+    "closed-with-data-unread": Telling(
+        N_("{who} closes with data unread: it sends RST, and no FIN."),
+        N_("Those data are lost, and {other} must learn that. A FIN would say that all is well."),
     ),
     "reset-abort": Telling(
         N_("{who} ends the connection at once, with RST."),
