@@ -83,8 +83,8 @@ def wrapped(pieces: Sequence[Piece], width: int, gap: int = 1) -> list[list[Piec
     return lines
 
 
-_NEVER_FIRST: Final = frozenset("，。；：！？、）》”…")
-_NEVER_LAST: Final = frozenset("（《“")
+_NEVER_FIRST: Final = frozenset("，。；：！？、）》”’…")
+_NEVER_LAST: Final = frozenset("（《“‘")
 
 
 def unbreakable(text: str) -> list[str]:
@@ -97,8 +97,7 @@ def unbreakable(text: str) -> list[str]:
         joined = last and not last.endswith(" ") and not wide and cell_len(last[-1]) == 1
         # The clause of an RFC stays in one piece.
         clause = last.endswith("RFC ") or (char == "§" and last.startswith(("RFC ", "(RFC ", "（RFC ")))
-        opened = last and last[-1] in _NEVER_LAST
-        if last and (char == " " or char in _NEVER_FIRST or joined or clause or opened):
+        if last and (char == " " or char in _NEVER_FIRST or last[-1] in _NEVER_LAST or joined or clause):
             pieces[-1] += char
         else:
             pieces.append(char)
