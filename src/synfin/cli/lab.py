@@ -59,7 +59,9 @@ def run(
     fault: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="Any fault, such as 'lose 2nd SYN+ACK'. Repeatable.")
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Say why, below each segment.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Tell each step in full: what, why, and the RFC's section.")
+    ] = False,
     absolute: Annotated[bool, typer.Option("--absolute", help="Sequence numbers as on the wire.")] = False,
     stacked: Annotated[bool, typer.Option("--stacked", help="Worlds one below the other, not side by side.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Without the worlds: what holds, and why.")] = False,

@@ -15,6 +15,7 @@ from synfin.lab.what_if import Change, described, numbers, paired
 from synfin.lab.words import translation
 from synfin.show.history import History
 from synfin.show.ladder import render_ladder
+from synfin.show.narration import Narrate
 from synfin.show.pairing import alike
 from synfin.show.side_by_side import FEWEST_CELLS, render_side_by_side
 from synfin.show.words import Language
@@ -64,6 +65,10 @@ class Report:
     @property
     def _page(self) -> int:
         return min(self.wishes.width, PAGE)
+
+    @property
+    def _narrate(self) -> Narrate:
+        return "full" if self.wishes.explain else "short"
 
     @property
     def judged_in(self) -> Runs:
@@ -136,7 +141,7 @@ class Report:
                 yield render_ladder(
                     history,
                     language=wishes.language,
-                    explain=wishes.explain,
+                    narrate=self._narrate,
                     color=wishes.color,
                     relative=wishes.relative,
                     width=self._page,
@@ -176,7 +181,7 @@ class Report:
             history,
             language=wishes.language,
             color=wishes.color,
-            explain=wishes.explain,
+            narrate=self._narrate,
             relative=wishes.relative,
             width=self._page,
             numbers=numbers(one),
