@@ -12,7 +12,6 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from synfin.reasons import Reason
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_arrows import Arrows
 from synfin.show.ladder_text import (
@@ -54,7 +53,6 @@ def render_ladder(
     relative: bool = True,
     width: int = MOST_CELLS,
     color: bool = False,
-    explain: bool = False,
     times: bool = True,
     numbers: Callable[[Transmission], int | None] | None = None,
     start: int | None = None,
@@ -64,15 +62,14 @@ def render_ladder(
     """Draw `history` as lines of at most `width` cells (from 72 to 100; a Han character takes two).
 
     With `relative` sequence numbers count from each side's initial one, otherwise they are the 32 bits of the wire.
-    `color` adds ANSI sequences. `explain` adds, for each segment, why it was sent and what became of it. `times` adds
-    milliseconds since `start` (nanoseconds), or else the first row. `numbers` gives segments the numbers by which they
-    are called; those of a capture have theirs. At most `most` segments are shown, and how many more there are is said.
-    `narrate` tells each row in a sentence: "short", or "full" with why and the RFC's section; or it is a mapping from
-    rows to sentences.
+    `color` adds ANSI sequences. `times` adds milliseconds since `start` (nanoseconds), or else the first row. `numbers`
+    gives segments the numbers by which they are called; those of a capture have theirs. At most `most` segments are
+    shown, and how many more there are is said. `narrate` tells each row in a sentence: "short", or "full" with why
+    and the RFC's section; or it is a mapping from rows to sentences.
     """
     width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
     told = sentences(history, narrate, language, relative)
-    ladder = _Ladder(history, language, relative, width, color, explain, times, numbers, start, most, told)
+    ladder = _Ladder(history, language, relative, width, color, times, numbers, start, most, told)
     return "\n".join(ladder.lines())
 
 
@@ -84,7 +81,6 @@ class _Ladder:
         relative: bool,
         width: int,
         color: bool,
-        explained: bool,
         times: bool,
         numbers: Callable[[Transmission], int | None] | None,
         start: int | None,
@@ -98,7 +94,6 @@ class _Ladder:
         self._relative = relative
         self._width = width
         self._color = color
-        self._explained = explained
         self._rows = [row for row in history.rows if not (isinstance(row, UserCall) and row.call in QUIET_CALLS)]
         self._more = self._cut(most)
         self._clock = Clock([*([] if start is None else [start]), *(row.time for row in self._rows)])
@@ -237,7 +232,6 @@ class _Ladder:
                 self._line(None, content)
             else:
                 self._line(sent.time, content, states=True, changed=self._changed(sent))
-        self._why(sent.sender, sent.reason)
         self._tell(sent, sent.sender)
         rightwards = self._is_left(sent.sender)
         if isinstance(following, Arrival) and following.transmission is sent:
@@ -245,7 +239,6 @@ class _Ladder:
             return True
         if isinstance(following, Loss) and following.transmission is sent:
             self._arrow_line(sent, self._arrows.lost(rightwards, self._notes(sent), self._gettext("lost")))
-            self._why(sent.receiver, following.reason)
             self._tell(following, sent.receiver)
             return True
         if not sent.arrivals and sent.loss is None:
@@ -268,7 +261,6 @@ class _Ladder:
         sent = loss.transmission
         text = f"{self._short(sent)} ✗ {self._gettext('lost')}"
         self._line(loss.time, self._arrows.coming_lost(self._is_left(sent.sender), text), states=True)
-        self._why(sent.receiver, loss.reason)
         self._tell(loss, sent.receiver)
 
     def _short(self, sent: Transmission) -> str:
@@ -300,7 +292,6 @@ class _Ladder:
         left = self._is_left(sent.receiver)
         changed = arrival.old_state != arrival.new_state
         self._line(arrival.time, arrow, states=True, changed=(changed and left, changed and not left), rails=rails)
-        self._why(sent.receiver, arrival.reason)
         self._tell(arrival, sent.receiver)
 
     def _without_segment(self, row: StateChange | UserCall) -> None:
@@ -310,7 +301,7 @@ class _Ladder:
                 text = self._gettext("{call} {octets} octets").format(call=text, octets=row.octets)
             change = row.change
         else:
-            text = self._words(row.reason)
+            text = printable(explain(row.reason, self._language))
             change = row
         left = self._is_left(row.endpoint)
         if change is not None:
@@ -345,17 +336,6 @@ class _Ladder:
             before, behind = (" " * (1 + indent) + "! ", "") if left else ("", " ! ")
             self._line(None, filled([(before, ""), (line, REMARK), (behind, "")], self._inner, right=not left))
 
-    def _why(self, endpoint: Endpoint, reason: Reason | None) -> None:
-        if not self._explained or reason is None:
-            return
-        text = words(self._words(reason))
-        if reason.clause:
-            text.append((f"({reason.clause})", DIM))
-        left = self._is_left(endpoint)
-        for line in wrapped(text, self._inner - 2 - (self._label_width if left else 0)):
-            indent = " " * (1 + (self._label_width if left else 0))
-            self._line(None, filled([(indent, ""), *line, (" ", "")], self._inner, right=not left))
-
     def _tell(self, row: Row, endpoint: Endpoint) -> None:
         """The row's sentence, as a block at that end's side."""
         text = self._told.get(row)
@@ -368,9 +348,6 @@ class _Ladder:
         for line in lines:
             block = [(" " * (1 + indent if left else 1), ""), *filled([(line, SENTENCE)], width), (" ", "")]
             self._line(None, filled(block, self._inner, right=not left))
-
-    def _words(self, reason: Reason) -> str:
-        return printable(explain(reason, self._language))
 
     # --- states --------------------------------------------------------------------------------------------------
 
