@@ -105,7 +105,7 @@ ARRIVED: Final[Mapping[str, Telling]] = {
     ),
     "reset-received": Telling(
         N_("RST: for {who} the connection ends at once."),
-        N_("Its program gets an error (ECONNRESET); what was not delivered is lost. A RST is not answered."),
+        N_("A program that still uses it gets ECONNRESET; what was not delivered is lost. A RST is not answered."),
     ),
     "refused": Telling(
         N_("RST in answer to the SYN: {who} is refused."),
@@ -174,7 +174,7 @@ ARRIVED: Final[Mapping[str, Telling]] = {
     ),
     "nobody-home": Telling(
         N_("{who} has no connection and no listener for it."),
-        N_("It drops it; unless it is a RST itself, a RST answers."),
+        N_("It drops it; unless it is a RST itself, a RST answers as a rule."),
     ),
     "damaged": Telling(
         N_("{who} drops it in silence: its checksum is wrong."),

@@ -231,7 +231,9 @@ ACK_WITH_FIN: Final = Telling(
 )
 
 #: What it means to be CLOSED for reasons that may end any connection.
-ENDED: Final = N_("The TCB is gone, and with it all that {who} knew of the connection; what comes now meets RST.")
+ENDED: Final = N_(
+    "The TCB is gone, and with it all that {who} knew of the connection; what still comes belongs to no connection."
+)
 
 #: Changes of state without a segment, by their reasons.
 CHANGED: Final[Mapping[str, Telling]] = {
@@ -257,7 +259,7 @@ CHANGED: Final[Mapping[str, Telling]] = {
     ),
     "time-wait-reopened": Telling(
         N_("A new connection replaces the one in TIME-WAIT."),
-        N_("Its numbers and timestamps are beyond all old ones, so nothing old can be mistaken for new."),
+        N_("Its numbers or timestamps are beyond all old ones, so nothing old can be mistaken for new."),
     ),
     "fin-wait-2-over": Telling(
         N_("The FIN of {other} did not come in time."),
@@ -265,11 +267,14 @@ CHANGED: Final[Mapping[str, Telling]] = {
     ),
     "gave-up": Telling(
         N_("{who} gives up after many tries without an answer."),
-        N_("Its program gets ETIMEDOUT. Nobody can tell whether {other} or the network is dead."),
+        N_(
+            "A program that waits gets an error, mostly ETIMEDOUT. Whether {other} or the network is dead, nobody can "
+            "tell."
+        ),
     ),
     "user-timeout-over": Telling(
         N_("No ACK within the time that the program of {who} allowed."),
-        N_("The program gets ETIMEDOUT, sooner or later than the host would have said."),
+        N_("It gets an error, mostly ETIMEDOUT, at the time that it chose and not at that of the host."),
     ),
     "unreachable": Telling(
         N_("The network says that {other} cannot be reached."),
@@ -281,7 +286,7 @@ CHANGED: Final[Mapping[str, Telling]] = {
     ),
     "keep-alive-unanswered": Telling(
         N_("No keep-alive answer: {who} takes {other} for dead."),
-        N_("Its program gets ETIMEDOUT. Without keep-alive it would have waited for ever."),
+        N_("Its program gets an error, mostly ETIMEDOUT. Without keep-alive it would have waited for ever."),
     ),
     "two-way-open": Telling(
         N_("Laboratory: two messages are enough for {who}."),
@@ -289,7 +294,7 @@ CHANGED: Final[Mapping[str, Telling]] = {
     ),
     "host-down": Telling(
         N_("The machine of {who} goes down and forgets everything."),
-        N_("No FIN and no RST leaves, so {other} knows nothing of it: the connection is half-open."),
+        N_("No FIN and no RST leaves. If {other} still holds the connection, that is half-open now."),
     ),
 }
 
