@@ -300,6 +300,22 @@ def test_a_retransmission_says_how_long_nobody_answered_and_how_often_it_left() 
     assert "1 秒内没有应答，客户端重传 SYN（第 1 次重传）。" in told_of("zh", "lose 1st SYN")
 
 
+def test_a_part_of_a_segment_that_left_before_is_counted_as_sent_again() -> None:
+    client, server = client_and_server()
+    whole = Segment(40000, 80, 1001, 5001, ACK, 502, Options(), (bytes(2000),))
+    part = Segment(40000, 80, 1501, 5001, ACK, 502, Options(), (bytes(500),))
+    why = reasons.RETRANSMISSION_TIMEOUT
+    rows: list[Row] = [Transmission(0, client, server, whole, None, None, reasons.NEW_DATA)]
+    for time in (1000, 3000):
+        again = Transmission(time * MILLISECOND, client, server, part, None, None, why, retransmission=True)
+        rows.append(again)
+    narrator = Narrator(History(client, server, rows), "en")
+    assert [narrator.short(row) for row in rows[1:]] == [
+        "No ACK for 1 s: the client sends octets 501 to 1000 again (retransmission 1).",
+        "No ACK for 2 s: the client sends octets 501 to 1000 again (retransmission 2).",
+    ]
+
+
 def test_where_an_ack_was_lost_three_messages_were_not_enough() -> None:
     """FIN-WAIT-1 to TIME-WAIT, though four messages were sent."""
     history = History.from_events(whole_life.run_and_lose(5))

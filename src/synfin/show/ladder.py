@@ -7,7 +7,7 @@ is cut in two: it leaves on one line and comes in on a later one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -68,8 +68,7 @@ def render_ladder(
     and the RFC's section; or it is a mapping from rows to sentences.
     """
     width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
-    told = sentences(history, narrate, language, relative)
-    ladder = _Ladder(history, language, relative, width, color, times, numbers, start, most, told)
+    ladder = _Ladder(history, language, relative, width, color, times, numbers, start, most, narrate)
     return "\n".join(ladder.lines())
 
 
@@ -85,10 +84,9 @@ class _Ladder:
         numbers: Callable[[Transmission], int | None] | None,
         start: int | None,
         most: int | None,
-        told: Mapping[Row, str],
+        narrate: Narrate,
     ) -> None:
         self._history = history
-        self._told = told
         self._language = language
         self._gettext = translation(language).gettext
         self._relative = relative
@@ -96,6 +94,7 @@ class _Ladder:
         self._color = color
         self._rows = [row for row in history.rows if not (isinstance(row, UserCall) and row.call in QUIET_CALLS)]
         self._more = self._cut(most)
+        self._told = sentences(history, narrate, language, relative, self._rows)
         self._clock = Clock([*([] if start is None else [start]), *(row.time for row in self._rows)])
         self._time_width = self._clock.width + 1 if times else 0
         self._left_state = history.left.first_state

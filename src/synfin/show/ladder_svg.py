@@ -6,9 +6,8 @@ marked. A picture has the shape of a slide (16:9) unless it shows more than fits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import cos, radians, sin
-from types import MappingProxyType
 from typing import Final
 
 from synfin.show.canvas import AGAIN, FAINT, INK, LEFT, LOST, MUTED, PAPER, RIGHT, Canvas, Run, pill_width
@@ -64,8 +63,7 @@ def render_ladder_svg(
     `numbers` gives segments the numbers by which they are called; those of a capture have theirs. `narrate` as in
     `render_ladder`: sentences stand beside the lifeline of the end that acts.
     """
-    told = sentences(history, narrate, language, relative)
-    return LadderPicture(history, language, title, relative, between, most, numbers, told=told).svg()
+    return LadderPicture(history, language, title, relative, between, most, numbers, narrate=narrate).svg()
 
 
 class LadderPicture:
@@ -82,12 +80,11 @@ class LadderPicture:
         numbers: Callable[[Transmission], int | None] | None = None,
         width: float = _WIDTH,
         start: int | None = None,
-        told: Mapping[Row, str] = MappingProxyType({}),
+        narrate: Narrate = "no",
     ) -> None:
         self._width = width
         self._start = start
         self._history = history
-        self._told = told
         self._numbers = numbers
         self._language = language
         self._gettext = translation(language).gettext
@@ -97,6 +94,8 @@ class LadderPicture:
         self._right_state = history.right.first_state
         self._omitted = 0
         self._rows = self._chosen(between, most)
+        losses = [row.loss for row in self._rows if isinstance(row, Transmission) and row.loss is not None]
+        self._told = sentences(history, narrate, language, relative, [*self._rows, *losses])
         self._lots = {at: lot for at, row in enumerate(self._rows) if (lot := self._lot(row))[1]}
         side = max(
             (sum(run.width(SIDE_SIZE) for run in line) for _, lines in self._lots.values() for line in lines), default=0

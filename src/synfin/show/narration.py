@@ -7,7 +7,7 @@ segments say.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import Final, Literal, TypeAlias
@@ -50,15 +50,24 @@ _AT_START: Final = re.compile(r"(?:^|(?<=[.?!] ))the (?=client\b|server\b|peer\b
 _HAN_THEN_LATIN: Final = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
 
 
-def sentences(history: History, narrate: Narrate, language: Language, relative: bool = True) -> Mapping[Row, str]:
-    """What is said of each row; of a row that the mapping lacks nothing is. `relative` as in `render_ladder`."""
+def sentences(
+    history: History,
+    narrate: Narrate,
+    language: Language,
+    relative: bool = True,
+    rows: Iterable[Row] | None = None,
+) -> Mapping[Row, str]:
+    """What is said of each row, or of each of `rows`; of a row that the mapping lacks nothing is.
+
+    `narrate` and `relative` as in `render_ladder`.
+    """
     if not isinstance(narrate, str):
         return narrate
     if narrate == "no":
         return {}
     narrator = Narrator(history, language, relative)
     tell = narrator.full if narrate == "full" else narrator.short
-    return {row: tell(row) for row in history.rows}
+    return {row: tell(row) for row in (history.rows if rows is None else rows)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,15 +294,23 @@ class Narrator:
     def _note_repetitions(self) -> None:
         """For each segment that had left before, at least in part: its earlier transmissions."""
         earlier: dict[int, list[Transmission]] = {}
+        alike: dict[tuple[int, int], list[Transmission]] = {}
         for sent in self._history.transmissions:
+            if not sent.segment.length:
+                continue
+            seq = sent.segment.seq
             mine = earlier.setdefault(id(sent.sender), [])
+            same = alike.setdefault((id(sent.sender), seq), [])
             if sent.retransmission:
-                seq = sent.segment.seq
-                found = [one for one in mine if (seq - one.segment.seq) & MASK < one.segment.length]
+                if same:
+                    found = [*self._before.get(id(same[0]), ()), *same]
+                else:
+                    # It may be a part of what left.
+                    found = [one for one in mine if (seq - one.segment.seq) & MASK < one.segment.length]
                 if found:
                     self._before[id(sent)] = found
-            if sent.segment.length:
-                mine.append(sent)
+            mine.append(sent)
+            same.append(sent)
 
     # --- how it is written ---------------------------------------------------------------------------------------
 
