@@ -360,9 +360,8 @@ def test_what_it_says_to_try_works(row: str, capfd: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("row", rows())
 def test_every_experiment_can_be_drawn(row: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for lang in LANGUAGES:
-        lab(capfd, "run", row, "--brief", "--svg", str(tmp_path / "x.svg"), "--lang", lang)
-        assert ElementTree.parse(tmp_path / "x.svg").getroot().get("lang", "").startswith(lang)
+    lab(capfd, "run", row, "--brief", "--svg", str(tmp_path / "x.svg"), "--lang", "zh")
+    assert ElementTree.parse(tmp_path / "x.svg").getroot().get("lang") == "zh-Hans"
 
 
 # --- terminals ---------------------------------------------------------------------------------------------------

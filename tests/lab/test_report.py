@@ -323,6 +323,15 @@ def test_worlds_of_every_kind_are_drawn(picture: Picture, count: int) -> None:
         assert titles.count(f"World {at}") == (1 if picture == "curves" else 2)
 
 
+def test_each_world_keeps_its_column() -> None:
+    one = experiment(World("one", "One", straight), World("two", "Two", twice), World("three", "Three", straight))
+    runs = run(one)
+    document = ElementTree.fromstring(drawn(Report(one, runs, list(runs), Wishes())))
+    places = [(svg.get("x"), "".join(svg.itertext()).strip()[:3]) for svg in document.findall("{*}svg")]
+    assert [name for _, name in places] == ["One", "Two", "Thr", "Two"]
+    assert places[1][0] == places[3][0] != places[0][0]
+
+
 def test_what_a_terminal_cannot_show_is_said() -> None:
     out = told(experiment(World("w", "W", straight, picture="curves"), World("v", "V", straight, picture="none")))
     assert out.count("--svg FILE draws it") == 1

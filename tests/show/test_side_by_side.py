@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from synfin.lab import whole_life
-from synfin.show.column import Numbers
+from synfin.show.column import Numbers, shown_rows
 from synfin.show.history import History, Transmission, flows
 from synfin.show.pairing import common, levelled, row_key
 from synfin.show.side_by_side import render_side_by_side
@@ -177,6 +177,18 @@ def test_reasons_stand_below_what_they_explain() -> None:
     assert max(map(cell_len, text.split("\n"))) <= 100
 
 
+def test_sentences_stand_below_their_rows() -> None:
+    histories = whole(), without(3)
+    told = [{row: f"sentence {at}" for at, row in enumerate(shown_rows(history))} for history in histories]
+    text = render_side_by_side(*histories, titles=TITLES, told=(told[0], told[1]), width=120)
+    said = [int(number) for number in re.findall(r"sentence ([0-9]+)", text)]
+    assert sorted(said) == sorted(at for one in told for at in range(len(one)))
+    lines = text.split("\n")
+    at = next(at for at, line in enumerate(lines) if "SYN seq=0" in line)
+    first = histories[0].transmissions[0]
+    assert lines[at + 1].count(told[0][first]) == 2
+
+
 def test_what_is_made_in_colour_says_the_same() -> None:
     plain = drawn(whole(), without(3))
     colored = render_side_by_side(whole(), without(3), titles=TITLES, numbers=(number, number), color=True)
@@ -245,3 +257,49 @@ def test_a_row_of_the_other_end_is_another_row() -> None:
     keys = [row_key(history, row) for row in history.rows]
     assert keys[:3] == [row_key(lost, row) for row in lost.rows][:3]
     assert len(set(keys)) == len(keys)
+
+
+def test_a_segment_that_comes_late_is_seen_to(world: Worlds) -> None:
+    made = []
+    for delay in (10, 300):
+        one = world()
+        one.open()
+        packet = one.packet(0, PSH | ACK, 10)
+        number = one.send(0, packet)
+        one.time += delay * MILLISECOND
+        one.arrive(1, packet, number)
+        one.time = 900 * MILLISECOND
+        one.carry(1, ACK)
+        made.append(History.from_events(one.events))
+    text = drawn(*made)
+    (line,) = [line for line in text.split("\n") if line.startswith("330.000")]
+    assert "≠" in line
+    # One that comes as all others do need not be.
+    assert "\n 40.000" not in text
+
+
+def test_a_window_that_closes_is_seen_though_there_is_little_room(world: Worlds) -> None:
+    made = world()
+    made.open()
+    for window in (502, 490, 0, 0, 502):
+        packet = made.packet(1, ACK, wnd=window)
+        made.arrive(0, packet, made.send(1, packet))
+        made.time += MILLISECOND
+    history = History.from_events(made.events)
+    text = drawn(history, history)
+    said = [(found[1], found[2]) for found in re.finditer(r"#([0-9]+) ACK \S+ \S+ win=([0-9]+) [^│]*┤$", text, re.M)]
+    # In the SYN+ACK it was 502: no scale there. What changes little is not told.
+    assert said == [("4", "64256"), ("6", "0"), ("7", "0"), ("8", "64256")]
+
+
+def test_a_loss_is_the_same_wherever_on_the_way_it_was(world: Worlds) -> None:
+    made = []
+    for delay in (0, 5):
+        one = world()
+        one.open()
+        packet = one.packet(0, PSH | ACK, 10)
+        number = one.send(0, packet)
+        one.time += delay * MILLISECOND
+        one.lose(0, packet, number)
+        made.append(History.from_events(one.events))
+    assert "≠" not in drawn(*made).split("\n\n")[0]

@@ -14,7 +14,7 @@ from synfin.cli.lab_glossary import glossary
 
 commands = typer.Typer(
     name="lab",
-    help="Experiments: questions about TCP, run and seen.",
+    help="Experiments: questions about TCP, run and seen. Without a command: all questions, by section.",
     rich_markup_mode=None,
     suggest_commands=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -25,7 +25,7 @@ Language = Annotated[Literal["en", "zh"] | None, typer.Option(help="Language; th
 
 @commands.callback(invoke_without_command=True)
 def lab(context: typer.Context, lang: Language = None) -> None:
-    """Experiments: questions about TCP, run and seen. Without a command: all questions, by section."""
+    """All questions, by section."""
     from synfin.cli.lab_output import page
     from synfin.lab.listing import listing
     from synfin.show.words import language

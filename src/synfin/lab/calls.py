@@ -7,7 +7,7 @@ from errno import errorcode
 from typing import Final
 
 from synfin.lab.running import Run
-from synfin.show.ladder_text import Clock
+from synfin.show.ladder_text import Clock, printable
 from synfin.sim import Program
 from synfin.sim.programs import Call
 
@@ -108,7 +108,7 @@ def _outcome(call: Call, gettext: Callable[[str], str]) -> str:
 def _data(octets: bytes) -> str:
     """The beginning of some data, as text if it is text."""
     text = octets[:_LONGEST_DATA].decode("latin-1")
-    if all(" " <= char <= "~" for char in text):
-        return f'"{text}{"…" if len(octets) > _LONGEST_DATA else ""}"'
+    if all(" " <= char <= "~" or char in "\r\n\t" for char in text):
+        return f'"{printable(text)}{"…" if len(octets) > _LONGEST_DATA else ""}"'
     shown = octets[: _LONGEST_DATA // 3]
     return shown.hex(" ") + ("…" if len(octets) > len(shown) else "")

@@ -32,7 +32,7 @@ def drawn(report: Report) -> str:
         differ = [name for name in shown if report.runs[name].world.parting(report.changed[name].world) is not None]
         shown = (differ or shown)[:MOST_WORLDS]
     changes = gettext(", ").join(described(change, gettext) for change in report.changes)
-    rows: list[list[Panel]] = []
+    rows: list[list[Panel | None]] = []
     if report.changes:
         for name in shown:
             usual = gettext(report.runs[name].shown.title)
@@ -47,12 +47,13 @@ def drawn(report: Report) -> str:
         for at in range(0, len(columns), beside):
             part = columns[at : at + beside]
             for line in range(max(map(len, part))):
-                rows.append([column[line] for column in part if line < len(column)])
-    rows = [row for row in rows if row]
+                # Each world keeps its column.
+                rows.append([column[line] if line < len(column) else None for column in part])
+    rows = [row for row in rows if any(panel is not None for panel in row)]
     return render_panels(rows, title=title, language=report.wishes.language)
 
 
-def _pairs(report: Report, first: Run, second: Run, titles: tuple[str, str]) -> list[list[Panel]]:
+def _pairs(report: Report, first: Run, second: Run, titles: tuple[str, str]) -> list[list[Panel | None]]:
     """Two runs, connection by connection; one that only one of them has stands alone."""
     wishes = report.wishes
     if report.changes and first.shown.picture in ("curves", "time-sequence"):
@@ -64,27 +65,33 @@ def _pairs(report: Report, first: Run, second: Run, titles: tuple[str, str]) -> 
     else:
         mine, others = (one.histories[: one.shown.connections] for one in (first, second))
         pairs = list(zip_longest(mine, others))
-    rows = []
+    rows: list[list[Panel | None]] = []
     for here, there in pairs:
         if here is not None and there is not None:
-            row = pair_of_panels(
-                here,
-                there,
-                titles,
-                wishes.language,
-                wishes.relative,
-                (numbers(first), numbers(second)),
-                _BEFORE if report.changes else None,
-                MOST_SEGMENTS,
-                0,
+            rows.append(
+                [
+                    *pair_of_panels(
+                        here,
+                        there,
+                        titles,
+                        wishes.language,
+                        wishes.relative,
+                        (numbers(first), numbers(second)),
+                        _BEFORE if report.changes else None,
+                        MOST_SEGMENTS,
+                        0,
+                    )
+                ]
             )
         else:
-            row = [
-                ladder_panel(one, title, wishes.language, wishes.relative, numbers(of), MOST_SEGMENTS, 0)
-                for one, title, of in ((here, titles[0], first), (there, titles[1], second))
-                if one is not None
-            ]
-        rows.append(row)
+            rows.append(
+                [
+                    None
+                    if one is None
+                    else ladder_panel(one, title, wishes.language, wishes.relative, numbers(of), MOST_SEGMENTS, 0)
+                    for one, title, of in ((here, titles[0], first), (there, titles[1], second))
+                ]
+            )
     return rows
 
 

@@ -105,6 +105,8 @@ class Report:
             for each in experiment.tries:
                 yield f"  synfin lab run {each.arguments}"
                 yield from hanging("      ", gettext(each.text), self._page)
+            text = gettext("What if? --lose N, --duplicate N, --corrupt N or --delay N=800ms, for any #N above.")
+            yield from hanging("  ", text, self._page)
 
     # --- worlds --------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,9 @@ segment says stands on its arrow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from statistics import median_low
+from types import MappingProxyType
 from typing import Final
 
 from rich.cells import cell_len
@@ -31,7 +33,7 @@ from synfin.show.ladder_text import (
 )
 from synfin.show.pairing import Moment, row_key
 from synfin.show.words import Language, explain, translation
-from synfin.wire.tcp import ACK
+from synfin.wire.tcp import ACK, RST, SYN
 
 __all__ = ["Block", "Column", "Numbers", "shown_rows"]
 
@@ -41,6 +43,8 @@ Numbers = Callable[[Transmission], int | None]
 #: From how many cells on there is room for windows, and for the options of a SYN.
 _WITH_WINDOWS: Final = 52
 _WITH_OPTIONS: Final = 64
+#: A window that changes by less than one in so many is not told of where there is little room.
+_LITTLE: Final = 8
 
 
 class Block:
@@ -67,7 +71,7 @@ def shown_rows(history: History) -> list[Row]:
 
 
 class Column:
-    """`history` as blocks of lines, all of them `width` cells wide."""
+    """`history` as blocks of lines, all of them `width` cells wide. `told` are sentences, each below its row."""
 
     def __init__(
         self,
@@ -77,7 +81,9 @@ class Column:
         relative: bool,
         explained: bool,
         numbers: Numbers | None,
+        told: Mapping[Row, str] = MappingProxyType({}),
     ) -> None:
+        self._told = told
         self._history = history
         self._inner = width - 2
         self._language = language
@@ -86,8 +92,17 @@ class Column:
         self._explained = explained
         self._numbers = numbers
         self._states = [history.left.first_state, history.right.first_state]
+        # The windows that they last offered.
+        self._windows: list[int | None] = [None, None]
         # When the line of both states was last written, and whether nothing but it was written since.
-        self._told: int | None = None
+        self._stated: int | None = None
+        flights = [
+            row.time - row.transmission.time
+            for row in history.rows
+            if isinstance(row, Arrival) and row.time > row.transmission.time
+        ]
+        # How long a segment usually travels.
+        self._flight = median_low(flights) if flights else 0
         self._alone = False
         self.blocks: list[Block] = []
         self._make(shown_rows(history))
@@ -103,7 +118,7 @@ class Column:
             elif isinstance(row, Loss):
                 if not at or rows[at - 1] is not row.transmission:
                     self._lost_later(row)
-                else:
+                elif self._explained:
                     self._add(row)
             elif isinstance(row, Remark):
                 self._remark(row)
@@ -116,6 +131,7 @@ class Column:
                 self._beside(block, row.endpoint, text, "")
                 if change is not None:
                     self._state_line(block, row.endpoint, change.old_state, change.new_state)
+                self._tell(block, row.endpoint, row)
 
     # --- blocks --------------------------------------------------------------------------------------------------
 
@@ -148,21 +164,21 @@ class Column:
         gap = self._inner - sum(map(cell_len, marked)) - 1
         styles = [CHANGED if star else "" for star in here]
         self._put(block, [(marked[0], styles[0]), (" " * gap, ""), (marked[1], styles[1]), (" ", "")])
-        self._told = block.time
+        self._stated = block.time
         block.key += (tuple(self._states),)
 
     # --- segments ------------------------------------------------------------------------------------------------
 
     def _sent(self, sent: Transmission, following: Row | None) -> None:
         left = self._is_left(sent.sender)
-        if self._alone and self._told == sent.time and sent.old_state == sent.new_state:
+        if self._alone and self._stated == sent.time and sent.old_state == sent.new_state:
             # The states as this segment leaves are those in which the one before it has arrived.
             block = self.blocks[-1]
             self._add(sent)
             self._alone = False
         else:
             block = self._block(sent)
-            if self._told != sent.time or sent.old_state != sent.new_state:
+            if self._stated != sent.time or sent.old_state != sent.new_state:
                 self._state_line(block, sent.sender, sent.old_state, sent.new_state)
         block.segments += 1
         words = self._says(sent)
@@ -180,15 +196,17 @@ class Column:
         block.key += (head, following.dropped if isinstance(following, Arrival) else None)
         self._arrow(block, left, words, head)
         self._why(block, sent.sender, sent.reason)
+        self._tell(block, sent.sender, sent)
         if isinstance(following, Loss) and following.transmission is sent:
             self._why(block, sent.receiver, following.reason)
+            self._tell(block, sent.receiver, following)
 
     def _arrived(self, arrival: Arrival, whole: bool, following: Row | None) -> None:
         sent = arrival.transmission
-        unchanged = arrival.old_state == arrival.new_state and not self._explained
-        if whole and unchanged and following is not None and following.time > arrival.time:
-            # Nothing to be told but the time.
-            self._add(arrival)
+        unchanged = arrival.old_state == arrival.new_state and not self._explained and arrival not in self._told
+        on_time = arrival.time - sent.time <= self._flight
+        if whole and unchanged and on_time and following is not None and following.time > arrival.time:
+            # Nothing to be told, not even when.
             return
         block = self._block(arrival)
         if not whole:
@@ -199,6 +217,7 @@ class Column:
         if whole or arrival.old_state != arrival.new_state:
             self._state_line(block, sent.receiver, arrival.old_state, arrival.new_state)
         self._why(block, sent.receiver, arrival.reason)
+        self._tell(block, sent.receiver, arrival)
         self._alone = whole and len(block.lines) == 1
 
     def _lost_later(self, loss: Loss) -> None:
@@ -207,6 +226,7 @@ class Column:
         lost = f" ✗ {cropped(self._gettext('lost'), self._inner // 3)}"
         self._coming(block, self._is_left(sent.sender), [(self._short(sent), "")], ("─", lost, LOST))
         self._why(block, sent.receiver, loss.reason)
+        self._tell(block, sent.receiver, loss)
 
     def _number(self, sent: Transmission) -> str:
         number = sent.packet or (self._numbers(sent) if self._numbers is not None else None)
@@ -220,8 +240,10 @@ class Column:
         segment = sent.segment
         parts = segment_words(sent, self._relative)
         words = parts[0]
+        window = self._window_changed(sent)
         if self._inner < _WITH_WINDOWS:
-            words = [word for word in words if not word[0].startswith("win=") and word[0] != "len=0"]
+            kept = window and not segment.flags & SYN
+            words = [word for word in words if (kept or not word[0].startswith("win=")) and word[0] != "len=0"]
         if len(parts) > 1:
             words = words + (parts[1] if self._inner >= _WITH_OPTIONS else parts[1][-len(segment.options.sack) :])
             if self._inner < _WITH_OPTIONS and not segment.options.sack:
@@ -231,6 +253,14 @@ class Column:
         length = sum(cell_len(text) + 1 for text, _ in (*before, *words, *again))
         # Its primes say so too.
         return [*before, *words] if sent.repeat and length > self._inner - 14 else [*before, *words, *again]
+
+    def _window_changed(self, sent: Transmission) -> bool:
+        """Whether it offers none, or another window than the segment before it from that end, by more than a little."""
+        if sent.segment.flags & RST:
+            return False
+        at = 0 if self._is_left(sent.sender) else 1
+        before, self._windows[at] = self._windows[at], sent.window
+        return not sent.window or (before is not None and abs(sent.window - before) * _LITTLE > before)
 
     def _short(self, sent: Transmission) -> str:
         """Enough to know a segment again."""
@@ -300,6 +330,11 @@ class Column:
         if self._explained and reason is not None:
             clause = f" ({reason.clause})" if reason.clause else ""
             self._beside(block, end, f" {self._words(reason)}{clause}", DIM)
+
+    def _tell(self, block: Block, end: Endpoint, row: Row) -> None:
+        """The sentence for a row, at that end's rail."""
+        if text := self._told.get(row):
+            self._beside(block, end, f" {printable(text)}", DIM)
 
     def _words(self, reason: Reason) -> str:
         return printable(explain(reason, self._language))

@@ -6,8 +6,9 @@ wherever they differ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Final
 
 from rich.cells import cell_len
@@ -57,14 +58,16 @@ def render_side_by_side(
     most: int = MOST_SEGMENTS,
     start: int | None = None,
     compared: bool = True,
+    told: tuple[Mapping[Row, str], Mapping[Row, str]] = (MappingProxyType({}), MappingProxyType({})),
 ) -> str:
     """Draw two histories beside one another, in lines of at most `width` cells (80 or more).
 
     `before`: of what both begin with, so many moments are shown, and how much is left out is said; None shows it all.
-    At most `most` segments of each are shown. `compared`: a mark stands where they differ. Else as `render_ladder`.
+    At most `most` segments of each are shown. `compared`: a mark stands where they differ. `told` are sentences, to
+    stand below rows of the one and of the other. Else as `render_ladder`.
     """
     width = max(FEWEST_CELLS, width)
-    drawing = _Drawing(first, second, titles, language, relative, width, color, explain, numbers, start)
+    drawing = _Drawing(first, second, titles, language, relative, width, color, explain, numbers, start, told)
     return "\n".join(drawing.lines(before, most, compared))
 
 
@@ -81,6 +84,7 @@ class _Drawing:
         explained: bool,
         numbers: tuple[Numbers | None, Numbers | None],
         start: int | None,
+        told: tuple[Mapping[Row, str], Mapping[Row, str]],
     ) -> None:
         self._histories = (first, second)
         self._titles = titles
@@ -93,8 +97,8 @@ class _Drawing:
         self._column = (width - self._time_width - _GUTTER) // 2
         self._width = self._time_width + 2 * self._column + _GUTTER
         self._blocks = [
-            Column(history, self._column, language, relative, explained, own).blocks
-            for history, own in zip(self._histories, numbers, strict=True)
+            Column(history, self._column, language, relative, explained, own, sentences).blocks
+            for history, own, sentences in zip(self._histories, numbers, told, strict=True)
         ]
         self._lines: list[str] = []
 

@@ -129,18 +129,21 @@ def _moment(history: History, row: Row) -> Moment:
     return row.time, key
 
 
-def render_panels(rows: Sequence[Sequence[Panel]], *, title: str, language: Language = "en", note: str = "") -> str:
-    """Pictures in rows, with a title above and a `note` below it, as an SVG document."""
-    widths = [sum(panel.width for panel in row) + _GUTTER * (len(row) - 1) for row in rows]
+def render_panels(
+    rows: Sequence[Sequence[Panel | None]], *, title: str, language: Language = "en", note: str = ""
+) -> str:
+    """Pictures in rows, with a title above and a `note` below it, as an SVG document. None leaves a place empty."""
+    widths = [sum(_width(panel) for panel in row) + _GUTTER * (len(row) - 1) for row in rows]
+    heights = [max(0.0 if panel is None else panel.height for panel in row) + _GUTTER for row in rows]
     width = 2 * _MARGIN + max(widths, default=_PANEL)
     head = _HEAD + (_NOTE_SIZE * 1.6 if note else 0.0)
-    height = head + sum(max(panel.height for panel in row) + _GUTTER for row in rows)
+    height = head + sum(heights)
     canvas = Canvas(width, height, title, language)
     shown = fitted(title, width - 2 * _MARGIN, _TITLE_SIZE, True)
     canvas.text((_MARGIN, 40), shown, _TITLE_SIZE, bold=True)
     if note:
         canvas.text((_MARGIN, 40 + _NOTE_SIZE * 1.6), fitted(note, width - 2 * _MARGIN, _NOTE_SIZE), _NOTE_SIZE, MUTED)
-    if any(panel.marks for row in rows for panel in row):
+    if any(panel is not None and panel.marks for row in rows for panel in row):
         gettext = translation(language).gettext
         legend = [Run(f"{_DIFFERENT} ", True, LOST), Run(gettext("here the two differ"), color=MUTED)]
         needed = sum(run.width(_NOTE_SIZE) for run in legend)
@@ -148,14 +151,21 @@ def render_panels(rows: Sequence[Sequence[Panel]], *, title: str, language: Lang
         if taken + _GUTTER + needed <= width - _MARGIN:
             canvas.text((width - _MARGIN, 40), legend, _NOTE_SIZE, anchor="end")
     y = head
-    for row in rows:
+    for row, lower in zip(rows, heights, strict=True):
         x = _MARGIN
         for panel in row:
+            if panel is None:
+                x += _PANEL + _GUTTER
+                continue
             canvas.embed((x, y), panel.picture)
             x += panel.width
             for mark in panel.marks:
                 at = (x + _GUTTER / 2, y + mark + _MARK_SIZE * 0.35)
                 canvas.text(at, _DIFFERENT, _MARK_SIZE, LOST, bold=True, anchor="middle")
             x += _GUTTER
-        y += max(panel.height for panel in row) + _GUTTER
+        y += lower
     return canvas.svg()
+
+
+def _width(panel: Panel | None) -> float:
+    return _PANEL if panel is None else panel.width
