@@ -581,3 +581,25 @@ def test_a_socket_of_another_family() -> None:
     network.run()
     assert program.error is None
     assert program.done
+
+
+def test_a_time_out_is_not_put_off_by_room_that_is_too_little() -> None:
+    """SO_SNDTIMEO: an acknowledgment leaves room for a few octets, but the socket is not writable."""
+    limit = 10 * SECOND
+
+    def client(program: Program) -> Steps[None]:
+        sock = program.socket()
+        sock.set_timeout(SO_SNDTIMEO, limit)
+        yield from sock.connect(("server", PORT))
+        with pytest.raises(BlockingIOError):
+            yield from sock.sendall(bytes(2_000_000))
+
+    world = Pair()
+    world.start(world.server, accepts_only)
+    program = world.start(world.client, client)
+    world.run(60 * SECOND)
+    call = program.call("sendall")
+    assert call.error is not None
+    assert call.error.errno == errno.EAGAIN
+    # What there was room for went within a few round trips.
+    assert limit <= call.lasted < limit + SECOND

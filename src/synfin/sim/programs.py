@@ -438,8 +438,10 @@ class SimulatedSocket:
         while True:
             try:
                 return make()
-            except BlockingIOError:
-                self.program.node.run()
-                if self.program.now >= deadline:
-                    raise
+            except BlockingIOError as error:
+                waited = error
+            self.program.node.run()
             yield Wait(deadline, self.core, bits)
+            if self.program.now >= deadline and not calls.poll(self.program.node.host, self.core) & (bits | _ALWAYS):
+                # As on Linux: when the time is over, room that is too little to be writable is not tried.
+                raise waited
