@@ -12,6 +12,7 @@ import typer
 from synfin.cli.errors import UsageError
 from synfin.cli.lab_claims import claims
 from synfin.cli.lab_claims import show as show_claims
+from synfin.cli.lab_glossary import glossary
 
 commands = typer.Typer(
     name="lab",
@@ -62,7 +63,9 @@ def run(
     fault: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="Any fault, such as 'lose 2nd SYN+ACK'. Repeatable.")
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Say why, below each segment.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Tell each step in full: what, why, and the RFC's section.")
+    ] = False,
     absolute: Annotated[bool, typer.Option("--absolute", help="Sequence numbers as on the wire.")] = False,
     stacked: Annotated[bool, typer.Option("--stacked", help="Worlds one below the other, not side by side.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Without the worlds: what holds, and why.")] = False,
@@ -114,3 +117,6 @@ def run(
             print()
         tell(one, worlds[one.row], changes, values, seed, wishes, files)
     return 0
+
+
+commands.command()(glossary)
