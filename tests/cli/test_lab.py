@@ -161,6 +161,18 @@ def test_sequence_numbers_as_on_the_wire(capfd: pytest.CaptureFixture[str]) -> N
     assert f"seq={sent.segment.seq} " in lab(capfd, "run", "A8", "--absolute")
 
 
+@pytest.mark.parametrize(("lang", "words"), [("en", "The client asks for a connection"), ("zh", "客户端请求建立连接")])
+def test_each_step_is_told_in_short_and_in_full_if_asked(
+    lang: str, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    short = lab(capfd, "run", "A8", "--lang", lang, "--world", "once")
+    full = lab(capfd, "run", "A8", "--lang", lang, "--world", "once", "--explain")
+    for out in (short, full):
+        assert words in out
+    assert full.count("RFC 9293 §3.10") > short.count("RFC 9293 §3.10") + 5
+    assert len(full) > 1.3 * len(short)
+
+
 def test_reasons(capfd: pytest.CaptureFixture[str]) -> None:
     for more in ((), ("--world", "once")):
         assert "asks for a connection" in lab(capfd, "run", "A8", "--lang", "en", "--explain", *more)

@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from synfin import reasons
 from synfin.show.history import History
 from synfin.show.ladder import render_ladder
+from synfin.show.narration import Narrate
 from synfin.show.words import LANGUAGES, Language
 from synfin.wire.ip import Packet
 from synfin.wire.tcp import ACK, PSH, RST, SYN, URG, Options, Segment
@@ -79,11 +80,11 @@ def ladder(
     language: Language = "en",
     relative: bool = True,
     color: bool = False,
-    explain: bool = False,
     times: bool = True,
+    narrate: Narrate = "no",
 ) -> str:
     history = History.from_events(made.events)
-    return render_ladder(history, language=language, relative=relative, color=color, explain=explain, times=times)
+    return render_ladder(history, language=language, relative=relative, color=color, times=times, narrate=narrate)
 
 
 def segment(packet: Packet) -> Segment:
@@ -248,18 +249,27 @@ def test_what_the_ladder_leaves_out(world: Worlds) -> None:
     assert "77" not in text
 
 
-def test_explain(world: Worlds) -> None:
-    text = ladder(whole(world), explain=True)
-    assert "FIN: all data has been sent (RFC 9293 §3.10.4)" in text
-    assert "FIN received: the peer will send no more data" in text
+def test_narrate(world: Worlds) -> None:
+    text = ladder(whole(world), narrate="full")
+    assert "(RFC 9293 §3.10.4)" in text
     lines = text.split("\n")
     fin = next(at for at, line in enumerate(lines) if "[4]" in line)
-    # Why it was sent, the arrow, what became of it.
-    assert "all data has been sent" in lines[fin + 1]
-    assert "►" in lines[fin + 2]
-    assert "FIN received" in lines[fin + 3]
-    text = ladder(whole(world), explain=True, language="zh")
-    assert "数据已发完，发送 FIN (RFC 9293 §3.10.4)" in text
+    arrow = next(at for at, line in enumerate(lines) if at > fin and "►" in line)
+    # What was sent and why, the arrow, what became of it.
+    assert "The client has no more to send: FIN, seq=u=101;" in lines[fin + 1]
+    assert "The FIN of the client says that no more will come:" in lines[arrow + 1]
+    text = ladder(whole(world), narrate="full", language="zh")
+    assert "客户端的数据已发完，发送 FIN，seq=u=101" in text
+    assert "（RFC 9293 §3.10.4）" in text
+
+
+def test_a_mapping_tells_its_rows_alone(world: Worlds) -> None:
+    history = History.from_events(whole(world).events)
+    fin = history.message(4)
+    assert fin is not None
+    plain, told = render_ladder(history), render_ladder(history, narrate={fin: "This is where it ends."})
+    more = [line for line in told.split("\n") if line not in plain.split("\n")]
+    assert [line.split("│")[1].strip() for line in more] == ["This is where it ends."]
 
 
 def test_without_times(world: Worlds) -> None:
@@ -356,12 +366,12 @@ def test_a_long_ipv6_connection_fits(world: Worlds) -> None:
 @given(
     data=st.data(),
     relative=st.booleans(),
-    explain=st.booleans(),
+    narrate=st.sampled_from(("no", "short", "full")),
     times=st.booleans(),
     width=st.integers(72, 100),
 )
 def test_no_line_is_too_long_and_the_rails_are_straight(
-    any_world: AnyWorld, data: st.DataObject, relative: bool, explain: bool, times: bool, width: int
+    any_world: AnyWorld, data: st.DataObject, relative: bool, narrate: Narrate, times: bool, width: int
 ) -> None:
     made = data.draw(any_world)
     try:
@@ -369,7 +379,7 @@ def test_no_line_is_too_long_and_the_rails_are_straight(
     except ValueError:
         return
     for language in LANGUAGES:
-        text = render_ladder(history, language=language, relative=relative, explain=explain, times=times, width=width)
+        text = render_ladder(history, language=language, relative=relative, times=times, width=width, narrate=narrate)
         lines = text.split("\n")
         assert all(cell_len(line) <= width for line in lines)
         assert all(char.isprintable() for line in lines for char in line)

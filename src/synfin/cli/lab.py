@@ -10,6 +10,9 @@ from typing import Annotated, Literal
 import typer
 
 from synfin.cli.errors import UsageError
+from synfin.cli.lab_claims import claims
+from synfin.cli.lab_claims import show as show_claims
+from synfin.cli.lab_glossary import glossary
 
 commands = typer.Typer(
     name="lab",
@@ -18,6 +21,8 @@ commands = typer.Typer(
     suggest_commands=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+commands.command()(claims)
 
 Language = Annotated[Literal["en", "zh"] | None, typer.Option(help="Language; the locale's if not given.")]
 
@@ -60,7 +65,9 @@ def run(
     fault: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="Any fault, such as 'lose 2nd SYN+ACK'. Repeatable.")
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Say why, below each segment.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Tell each step in full: what, why, and the RFC's section.")
+    ] = False,
     absolute: Annotated[bool, typer.Option("--absolute", help="Sequence numbers as on the wire.")] = False,
     stacked: Annotated[bool, typer.Option("--stacked", help="Worlds one below the other, not side by side.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Without the worlds: what holds, and why.")] = False,
@@ -81,6 +88,14 @@ def run(
     from synfin.lab.report import Wishes
     from synfin.show.words import language
 
+    texts = [row for row in rows if row.upper().startswith("F2")]
+    if texts:
+        # F2 is a table of texts' claims, with a page of its own.
+        show_claims(texts, lang, seed)
+        rows = [row for row in rows if row not in texts]
+        if not rows:
+            return 0
+        print()
     found = experiments_of(rows)
     changes = changes_of(lose or [], duplicate or [], corrupt or [], delay or [], fault or [])
     values = settings_of(settings or [])
@@ -104,3 +119,6 @@ def run(
             print()
         tell(one, worlds[one.row], changes, values, seed, wishes, files)
     return 0
+
+
+commands.command()(glossary)

@@ -27,7 +27,9 @@ def show(
     connection: Annotated[int, typer.Option(help="Which connection of the trace, from 1.")] = 1,
     lang: Annotated[Literal["en", "zh"] | None, typer.Option(help="Language; the locale's if not given.")] = None,
     absolute: Annotated[bool, typer.Option("--absolute", help="Sequence numbers as on the wire.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="On the terminal: say why, below each segment.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="A ladder: tell each step; on the terminal in full.")
+    ] = False,
 ) -> None:
     """A trace as a ladder, as the path through the states, or as curves over time."""
     from synfin.show.history import History, flows
@@ -48,15 +50,25 @@ def show(
     flow = found[connection - 1]
     history = History.from_events(events, flow)
     if svg is not None:
-        svg.write_text(_drawn(events, history, flow, picture, chosen, not absolute), encoding="utf-8")
+        svg.write_text(_drawn(events, history, flow, picture, chosen, not absolute, explain), encoding="utf-8")
         return
     if picture != "ladder":
         raise UsageError(f"a terminal cannot show {picture!r}", "give --svg FILE")
     color = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    print(render_ladder(history, language=chosen, relative=not absolute, explain=explain, color=color))
+    print(
+        render_ladder(history, language=chosen, relative=not absolute, narrate="full" if explain else "no", color=color)
+    )
 
 
-def _drawn(events: Trace, history: History, flow: bytes, picture: Kind, language: Language, relative: bool) -> str:
+def _drawn(
+    events: Trace,
+    history: History,
+    flow: bytes,
+    picture: Kind,
+    language: Language,
+    relative: bool,
+    explain: bool,
+) -> str:
     if picture == "states":
         from synfin.show.state_diagram import render_state_diagram
         from synfin.tcp.states import NAMES, TRANSITIONS
@@ -73,4 +85,4 @@ def _drawn(events: Trace, history: History, flow: bytes, picture: Kind, language
         return render_curves(events, flow, language=language)
     from synfin.show.ladder_svg import render_ladder_svg
 
-    return render_ladder_svg(history, language=language, relative=relative)
+    return render_ladder_svg(history, language=language, relative=relative, narrate="short" if explain else "no")

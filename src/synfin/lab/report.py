@@ -13,8 +13,9 @@ from synfin.lab.layout import aligned, hanging, heading, paragraph
 from synfin.lab.running import Run, Runs, run
 from synfin.lab.what_if import Change, described, numbers, paired
 from synfin.lab.words import translation
-from synfin.show.history import History
+from synfin.show.history import History, Row
 from synfin.show.ladder import render_ladder
+from synfin.show.narration import Narrate, sentences
 from synfin.show.pairing import alike
 from synfin.show.side_by_side import FEWEST_CELLS, render_side_by_side
 from synfin.show.words import Language
@@ -64,6 +65,10 @@ class Report:
     @property
     def _page(self) -> int:
         return min(self.wishes.width, PAGE)
+
+    @property
+    def _narrate(self) -> Narrate:
+        return "full" if self.wishes.explain else "short"
 
     @property
     def judged_in(self) -> Runs:
@@ -138,7 +143,7 @@ class Report:
                 yield render_ladder(
                     history,
                     language=wishes.language,
-                    explain=wishes.explain,
+                    narrate=self._narrate,
                     color=wishes.color,
                     relative=wishes.relative,
                     width=self._page,
@@ -178,7 +183,7 @@ class Report:
             history,
             language=wishes.language,
             color=wishes.color,
-            explain=wishes.explain,
+            narrate=self._narrate,
             relative=wishes.relative,
             width=self._page,
             numbers=numbers(one),
@@ -204,12 +209,16 @@ class Report:
             relative=wishes.relative,
             width=wishes.width,
             color=wishes.color,
-            explain=wishes.explain,
             numbers=(numbers(first), numbers(second)),
+            told=(self._sentences(mine), self._sentences(other)),
             before=before,
             start=0,
             most=MOST_SEGMENTS,
         )
+
+    def _sentences(self, history: History) -> Mapping[Row, str]:
+        wishes = self.wishes
+        return sentences(history, self._narrate, wishes.language, wishes.relative)
 
     def _connections(self, one: Run) -> list[History]:
         return one.histories[: one.shown.connections]

@@ -165,9 +165,10 @@ class _Builder:
         side.expected = event.state if event.state != side.state else None
         side.state = event.state
         side.loose.clear()
-        row = Transmission(
-            event.time, side.endpoint, self._ends.peer(side).endpoint, segment, old, event.state, event.reason
-        )
+        # Why it aborted says more than that it did.
+        unread = claimed and claimed[-1].reason.name == reasons.CLOSED_WITH_DATA_UNREAD.name
+        reason = claimed[-1].reason if unread else event.reason
+        row = Transmission(event.time, side.endpoint, self._ends.peer(side).endpoint, segment, old, event.state, reason)
         self._add(side, row)
         side.queued[id(event.packet)] = (event.packet, row)
 

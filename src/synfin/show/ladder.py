@@ -12,7 +12,6 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from synfin.reasons import Reason
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_arrows import Arrows
 from synfin.show.ladder_text import (
@@ -21,6 +20,7 @@ from synfin.show.ladder_text import (
     LABEL,
     QUIET_CALLS,
     REMARK,
+    SENTENCE,
     Clock,
     Piece,
     cropped,
@@ -33,6 +33,7 @@ from synfin.show.ladder_text import (
     wrapped,
     wrapped_text,
 )
+from synfin.show.narration import Narrate, sentences
 from synfin.show.state_words import STATE_COLORS
 from synfin.show.words import Language, explain, translation
 from synfin.wire.tcp import ACK
@@ -52,21 +53,22 @@ def render_ladder(
     relative: bool = True,
     width: int = MOST_CELLS,
     color: bool = False,
-    explain: bool = False,
     times: bool = True,
     numbers: Callable[[Transmission], int | None] | None = None,
     start: int | None = None,
     most: int | None = None,
+    narrate: Narrate = "no",
 ) -> str:
     """Draw `history` as lines of at most `width` cells (from 72 to 100; a Han character takes two).
 
     With `relative` sequence numbers count from each side's initial one, otherwise they are the 32 bits of the wire.
-    `color` adds ANSI sequences. `explain` adds, for each segment, why it was sent and what became of it. `times` adds
-    milliseconds since `start` (nanoseconds), or else the first row. `numbers` gives segments the numbers by which they
-    are called; those of a capture have theirs. At most `most` segments are shown, and how many more there are is said.
+    `color` adds ANSI sequences. `times` adds milliseconds since `start` (nanoseconds), or else the first row. `numbers`
+    gives segments the numbers by which they are called; those of a capture have theirs. At most `most` segments are
+    shown, and how many more there are is said. `narrate` tells each row in a sentence: "short", or "full" with why
+    and the RFC's section; or it is a mapping from rows to sentences.
     """
     width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
-    ladder = _Ladder(history, language, relative, width, color, explain, times, numbers, start, most)
+    ladder = _Ladder(history, language, relative, width, color, times, numbers, start, most, narrate)
     return "\n".join(ladder.lines())
 
 
@@ -78,11 +80,11 @@ class _Ladder:
         relative: bool,
         width: int,
         color: bool,
-        explained: bool,
         times: bool,
         numbers: Callable[[Transmission], int | None] | None,
         start: int | None,
         most: int | None,
+        narrate: Narrate,
     ) -> None:
         self._history = history
         self._language = language
@@ -90,9 +92,9 @@ class _Ladder:
         self._relative = relative
         self._width = width
         self._color = color
-        self._explained = explained
         self._rows = [row for row in history.rows if not (isinstance(row, UserCall) and row.call in QUIET_CALLS)]
         self._more = self._cut(most)
+        self._told = sentences(history, narrate, language, relative, self._rows)
         self._clock = Clock([*([] if start is None else [start]), *(row.time for row in self._rows)])
         self._time_width = self._clock.width + 1 if times else 0
         self._left_state = history.left.first_state
@@ -229,14 +231,14 @@ class _Ladder:
                 self._line(None, content)
             else:
                 self._line(sent.time, content, states=True, changed=self._changed(sent))
-        self._why(sent.sender, sent.reason)
+        self._tell(sent, sent.sender)
         rightwards = self._is_left(sent.sender)
         if isinstance(following, Arrival) and following.transmission is sent:
             self._arrival(following, self._arrows.whole(rightwards, self._notes(sent, following)), self._rails(sent))
             return True
         if isinstance(following, Loss) and following.transmission is sent:
             self._arrow_line(sent, self._arrows.lost(rightwards, self._notes(sent), self._gettext("lost")))
-            self._why(sent.receiver, following.reason)
+            self._tell(following, sent.receiver)
             return True
         if not sent.arrivals and sent.loss is None:
             if sent.receiver.traced or sent.number:
@@ -258,7 +260,7 @@ class _Ladder:
         sent = loss.transmission
         text = f"{self._short(sent)} ✗ {self._gettext('lost')}"
         self._line(loss.time, self._arrows.coming_lost(self._is_left(sent.sender), text), states=True)
-        self._why(sent.receiver, loss.reason)
+        self._tell(loss, sent.receiver)
 
     def _short(self, sent: Transmission) -> str:
         """Enough to know a segment again."""
@@ -289,7 +291,7 @@ class _Ladder:
         left = self._is_left(sent.receiver)
         changed = arrival.old_state != arrival.new_state
         self._line(arrival.time, arrow, states=True, changed=(changed and left, changed and not left), rails=rails)
-        self._why(sent.receiver, arrival.reason)
+        self._tell(arrival, sent.receiver)
 
     def _without_segment(self, row: StateChange | UserCall) -> None:
         if isinstance(row, UserCall):
@@ -298,19 +300,25 @@ class _Ladder:
                 text = self._gettext("{call} {octets} octets").format(call=text, octets=row.octets)
             change = row.change
         else:
-            text = self._words(row.reason)
+            text = printable(explain(row.reason, self._language))
             change = row
         left = self._is_left(row.endpoint)
         if change is not None:
             self._change(row.endpoint, change.old_state, change.new_state)
         changed = change is not None
-        for at, line in enumerate(wrapped(words(text), self._inner - 2)):
+        lines = wrapped(words(text), self._inner - 2)
+        if isinstance(row, StateChange) and row in self._told:
+            # The sentence says all that the few words do.
+            lines = [[(line, SENTENCE)] for line in wrapped_text(printable(self._told[row]), self._inner - 2)]
+        for at, line in enumerate(lines):
             content = [(" ", ""), *line, (" ", "")]
             content = filled(content, self._inner, right=not left)
             if at:
                 self._line(None, content)
             else:
                 self._line(row.time, content, states=True, changed=(changed and left, changed and not left))
+        if isinstance(row, UserCall):
+            self._tell(row, row.endpoint)
 
     def _remark(self, remark: Remark) -> None:
         if remark.endpoint is None:
@@ -327,19 +335,18 @@ class _Ladder:
             before, behind = (" " * (1 + indent) + "! ", "") if left else ("", " ! ")
             self._line(None, filled([(before, ""), (line, REMARK), (behind, "")], self._inner, right=not left))
 
-    def _why(self, endpoint: Endpoint, reason: Reason | None) -> None:
-        if not self._explained or reason is None:
+    def _tell(self, row: Row, endpoint: Endpoint) -> None:
+        """The row's sentence, as a block at that end's side."""
+        text = self._told.get(row)
+        if not text:
             return
-        text = words(self._words(reason))
-        if reason.clause:
-            text.append((f"({reason.clause})", DIM))
         left = self._is_left(endpoint)
-        for line in wrapped(text, self._inner - 2 - (self._label_width if left else 0)):
-            indent = " " * (1 + (self._label_width if left else 0))
-            self._line(None, filled([(indent, ""), *line, (" ", "")], self._inner, right=not left))
-
-    def _words(self, reason: Reason) -> str:
-        return printable(explain(reason, self._language))
+        indent = self._label_width
+        lines = wrapped_text(printable(text), self._inner - 2 - indent)
+        width = max(map(cell_len, lines))
+        for line in lines:
+            block = [(" " * (1 + indent if left else 1), ""), *filled([(line, SENTENCE)], width), (" ", "")]
+            self._line(None, filled(block, self._inner, right=not left))
 
     # --- states --------------------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class Layout:
         self,
         rows: Sequence[Row],
         left_end: Endpoint,
-        lots: Mapping[int, tuple[Endpoint, int]],
+        lots: Mapping[int, tuple[Endpoint, float]],
         widths: Mapping[int, float],
         notes: Mapping[int, float],
         left: float,

@@ -14,6 +14,7 @@ from synfin.show.canvas import AGAIN, FAINT, INK, LEFT, LOST, MUTED, PAPER, RIGH
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_layout import LABEL_SIZE, LINE, LOST_AT, NOTE_SIZE, SIDE_SIZE, Arrow, Label, Layout
 from synfin.show.ladder_text import QUIET_CALLS, Clock, end_name, segment_words
+from synfin.show.narration import Narrate, sentences
 from synfin.show.state_words import STATE_COLORS
 from synfin.show.text_width import broken, fitted, text_width
 from synfin.show.words import Language, explain, translation
@@ -36,6 +37,9 @@ _MOST_SIDE: Final = 236.0
 # A remark beside a lifeline: how wide, and how many lines of it.
 _MOST_REMARK: Final = 230.0
 _MOST_LINES: Final = 6
+_MOST_SENTENCE: Final = 40
+# Between sentences of two rows, in lines.
+_SPACE: Final = 0.4
 _MOST_TIME: Final = 100.0
 _UNKNOWN: Final = "#ffffff"
 _NOBODY: Final = Endpoint(b"")
@@ -50,14 +54,16 @@ def render_ladder_svg(
     between: tuple[int, int] | None = None,
     most: int = MOST_SEGMENTS,
     numbers: Callable[[Transmission], int | None] | None = None,
+    narrate: Narrate = "no",
 ) -> str:
     """Draw `history` as an SVG document 1280 pixels wide, 720 high or as high as it takes.
 
     With `relative` sequence numbers count from each side's initial one. `between` two times (nanoseconds, both
     included) shows that part alone. At most `most` segments are shown; how many were left out is said below.
-    `numbers` gives segments the numbers by which they are called; those of a capture have theirs.
+    `numbers` gives segments the numbers by which they are called; those of a capture have theirs. `narrate` as in
+    `render_ladder`: sentences stand beside the lifeline of the end that acts.
     """
-    return LadderPicture(history, language, title, relative, between, most, numbers).svg()
+    return LadderPicture(history, language, title, relative, between, most, numbers, narrate=narrate).svg()
 
 
 class LadderPicture:
@@ -74,6 +80,7 @@ class LadderPicture:
         numbers: Callable[[Transmission], int | None] | None = None,
         width: float = _WIDTH,
         start: int | None = None,
+        narrate: Narrate = "no",
     ) -> None:
         self._width = width
         self._start = start
@@ -87,6 +94,8 @@ class LadderPicture:
         self._right_state = history.right.first_state
         self._omitted = 0
         self._rows = self._chosen(between, most)
+        losses = [row.loss for row in self._rows if isinstance(row, Transmission) and row.loss is not None]
+        self._told = sentences(history, narrate, language, relative, [*self._rows, *losses])
         self._lots = {at: lot for at, row in enumerate(self._rows) if (lot := self._lot(row))[1]}
         side = max(
             (sum(run.width(SIDE_SIZE) for run in line) for _, lines in self._lots.values() for line in lines), default=0
@@ -142,10 +151,15 @@ class LadderPicture:
             if row.endpoint is not None:
                 lines += [[Run(line, color=AGAIN)] for line in broken(row.text, _MOST_REMARK, SIDE_SIZE, _MOST_LINES)]
         elif isinstance(row, StateChange):
-            words = explain(row.reason, self._language)
-            lines += [[Run(line, color=MUTED)] for line in broken(words, _MOST_SIDE * 0.8, SIDE_SIZE)]
+            words = "" if row in self._told else explain(row.reason, self._language)
+            lines += [[Run(line, color=MUTED)] for line in broken(words, _MOST_SIDE * 0.8, SIDE_SIZE) if line]
         if new is not None and old != new:
             lines.append(self._state(new))
+        ending = row.loss if isinstance(row, Transmission) else None
+        for one in (row, ending):
+            told = "" if one is None else self._told.get(one, "")
+            if told:
+                lines += [[Run(line, color=MUTED)] for line in broken(told, _MOST_REMARK, SIDE_SIZE, _MOST_SENTENCE)]
         return end, lines
 
     def _state(self, state: str | None) -> list[Run]:
@@ -198,7 +212,7 @@ class LadderPicture:
         return Layout(
             self._rows,
             self._history.left,
-            {at: (end, len(lines)) for at, (end, lines) in self._lots.items()},
+            {at: (end, len(lines) + (_SPACE if self._told else 0)) for at, (end, lines) in self._lots.items()},
             widths,
             notes,
             self._left_band + _BAND,

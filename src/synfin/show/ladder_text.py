@@ -20,8 +20,9 @@ LABEL: Final = "label"
 LOST: Final = "lost"
 REMARK: Final = "remark"
 REPEATED: Final = "repeated"
+SENTENCE: Final = "sentence"
 
-_COLORS: Final = {CHANGED: "1;32", DIM: "2", LABEL: "1;36", LOST: "1;31", REMARK: "33", REPEATED: "33"}
+_COLORS: Final = {CHANGED: "1;32", DIM: "2", LABEL: "1;36", LOST: "1;31", REMARK: "33", REPEATED: "33", SENTENCE: "3"}
 _TIME_WIDTH: Final = 12
 
 
@@ -95,7 +96,7 @@ def unbreakable(text: str) -> list[str]:
         wide = cell_len(char) != 1
         joined = last and not last.endswith(" ") and not wide and cell_len(last[-1]) == 1
         # The clause of an RFC stays in one piece.
-        clause = last.endswith("RFC ") or (char == "§" and last.startswith(("RFC ", "(RFC ")))
+        clause = last.endswith("RFC ") or (char == "§" and last.startswith(("RFC ", "(RFC ", "（RFC ")))
         if last and (char == " " or char in _NEVER_FIRST or last[-1] in _NEVER_LAST or joined or clause):
             pieces[-1] += char
         else:
