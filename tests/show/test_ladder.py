@@ -126,6 +126,15 @@ def test_absolute_numbers(world: Worlds) -> None:
     assert "counted from" not in text
 
 
+def test_what_is_damaged_is_not_called_lost(world: Worlds) -> None:
+    made = world()
+    made.open()
+    packet = made.packet(0, PSH | ACK, 100)
+    made.lose(0, packet, made.send(0, packet), reasons.DAMAGED)
+    assert re.search(r"├─+ ✗ damaged +│\n", ladder(made))
+    assert re.search(r"├─+ ✗ 损坏 +│\n", ladder(made, language="zh"))
+
+
 def test_lost(world: Worlds) -> None:
     made = world()
     made.open()

@@ -157,16 +157,19 @@ EXPERIMENT = Experiment(
         ),
     ),
     answer=N_(
-        "They count octets, not segments. Every octet has a number of 32 bits; SYN and FIN take one each, so that they "
-        "can be acknowledged too. seq is the number of a segment's first octet; ack says: everything before this number "
-        "has arrived, this one is next. The numbers go round modulo 2³², so all comparisons are made modulo 2³²; that "
-        "is safe as long as no more than half of them are under way, which the window sees to, and timestamps (PAWS) "
-        "guard against segments that are a whole round old."
+        "They count octets, not segments. Every octet has a number of 32 bits; SYN and FIN take one each, so that "
+        "they can be acknowledged too. seq is the number of a segment's first octet; ack says: everything before this "
+        "number has arrived, this one is next. The numbers go round modulo 2³², so all comparisons are made modulo "
+        "2³²; that is safe as long as no more than half of them are under way, which the window sees to, and "
+        "timestamps (PAWS) guard against segments that are a whole round old."
     ),
     clauses=("RFC 9293 §3.4", "RFC 9293 §3.4.1", "RFC 7323 §5"),
     tries=(
         Try("B1 --lose 6", N_("Lose the second segment with data: it comes again with the same number.")),
-        Try("B1 --seed 7", N_("Another clock and another wait; the client's numbers are the same, the server's are not.")),
+        Try(
+            "B1 --seed 7",
+            N_("Another clock and another wait; the client's numbers are the same, the server's are not."),
+        ),
     ),
     table=table,
 )

@@ -8,7 +8,7 @@ from typing import Final
 from synfin.events import SegmentDropped, SegmentReceived
 from synfin.lab.bench import MS, PORT, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
-from synfin.lab.running import DATA, Run, Runs
+from synfin.lab.running import DATA, Run
 from synfin.reasons import OUT_OF_ORDER_DATA
 from synfin.sim import Network, Program, Steps, start
 
@@ -87,8 +87,12 @@ EXPERIMENT = Experiment(
         "does the server's TCP acknowledge at each arrival, and what does its program read?"
     ),
     worlds=(
-        World("overtaken", N_("The first segment is overtaken by the two behind it"), scenario, ("delay 1st data by 3ms",)),
-        World("late", N_("The first segment comes so late that it is sent again"), scenario, ("delay 1st data by 60ms",)),
+        World(
+            "overtaken", N_("The first segment is overtaken by the two behind it"), scenario, ("delay 1st data by 3ms",)
+        ),
+        World(
+            "late", N_("The first segment comes so late that it is sent again"), scenario, ("delay 1st data by 60ms",)
+        ),
         World("twice", N_("The network makes two of the second segment"), scenario, ("duplicate 2nd data",)),
     ),
     watch=N_(
@@ -97,8 +101,8 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             N_(
-                "Where the first segment is overtaken, data arrive in the order {order}; the server keeps {kept} segments "
-                "until the gap is filled."
+                "Where the first segment is overtaken, data arrive in the order {order}; the server keeps {kept} "
+                "segments until the gap is filled."
             ),
             lambda runs: arrived(runs["overtaken"]) == [18, 37, 1] and out_of_order(runs["overtaken"]) == 2,
             lambda runs: {
@@ -108,8 +112,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "Each of these is answered at once with ack={gap}, still the first octet that is missing; SACK says what "
-                "is there beyond it. When the gap is filled, ack jumps to {end}."
+                "Each of these is answered at once with ack={gap}, still the first octet that is missing; SACK says "
+                "what is there beyond it. When the gap is filled, ack jumps to {end}."
             ),
             lambda runs: (
                 asked(runs["overtaken"]) == [1, 1, 1 + len(TEXT)]
@@ -118,14 +122,16 @@ EXPERIMENT = Experiment(
             lambda runs: {"gap": asked(runs["overtaken"])[0], "end": asked(runs["overtaken"])[-1]},
         ),
         Claim(
-            N_("Its program sees nothing of this: recv() waits, and then gives {octets} octets in one piece, in order."),
+            N_(
+                "Its program sees nothing of this: recv() waits, and then gives {octets} octets in one piece, in order."
+            ),
             lambda runs: reads(runs["overtaken"]) == [TEXT, b""],
             lambda runs: {"octets": len(reads(runs["overtaken"])[0])},
         ),
         Claim(
             N_(
-                "Where it comes too late, the client has sent it again: it arrives twice, and the server drops the copy "
-                "that comes second and says so in a SACK block (D-SACK)."
+                "Where it comes too late, the client has sent it again: it arrives twice, and the server drops the "
+                "copy that comes second and says so in a SACK block (D-SACK)."
             ),
             lambda runs: (
                 arrived(runs["late"]) == [18, 37, 1, 1]
@@ -149,14 +155,17 @@ EXPERIMENT = Experiment(
         ),
     ),
     answer=N_(
-        "Every octet has a number, and that is enough to put things right. What lies beyond a gap is kept and not given "
-        "to the program; what lies before RCV.NXT has been there already and is dropped. Both are answered at once with "
-        "the number that is expected, so that the sender learns what the receiver has. The order of segments in the "
-        "network is nobody's promise; the order of octets in the stream is TCP's."
+        "Every octet has a number, and that is enough to put things right. What lies beyond a gap is kept and not "
+        "given to the program; what lies before RCV.NXT has been there already and is dropped. Both are answered at "
+        "once with the number that is expected, so that the sender learns what the receiver has. The order of "
+        "segments in the network is nobody's promise; the order of octets in the stream is TCP's."
     ),
     clauses=("RFC 9293 §3.4", "RFC 9293 §3.10.7.4", "RFC 2018 §4", "RFC 2883 §4"),
     tries=(
-        Try("B2 --world overtaken --set tcp_sack=0", N_("Without SACK the acknowledgments say only where the gap begins.")),
+        Try(
+            "B2 --world overtaken --set tcp_sack=0",
+            N_("Without SACK the acknowledgments say only where the gap begins."),
+        ),
         Try("B2 --world twice --set tcp_dsack=0", N_("Without D-SACK the sender is not told which octets came twice.")),
     ),
 )

@@ -110,7 +110,9 @@ def as_the_rfc_says(run: Run) -> bool:
     ours = [each[1:] for each in shown(run)]
     theirs = by_the_rfc([each[0] for each in shown(run)])
     return all(
-        abs(one - other) < 0.001 for mine, right in zip(ours, theirs, strict=True) for one, other in zip(mine, right, strict=True)
+        abs(one - other) < 0.001
+        for mine, right in zip(ours, theirs, strict=True)
+        for one, other in zip(mine, right, strict=True)
     )
 
 
@@ -143,7 +145,15 @@ def table(runs: Runs) -> Table:
         )
     ]
     return Table(
-        (N_("sample"), N_("RTT (ms)"), N_("SRTT (ms)"), N_("RTTVAR (ms)"), N_("RTO (ms)"), N_("RTO by the formula (ms)")), rows
+        (
+            N_("sample"),
+            N_("RTT (ms)"),
+            N_("SRTT (ms)"),
+            N_("RTTVAR (ms)"),
+            N_("RTO (ms)"),
+            N_("RTO by the formula (ms)"),
+        ),
+        rows,
     )
 
 
@@ -151,8 +161,8 @@ EXPERIMENT = Experiment(
     row="B3",
     question=N_("How long does a sender wait before it sends again?"),
     prediction=N_(
-        "Too short a wait sends what is not lost, too long a one wastes time, and nobody tells the sender how far away "
-        "the receiver is. What can it go by, and what will it do when even the repetition is not answered?"
+        "Too short a wait sends what is not lost, too long a one wastes time, and nobody tells the sender how far "
+        "away the receiver is. What can it go by, and what will it do when even the repetition is not answered?"
     ),
     worlds=(
         World("measured", N_("Round trips of varying length"), measured, ("jitter 80ms",), picture="curves"),
@@ -179,8 +189,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "Each of {count} samples moves SRTT by an eighth and RTTVAR by a quarter of the difference: computed by "
-                "RFC 6298's formula, all come out the same to the microsecond."
+                "Each of {count} samples moves SRTT by an eighth and RTTVAR by a quarter of the difference: computed "
+                "by RFC 6298's formula, all come out the same to the microsecond."
             ),
             lambda runs: (
                 len(samples(runs["measured"])) > MESSAGES
@@ -202,7 +212,10 @@ EXPERIMENT = Experiment(
             lambda runs: {"first": waits(runs["silence"])[0], "limit": max(waits(runs["silence"]))},
         ),
         Claim(
-            N_("After {times} repetitions and {minutes:.1f} minutes recv() fails with ETIMEDOUT, and the client is CLOSED."),
+            N_(
+                "After {times} repetitions and {minutes:.1f} minutes recv() fails with ETIMEDOUT, and the client is "
+                "CLOSED."
+            ),
             lambda runs: (
                 len(waits(runs["silence"])) == 14
                 and getattr(runs["silence"].program("client").call("recv").error, "errno", 0) == ETIMEDOUT
@@ -215,8 +228,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "Karn's rule: the answer to a message that was sent twice gives no sample, since nobody knows which of "
-                "the two it answers; and the doubled RTO, {rto:.0f} ms, stays for the message after it."
+                "Karn's rule: the answer to a message that was sent twice gives no sample, since nobody knows which "
+                "of the two it answers; and the doubled RTO, {rto:.0f} ms, stays for the message after it."
             ),
             lambda runs: (
                 not after_loss(runs["karn"])
@@ -226,8 +239,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "With timestamps the answer tells which one it answers: there is a sample ({rtt:.0f} ms), and the RTO is "
-                "down again at {rto:.0f} ms."
+                "With timestamps the answer tells which one it answers: there is a sample ({rtt:.0f} ms), and the RTO "
+                "is down again at {rto:.0f} ms."
             ),
             lambda runs: (
                 [round(one.rtt / MS) for one in after_loss(runs["timestamps"])] == [2 * DELAY // MS]
@@ -237,10 +250,10 @@ EXPERIMENT = Experiment(
         ),
     ),
     answer=N_(
-        "It goes by the round trips it has measured: SRTT is their smoothed mean, RTTVAR how much they vary, and the RTO "
-        "is the mean and four times the variation, so that hardly any answer comes later. The loss rate is no part of "
-        "it. What is sent again waits twice as long each time, up to tcp_rto_max_ms, because the network may be "
-        "overloaded; tcp_retries2 says when to give up. The RFC asks for an RTO of one second at least; Linux, as "
+        "It goes by the round trips it has measured: SRTT is their smoothed mean, RTTVAR how much they vary, and the "
+        "RTO is the mean and four times the variation, so that hardly any answer comes later. The loss rate is no "
+        "part of it. What is sent again waits twice as long each time, up to tcp_rto_max_ms, because the network may "
+        "be overloaded; tcp_retries2 says when to give up. The RFC asks for an RTO of one second at least; Linux, as "
         "here, lets the term of the variation be 200 ms at least."
     ),
     clauses=("RFC 6298 §2", "RFC 6298 §3", "RFC 6298 §5.5", "RFC 9293 §3.8.3", "RFC 7323 §4"),

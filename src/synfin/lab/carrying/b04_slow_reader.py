@@ -9,7 +9,7 @@ from typing import Final
 from synfin.host.parameters import Parameters
 from synfin.lab.bench import CLIENT, MINUTE, MS, PORT, SECOND, SERVER
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
-from synfin.lab.running import DATA, Run, Runs
+from synfin.lab.running import DATA, Run
 from synfin.reasons import WINDOW_PROBE, WINDOW_UPDATE
 from synfin.show.history import Transmission
 from synfin.sim import Network, Program, Steps, start
@@ -103,8 +103,8 @@ EXPERIMENT = Experiment(
     row="B4",
     question=N_("What if the reader is slower than the writer?"),
     prediction=N_(
-        "The client writes more than the server has room for, and the server's program does not read for eight seconds. "
-        "Where do the octets wait, how does the client know when it may go on, and what if that news is lost?"
+        "The client writes more than the server has room for, and the server's program does not read for eight "
+        "seconds. Where do the octets wait, how does the client know when it may go on, and what if that news is lost?"
     ),
     worlds=(
         World("slow", N_("The program reads after eight seconds"), scenario),
@@ -117,16 +117,20 @@ EXPERIMENT = Experiment(
             until=MINUTE,
         ),
     ),
-    watch=N_("win in the server's segments, the probes of no length and the time between them, and what sendall() does."),
+    watch=N_(
+        "win in the server's segments, the probes of no length and the time between them, and what sendall() does."
+    ),
     claims=(
         Claim(
             N_(
-                "The server's window falls from {first} octets to 0 as its buffer fills. The client has sent {sent} of "
-                "its {write} octets, never one beyond the window."
+                "The server's window falls from {first} octets to 0 as its buffer fills. The client has sent {sent} "
+                "of its {write} octets, never one beyond the window."
             ),
             lambda runs: (
                 windows(runs["slow"])[:2] == [1460, 0]
-                and sum(one.segment.payload_length for one in runs["slow"].sent(DATA) if one.time < closed_at(runs["slow"]))
+                and sum(
+                    one.segment.payload_length for one in runs["slow"].sent(DATA) if one.time < closed_at(runs["slow"])
+                )
                 == 2920
                 and all(within(run) for run in runs.values())
             ),
@@ -139,14 +143,17 @@ EXPERIMENT = Experiment(
             },
         ),
         Claim(
-            N_("The rest waits at the client: its buffer is full too, and sendall() comes back after {seconds:.1f} s only."),
+            N_(
+                "The rest waits at the client: its buffer is full too, and sendall() comes back after {seconds:.1f} s "
+                "only."
+            ),
             lambda runs: BUSY - SECOND < runs["slow"].program("client").call("sendall").lasted < BUSY + SECOND,
             lambda runs: {"seconds": runs["slow"].program("client").call("sendall").lasted / SECOND},
         ),
         Claim(
             N_(
-                "Meanwhile the client asks {count} times, with a segment of no length, and waits twice as long each time "
-                "({waits} s); each is answered with the window as it is: 0."
+                "Meanwhile the client asks {count} times, with a segment of no length, and waits twice as long each "
+                "time ({waits} s); each is answered with the window as it is: 0."
             ),
             lambda runs: (
                 len(probes(runs["slow"])) == 4
@@ -161,8 +168,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "When the program has read, the server offers {window} octets without being asked, and the client goes on "
-                "the moment it hears that."
+                "When the program has read, the server offers {window} octets without being asked, and the client "
+                "goes on the moment it hears that."
             ),
             lambda runs: (
                 update(runs["slow"]).window == 4000
@@ -173,8 +180,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "Where that news is lost, nobody sends it again: it has no data, so it is not acknowledged. The next probe "
-                "brings it out, and the client goes on {seconds:.1f} s later than it could have."
+                "Where that news is lost, nobody sends it again: it has no data, so it is not acknowledged. The next "
+                "probe brings it out, and the client goes on {seconds:.1f} s later than it could have."
             ),
             lambda runs: (
                 update(runs["lost"]).loss is not None
@@ -185,8 +192,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "Where no probe arrives either, both wait for ever: sendall() for room, recv() for data, with the window "
-                "open and no segment lost that would be sent again."
+                "Where no probe arrives either, both wait for ever: sendall() for room, recv() for data, with the "
+                "window open and no segment lost that would be sent again."
             ),
             lambda runs: (
                 runs["deaf"].program("client").call("sendall").waits
@@ -201,14 +208,18 @@ EXPERIMENT = Experiment(
         ),
     ),
     answer=N_(
-        "The window in every segment says how much more the receiver has room for, and the sender never sends beyond it: "
-        "that is flow control. The window slides as data are acknowledged, and closes when nobody reads. At 0 the sender "
-        "waits, but must not only wait, for the announcement of new room is an acknowledgment without data, which nobody "
-        "sends again if it is lost. So it asks from time to time, with growing intervals, as long as it is answered."
+        "The window in every segment says how much more the receiver has room for, and the sender never sends beyond "
+        "it: that is flow control. The window slides as data are acknowledged, and closes when nobody reads. At 0 the "
+        "sender waits, but must not only wait, for the announcement of new room is an acknowledgment without data, "
+        "which nobody sends again if it is lost. So it asks from time to time, with growing intervals, as long as it "
+        "is answered."
     ),
     clauses=("RFC 9293 §3.8.6", "RFC 9293 §3.8.6.1", "RFC 9293 §3.8.6.2"),
     tries=(
-        Try("B4 --world slow --set synfin.tcp_probe_data=1", N_("Probes with one octet of data, as the RFC describes them.")),
+        Try(
+            "B4 --world slow --set synfin.tcp_probe_data=1",
+            N_("Probes with one octet of data, as the RFC describes them."),
+        ),
         Try("B4 --world slow --set tcp_rto_max_ms=2000", N_("Probes at most two seconds apart.")),
     ),
 )

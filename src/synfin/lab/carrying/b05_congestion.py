@@ -21,7 +21,12 @@ ROUND_TRIP: Final = 2 * DELAY
 #: Octets of data in a full segment.
 MSS: Final = 1448
 #: The textbook's TCP: it learns of losses by duplicate acknowledgments and by time-outs, and by nothing else.
-TEXTBOOK: Final = ("net.ipv4.tcp_sack=0", "net.ipv4.tcp_recovery=0", "net.ipv4.tcp_early_retrans=0", "net.ipv4.tcp_frto=0")
+TEXTBOOK: Final = (
+    "net.ipv4.tcp_sack=0",
+    "net.ipv4.tcp_recovery=0",
+    "net.ipv4.tcp_early_retrans=0",
+    "net.ipv4.tcp_frto=0",
+)
 #: One segment is lost, and later all that is sent in one moment.
 FAULTS: Final = ("lose 60th data", "partition from 1080ms to 1120ms")
 
@@ -165,14 +170,30 @@ EXPERIMENT = Experiment(
     row="B5",
     question=N_("How does a sender find out how much the network can carry?"),
     prediction=N_(
-        "The receiver says how much it has room for; of the network nobody says anything. What will the sender begin with, "
-        "how fast will it dare more, and what will it do when one segment is lost, or all of them?"
+        "The receiver says how much it has room for; of the network nobody says anything. What will the sender begin "
+        "with, how fast will it dare more, and what will it do when one segment is lost, or all of them?"
     ),
     worlds=(
-        World("reno", N_("Reno: one segment is lost, and later a whole window"), transfer("reno", 900_000), FAULTS, picture="curves"),
+        World(
+            "reno",
+            N_("Reno: one segment is lost, and later a whole window"),
+            transfer("reno", 900_000),
+            FAULTS,
+            picture="curves",
+        ),
         World("cubic", N_("CUBIC: the same losses"), transfer("cubic", 900_000), FAULTS, picture="curves"),
-        World("cwnd", N_("A large receive buffer: the congestion window is the smaller"), transfer("reno", 60_000), picture="curves"),
-        World("rwnd", N_("A small receive buffer: the receiver's window is the smaller"), transfer("reno", 150_000, 24_000), picture="curves"),
+        World(
+            "cwnd",
+            N_("A large receive buffer: the congestion window is the smaller"),
+            transfer("reno", 60_000),
+            picture="curves",
+        ),
+        World(
+            "rwnd",
+            N_("A small receive buffer: the receiver's window is the smaller"),
+            transfer("reno", 150_000, 24_000),
+            picture="curves",
+        ),
     ),
     watch=N_(
         "cwnd over time: how steep it rises at first, where it becomes flat, how far it falls. SACK, RACK, F-RTO and "
@@ -189,12 +210,14 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "Fast retransmit: the lost segment goes again at the third duplicate acknowledgment, {after:.0f} ms after it "
-                "was sent first; its time-out would have come after {rto:.0f} ms."
+                "Fast retransmit: the lost segment goes again at the third duplicate acknowledgment, {after:.0f} ms "
+                "after it was sent first; its time-out would have come after {rto:.0f} ms."
             ),
             lambda runs: all(
                 duplicates(runs[name]) == 3
-                and again(runs[name]).time - first_sent(runs[name]) == ROUND_TRIP < rto_before(runs[name], again(runs[name]).time)
+                and again(runs[name]).time - first_sent(runs[name])
+                == ROUND_TRIP
+                < rto_before(runs[name], again(runs[name]).time)
                 for name in ("reno", "cubic")
             ),
             lambda runs: {
@@ -204,12 +227,16 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "Fast recovery: cwnd does not go back to one. Within a round trip it falls from {before} to {reno} segments "
-                "with Reno, about a half, and to {cubic} with CUBIC, seven tenths."
+                "Fast recovery: cwnd does not go back to one. Within a round trip it falls from {before} to {reno} "
+                "segments with Reno, about a half, and to {cubic} with CUBIC, seven tenths."
             ),
             lambda runs: all(
                 recovery(runs[name])[0].ssthresh // MSS == recovery(runs[name])[1].cwnd // MSS * share // 10
-                and abs(cwnd_at(runs[name], recovery(runs[name])[0].time + ROUND_TRIP) - recovery(runs[name])[0].ssthresh // MSS) <= 1
+                and abs(
+                    cwnd_at(runs[name], recovery(runs[name])[0].time + ROUND_TRIP)
+                    - recovery(runs[name])[0].ssthresh // MSS
+                )
+                <= 1
                 for name, share in (("reno", 5), ("cubic", 7))
             ),
             lambda runs: {
@@ -225,8 +252,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "CUBIC goes by time: it grows fast where the last loss is far above and ever more slowly towards it; after six "
-                "round trips it has {cubic} segments where Reno has {reno}."
+                "CUBIC goes by time: it grows fast where the last loss is far above and ever more slowly towards it; "
+                "after six round trips it has {cubic} segments where Reno has {reno}."
             ),
             lambda runs: (
                 cwnd_at(runs["cubic"], 11 * ROUND_TRIP) > cwnd_at(runs["reno"], 11 * ROUND_TRIP) + 10
@@ -239,8 +266,9 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "A time-out is worse news: nothing comes back at all. cwnd falls from {before} segments to {cwnd}, and slow "
-                "start leads up again, but only to ssthresh, {ssthresh} segments; from there Reno adds one at a time."
+                "A time-out is worse news: nothing comes back at all. cwnd falls from {before} segments to {cwnd}, "
+                "and slow start leads up again, but only to ssthresh, {ssthresh} segments; from there Reno adds one "
+                "at a time."
             ),
             lambda runs: (
                 timeout(runs["reno"]).cwnd == MSS
@@ -268,8 +296,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "With a small one at most {flight} octets are in flight, all that the receiver offers ({rwnd}) but for less "
-                "than a segment, though cwnd has grown to {cwnd}. The sender obeys the smaller."
+                "With a small one at most {flight} octets are in flight, all that the receiver offers ({rwnd}) but "
+                "for less than a segment, though cwnd has grown to {cwnd}. The sender obeys the smaller."
             ),
             lambda runs: (
                 obeyed(runs["rwnd"])
@@ -284,16 +312,21 @@ EXPERIMENT = Experiment(
         ),
     ),
     answer=N_(
-        "It tries. cwnd is the sender's own guess, never sent to anybody. Slow start doubles it with every round trip until "
-        "something is lost; then the sender knows roughly where the limit lies, and congestion avoidance feels its way from "
-        "below. Three duplicate acknowledgments say that one segment is lost while others still arrive: it goes again at "
-        "once, and the window falls to a half (Reno) or seven tenths (CUBIC). A time-out says that nothing arrives: back to "
-        "one segment. What may be in flight is the smaller of cwnd and the receiver's window."
+        "It tries. cwnd is the sender's own guess, never sent to anybody. Slow start doubles it with every round trip "
+        "until something is lost; then the sender knows roughly where the limit lies, and congestion avoidance feels "
+        "its way from below. Three duplicate acknowledgments say that one segment is lost while others still arrive: "
+        "it goes again at once, and the window falls to a half (Reno) or seven tenths (CUBIC). A time-out says that "
+        "nothing arrives: back to one segment. What may be in flight is the smaller of cwnd and the receiver's window."
     ),
     clauses=("RFC 5681 §3.1", "RFC 5681 §3.2", "RFC 6928 §2", "RFC 9438 §4", "RFC 9937 §6.2"),
     tries=(
-        Try("B5 --world reno --lose 30", N_("Lose a segment early: slow start ends sooner, and Reno is slow for long.")),
-        Try("B5 --world rwnd --set tcp_congestion_control=cubic", N_("Another congestion control changes nothing here: the receiver decides.")),
+        Try(
+            "B5 --world reno --lose 30", N_("Lose a segment early: slow start ends sooner, and Reno is slow for long.")
+        ),
+        Try(
+            "B5 --world rwnd --set tcp_congestion_control=cubic",
+            N_("Another congestion control changes nothing here: the receiver decides."),
+        ),
     ),
     table=table,
 )

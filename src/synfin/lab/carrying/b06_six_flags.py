@@ -94,8 +94,8 @@ EXPERIMENT = Experiment(
     row="B6",
     question=N_("What do the six flags SYN, ACK, PSH, URG, FIN and RST say?"),
     prediction=N_(
-        "A connection opens, carries a long write and an urgent octet, is closed by one end and torn down by the other. "
-        "Which flags does each segment carry, and which of them take a sequence number?"
+        "A connection opens, carries a long write and an urgent octet, is closed by one end and torn down by the "
+        "other. Which flags does each segment carry, and which of them take a sequence number?"
     ),
     worlds=(World("all", N_("One connection, all six flags"), scenario),),
     watch=N_("The names before seq in each segment, and seq in the segment after it."),
@@ -103,20 +103,23 @@ EXPERIMENT = Experiment(
         Claim(
             N_("SYN opens each direction once, gives its initial number, and takes one number: data begin at 1."),
             lambda runs: (
-                [(one.sender.host, relative(one)) for one in bearing(runs["all"], SYN)] == [("client", 0), ("server", 0)]
+                [(one.sender.host, relative(one)) for one in bearing(runs["all"], SYN)]
+                == [("client", 0), ("server", 0)]
                 and relative(data(runs["all"])[0]) == 1
             ),
         ),
         Claim(
             N_("ACK is on every segment but the first, {count} of {all}: before it nothing was there to acknowledge."),
-            lambda runs: [bool(one.segment.flags & ACK) for one in runs["all"].sent()]
-            == [False] + [True] * (len(runs["all"].sent()) - 1),
+            lambda runs: (
+                [bool(one.segment.flags & ACK) for one in runs["all"].sent()]
+                == [False] + [True] * (len(runs["all"].sent()) - 1)
+            ),
             lambda runs: {"count": len(bearing(runs["all"], ACK)), "all": len(runs["all"].sent())},
         ),
         Claim(
             N_(
-                "PSH marks the end of what was written: the write of {octets} octets leaves in {segments} segments, and only "
-                "the last of them has it."
+                "PSH marks the end of what was written: the write of {octets} octets leaves in {segments} segments, "
+                "and only the last of them has it."
             ),
             lambda runs: (
                 [bool(one.segment.flags & PSH) for one in data(runs["all"])[:2]] == [False, True]
@@ -130,8 +133,8 @@ EXPERIMENT = Experiment(
         Claim(
             N_(
                 "URG says that the urgent pointer counts: it is {pointer} here, so it points behind the last of the "
-                "{octets} octets, and that one is the urgent one. The server reads {normal!r} from the stream, and {urgent!r} "
-                "by itself, with MSG_OOB."
+                "{octets} octets, and that one is the urgent one. The server reads {normal!r} from the stream, and "
+                "{urgent!r} by itself, with MSG_OOB."
             ),
             lambda runs: (
                 [one.segment.up for one in bearing(runs["all"], URG)] == [len(ALARM)]
@@ -147,8 +150,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "FIN says that the server sends no more; it takes one number, so it is acknowledged with ack={ack}. The "
-                "client's recv() gives nothing: the end of the stream."
+                "FIN says that the server sends no more; it takes one number, so it is acknowledged with ack={ack}. "
+                "The client's recv() gives nothing: the end of the stream."
             ),
             lambda runs: (
                 [one.sender.host for one in bearing(runs["all"], FIN)] == ["server"]
@@ -164,8 +167,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "RST ends it for both at once: nobody acknowledges it, there is no TIME-WAIT, and the server's recv() fails "
-                "with ECONNRESET."
+                "RST ends it for both at once: nobody acknowledges it, there is no TIME-WAIT, and the server's recv() "
+                "fails with ECONNRESET."
             ),
             lambda runs: (
                 [one.sender.host for one in bearing(runs["all"], RST)] == ["client"]
@@ -177,16 +180,21 @@ EXPERIMENT = Experiment(
         ),
     ),
     answer=N_(
-        "Flags are single bits of the header, and each says of what use the segment is. SYN and FIN open and close one "
-        "direction and take a number each, because they must arrive in their place and be acknowledged. ACK, PSH, URG and "
-        "RST take none. PSH is set by the sending TCP at the end of a write; a receiver that does not wait anyway needs no "
-        "such word. URG is a relic that new programs should not use. RST answers what fits no connection, and ends one that "
-        "somebody gives up."
+        "Flags are single bits of the header, and each says of what use the segment is. SYN and FIN open and close "
+        "one direction and take a number each, because they must arrive in their place and be acknowledged. ACK, PSH, "
+        "URG and RST take none. PSH is set by the sending TCP at the end of a write; a receiver that does not wait "
+        "anyway needs no such word. URG is a relic that new programs should not use. RST answers what fits no "
+        "connection, and ends one that somebody gives up."
     ),
     clauses=("RFC 9293 §3.1", "RFC 9293 §3.8.5", "RFC 6093 §3", "RFC 9293 §3.9.1.2"),
     tries=(
-        Try("B6 --set tcp_stdurg=1", N_("The pointer is read as one octet further on: nobody has sent that one, and recv() with MSG_OOB fails.")),
-        Try("B6 --lose 4", N_("Lose the first half of the long write: PSH arrives first, and the program gets nothing.")),
+        Try(
+            "B6 --set tcp_stdurg=1",
+            N_("The pointer is read as one octet further on: nobody has sent that one, and recv() with MSG_OOB fails."),
+        ),
+        Try(
+            "B6 --lose 4", N_("Lose the first half of the long write: PSH arrives first, and the program gets nothing.")
+        ),
     ),
     table=table,
 )

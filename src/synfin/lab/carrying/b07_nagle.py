@@ -88,7 +88,8 @@ def delayed(run: Run) -> float:
 
 def table(runs: Runs) -> Table:
     rows = [
-        (run.shown.title, f"{took(run):.0f}", str(len(run.sent(DATA, "client"))), str(bare(run))) for run in runs.values()
+        (run.shown.title, f"{took(run):.0f}", str(len(run.sent(DATA, "client"))), str(bare(run)))
+        for run in runs.values()
     ]
     return Table(
         (N_("world"), N_("ms until the answer"), N_("segments of the question"), N_("acknowledgments alone")), rows
@@ -99,9 +100,9 @@ EXPERIMENT = Experiment(
     row="B7",
     question=N_("Why does a small question sometimes take 40 milliseconds too long?"),
     prediction=N_(
-        "The client writes a question in two small pieces and waits for the answer; a round trip takes 20 ms. The client's "
-        "TCP would rather not send small segments, the server's would rather not send bare acknowledgments. What happens "
-        "when both wait?"
+        "The client writes a question in two small pieces and waits for the answer; a round trip takes 20 ms. The "
+        "client's TCP would rather not send small segments, the server's would rather not send bare acknowledgments. "
+        "What happens when both wait?"
     ),
     worlds=(
         World("stall", N_("Nagle and delayed acknowledgments meet"), exchange()),
@@ -110,35 +111,38 @@ EXPERIMENT = Experiment(
         World("one", N_("The client writes the question in one piece"), exchange(writes=(HEADER + BODY,))),
     ),
     watch=N_(
-        "When the second piece leaves, and what it waited for. The server is past the first quick acknowledgments of a "
-        "connection (synfin.tcp_quick_acks=0), as it is when an exchange has gone on for a while."
+        "When the second piece leaves, and what it waited for. The server is past the first quick acknowledgments of "
+        "a connection (synfin.tcp_quick_acks=0), as it is when an exchange has gone on for a while."
     ),
     claims=(
         Claim(
             N_(
-                "Nagle: the first piece leaves at once, as nothing is under way. The second is small and waits for the "
-                "acknowledgment of the first: it leaves after {wait:.0f} ms."
+                "Nagle: the first piece leaves at once, as nothing is under way. The second is small and waits for "
+                "the acknowledgment of the first: it leaves after {wait:.0f} ms."
             ),
             lambda runs: len(left(runs["stall"])) == 2 and left(runs["stall"])[0] == 0 and left(runs["stall"])[1] == 60,
             lambda runs: {"wait": left(runs["stall"])[1]},
         ),
         Claim(
             N_(
-                "Delayed acknowledgment: the server has half a question, nothing to say, and keeps its acknowledgment back "
-                "for {delay:.0f} ms in the hope of data on which it could ride."
+                "Delayed acknowledgment: the server has half a question, nothing to say, and keeps its acknowledgment "
+                "back for {delay:.0f} ms in the hope of data on which it could ride."
             ),
             lambda runs: delayed(runs["stall"]) == 40,
             lambda runs: {"delay": delayed(runs["stall"])},
         ),
         Claim(
-            N_("Each waits for the other: {stalled:.0f} ms until the answer, though two round trips are {trips:.0f} ms."),
+            N_(
+                "Each waits for the other: {stalled:.0f} ms until the answer, though two round trips are {trips:.0f} "
+                "ms."
+            ),
             lambda runs: took(runs["stall"]) == 2 * ROUND_TRIP / MS + 40,
             lambda runs: {"stalled": took(runs["stall"]), "trips": 2 * ROUND_TRIP / MS},
         ),
         Claim(
             N_(
-                "TCP_NODELAY switches Nagle off: both pieces leave at once, and the answer is there after {milliseconds:.0f} "
-                "ms, at the price of {segments} small segments."
+                "TCP_NODELAY switches Nagle off: both pieces leave at once, and the answer is there after "
+                "{milliseconds:.0f} ms, at the price of {segments} small segments."
             ),
             lambda runs: (
                 left(runs["nodelay"]) == [0, 0]
@@ -149,8 +153,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "TCP_QUICKACK lets the server acknowledge at once: {milliseconds:.0f} ms, for the second piece still waits a "
-                "round trip for that."
+                "TCP_QUICKACK lets the server acknowledge at once: {milliseconds:.0f} ms, for the second piece still "
+                "waits a round trip for that."
             ),
             lambda runs: (
                 took(runs["quickack"]) == 2 * ROUND_TRIP / MS
@@ -161,8 +165,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "One write instead of two: {milliseconds:.0f} ms, in {segments} segment, and the acknowledgment rides on the "
-                "answer. Nothing had to be switched off."
+                "One write instead of two: {milliseconds:.0f} ms, in {segments} segment, and the acknowledgment rides "
+                "on the answer. Nothing had to be switched off."
             ),
             lambda runs: (
                 took(runs["one"]) == ROUND_TRIP / MS and len(left(runs["one"])) == 1 and bare(runs["one"]) == 0
@@ -171,14 +175,17 @@ EXPERIMENT = Experiment(
         ),
     ),
     answer=N_(
-        "Two good ideas that do not know of each other. Nagle's algorithm lets only one small segment be under way, so that "
-        "a program that writes octet by octet does not fill the network with headers. A delayed acknowledgment waits for "
-        "data to ride on. Write, write, read is what makes them meet. The best cure is to write all that belongs together "
-        "in one call; TCP_NODELAY is the second best, for programs that cannot."
+        "Two good ideas that do not know of each other. Nagle's algorithm lets only one small segment be under way, "
+        "so that a program that writes octet by octet does not fill the network with headers. A delayed "
+        "acknowledgment waits for data to ride on. Write, write, read is what makes them meet. The best cure is to "
+        "write all that belongs together in one call; TCP_NODELAY is the second best, for programs that cannot."
     ),
     clauses=("RFC 9293 §3.7.4", "RFC 9293 §3.8.6.3", "RFC 1122 §4.2.3.2", "tcp(7)"),
     tries=(
-        Try("B7 --world stall --set synfin.tcp_quick_acks=1", N_("As Linux is at first: it acknowledges at once, and the stall does not show.")),
+        Try(
+            "B7 --world stall --set synfin.tcp_quick_acks=1",
+            N_("As Linux is at first: it acknowledges at once, and the stall does not show."),
+        ),
         Try("B7 --world stall --set synfin.tcp_delack_min=200", N_("A more patient server: the stall is 200 ms long.")),
     ),
     table=table,

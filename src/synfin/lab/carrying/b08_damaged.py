@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from synfin.events import PacketTransmitted, SegmentDropped
+from synfin.events import PacketLost, PacketTransmitted, StateChanged
 from synfin.lab.bench import MS, PORT, SECOND, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Picture, Table, Try, World
-from synfin.lab.running import Run, Runs
+from synfin.lab.running import FIN, SYN, Run, Runs
 from synfin.reasons import DAMAGED
 from synfin.show.history import Transmission
 from synfin.sim import Network, Program, Steps, start
 from synfin.wire.ip import octets
 
 NUMBERS: Final = range(1, 8)
+HOSTS: Final = {"client": N_("client"), "server": N_("server")}
 MESSAGES: Final = ("SYN", "SYN+ACK", "ACK", "FIN", "ACK", "FIN", "ACK")
 
 
@@ -65,20 +66,28 @@ def on_the_wire(run: Run) -> list[tuple[int, str, bytes]]:
     return [(event.time, event.host, octets(event.packet)) for event in run.of(PacketTransmitted)]
 
 
-def drops(run: Run) -> list[SegmentDropped]:
-    """What was dropped because its checksum was wrong."""
-    return [event for event in run.of(SegmentDropped) if event.reason is DAMAGED]
+def drops(run: Run) -> list[PacketLost]:
+    """What a host dropped because a checksum was wrong; `host` is the one that had sent it."""
+    return [event for event in run.of(PacketLost) if event.reason is DAMAGED]
+
+
+def dropped_by(run: Run) -> str:
+    """The host that the damaged segment reached."""
+    return {"client": "server", "server": "client"}[drops(run)[0].host]
+
+
+def counted(run: Run) -> int:
+    """How many errors that host has counted, as nstat(8) names them: one bit in the header of IP or of TCP."""
+    counters = run.node(dropped_by(run)).host.counters
+    return sum(counters[name] for name in ("IpInHdrErrors", "IpExtInTruncatedPkts", "TcpInErrs"))
 
 
 def silent(run: Run) -> bool:
-    """Whether the host that dropped it sent nothing at that moment."""
-    return all(one.time != drop.time for drop in drops(run) for one in run.sent(host=drop.host))
-
-
-def unmoved(run: Run) -> bool:
-    """Whether no state changed at that moment."""
-    rows = [arrival for one in run.sent() for arrival in one.arrivals]
-    return all(row.old_state == row.new_state for row in rows if row.time in {drop.time for drop in drops(run)})
+    """Whether that host sent nothing and changed no state at that moment."""
+    moment, host = drops(run)[0].time, dropped_by(run)
+    return not any(
+        event.time == moment and event.host == host for event in (*run.of(PacketTransmitted), *run.of(StateChanged))
+    )
 
 
 def alike(runs: Runs, number: int) -> bool:
@@ -89,40 +98,34 @@ def alike(runs: Runs, number: int) -> bool:
     )
 
 
-def repaired(run: Run) -> Transmission | None:
-    """What was sent again first; None if nothing had to be."""
-    return next(iter(run.history.retransmissions), None)
+def repairs(run: Run) -> list[Transmission]:
+    """What was sent again."""
+    return run.history.retransmissions
 
 
-def repair(run: Run) -> tuple[str, str]:
-    """Who sent what again, and how many milliseconds after it was sent first."""
-    one = repaired(run)
-    if one is None:
-        return "–", "–"
-    first = next(each for each in run.sent(host=one.sender.host) if each.segment.seq == one.segment.seq)
-    if first.segment.flags & 3 != one.segment.flags & 3:
-        first = next(
-            each
-            for each in run.sent(host=one.sender.host)
-            if each.segment.seq == one.segment.seq and each.segment.flags & 3 == one.segment.flags & 3
-        )
-    names = {"client": N_("client"), "server": N_("server")}
-    return names[one.sender.host], f"{(one.time - first.time) / MS:.0f}"
+def after(run: Run) -> int:
+    """Milliseconds from a segment that was sent again to its repetition."""
+    one = repairs(run)[0]
+    flags = SYN | FIN
+    return next(
+        (one.time - first.time) // MS
+        for first in run.sent(host=one.sender.host)
+        if first.segment.seq == one.segment.seq and first.segment.flags & flags == one.segment.flags & flags
+    )
 
 
 def table(runs: Runs) -> Table:
     rows = []
     for number, name in zip(NUMBERS, MESSAGES, strict=True):
         damaged = runs[f"damaged-{number}"]
-        who, after = repair(damaged)
-        dropped = drops(damaged)[0].host
+        again = bool(repairs(damaged))
         rows.append(
             (
                 str(number),
                 name,
-                {"client": N_("client"), "server": N_("server")}[dropped],
-                who,
-                after,
+                HOSTS[dropped_by(damaged)],
+                HOSTS[repairs(damaged)[0].sender.host] if again else "–",
+                str(after(damaged)) if again else "–",
                 str(len(damaged.sent())),
                 N_("yes") if alike(runs, number) else N_("no"),
             )
@@ -145,31 +148,34 @@ EXPERIMENT = Experiment(
     row="B8",
     question=N_("What if a message arrives damaged, and not lost?"),
     prediction=N_(
-        "One bit of a message is turned over on its way. Will the receiver ask for it again, refuse it with a RST, or do "
-        "nothing at all? Try to say, for each of the seven messages of a connection's life, who repairs it."
+        "One bit of a message is turned over on its way. Will the receiver ask for it again, refuse it with a RST, or "
+        "do nothing at all? Try to say, for each of the seven messages of a connection's life, who repairs it."
     ),
     worlds=worlds(),
     watch=N_("The segment that is dropped where it arrives; that nothing answers it; and when it comes again."),
     claims=(
         Claim(
-            N_("In all {count} cases the checksum tells, and the host that the segment reached drops it: one segment, once."),
-            lambda runs: (
-                [drops(runs[f"damaged-{number}"])[0].host for number in NUMBERS]
-                == ["server", "client", "server", "server", "client", "client", "server"]
-                and all(len(drops(runs[f"damaged-{number}"])) == 1 for number in NUMBERS)
+            N_(
+                "In all {count} cases the checksum tells: the host that the segment reaches drops it, and counts one "
+                "error."
             ),
-            lambda runs: {"count": len([run for run in runs.values() if drops(run)])},
+            lambda runs: (
+                [dropped_by(runs[f"damaged-{number}"]) for number in NUMBERS]
+                == ["server", "client", "server", "server", "client", "client", "server"]
+                and all(
+                    len(drops(run)) == counted(run) == 1 for name, run in runs.items() if name.startswith("damaged")
+                )
+            ),
+            lambda runs: {"count": sum(bool(drops(run)) for run in runs.values())},
         ),
         Claim(
             N_("It is dropped in silence: no answer leaves, and no state changes."),
-            lambda runs: all(
-                silent(runs[f"damaged-{number}"]) and unmoved(runs[f"damaged-{number}"]) for number in NUMBERS
-            ),
+            lambda runs: all(silent(runs[f"damaged-{number}"]) for number in NUMBERS),
         ),
         Claim(
             N_(
-                "From there on all is as if it had been lost: the same segments at the same times, octet for octet, and the "
-                "same states, {count} times out of {all}."
+                "From there on all is as if it had been lost: the same segments at the same times, octet for octet, "
+                "and the same states, {count} times out of {all}."
             ),
             lambda runs: all(alike(runs, number) for number in NUMBERS),
             lambda runs: {"count": sum(alike(runs, number) for number in NUMBERS), "all": len(NUMBERS)},
@@ -177,21 +183,29 @@ EXPERIMENT = Experiment(
         Claim(
             N_("A SYN and a FIN come again when their own sender's timer runs out."),
             lambda runs: all(
-                (one := repaired(runs[f"damaged-{number}"])) is not None
-                and one.sender.host == sender
-                and bool(one.segment.flags & 3)
-                for number, sender in ((1, "client"), (2, "client"), (4, "client"), (6, "server"))
+                repairs(runs[f"damaged-{number}"])[0].sender.host == sender
+                and repairs(runs[f"damaged-{number}"])[0].segment.flags & (SYN | FIN) == flag
+                for number, sender, flag in (
+                    (1, "client", SYN),
+                    (2, "client", SYN),
+                    (4, "client", FIN),
+                    (6, "server", FIN),
+                )
             ),
         ),
         Claim(
             N_(
                 "A bare acknowledgment has no timer. Without message 3 or 7 the other end repeats what was not "
-                "acknowledged, SYN+ACK or FIN, and is answered again; message 5 is not missed, as message 6 acknowledges too."
+                "acknowledged, SYN+ACK or FIN, and is answered again; message 5 is not missed, as message 6 "
+                "acknowledges too."
             ),
             lambda runs: (
-                [repaired(runs[f"damaged-{number}"]).sender.host for number in (3, 7)] == ["server", "server"]  # type: ignore[union-attr]
-                and [repaired(runs[f"damaged-{number}"]).segment.flags & 3 for number in (3, 7)] == [2, 1]  # type: ignore[union-attr]
-                and repaired(runs["damaged-5"]) is None
+                all(
+                    repairs(runs[f"damaged-{number}"])[0].sender.host == "server"
+                    and repairs(runs[f"damaged-{number}"])[0].segment.flags & (SYN | FIN) == flag
+                    for number, flag in ((3, SYN), (7, FIN))
+                )
+                and not repairs(runs["damaged-5"])
             ),
         ),
         Claim(
@@ -200,9 +214,10 @@ EXPERIMENT = Experiment(
         ),
     ),
     answer=N_(
-        "It is the same as a loss. The checksum covers header and data, and a segment that fails it tells nothing reliable, "
-        "not even whom to complain to: so it is dropped, and no word is said. TCP needs only one way to mend both, and that "
-        "is time. The checksum is weak, 16 bits, so links and applications have stronger ones of their own."
+        "It is the same as a loss. The checksum covers header and data, and a segment that fails it tells nothing "
+        "reliable, not even whom to complain to: so it is dropped, and no word is said. TCP needs only one way to "
+        "mend both, and that is time. The checksum is weak, 16 bits, so links and applications have stronger ones of "
+        "their own."
     ),
     clauses=("RFC 9293 §3.1", "RFC 1122 §4.2.2.7", "RFC 6298 §5"),
     tries=(

@@ -6,7 +6,7 @@ from typing import Final
 
 from synfin.lab.bench import MS, PORT, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
-from synfin.lab.running import DATA, Run, Runs
+from synfin.lab.running import DATA, Run
 from synfin.sim import Network, Program, Scenario, Steps, start
 
 GREETINGS: Final = (b"Hello, ", b"Server!")
@@ -64,22 +64,22 @@ EXPERIMENT = Experiment(
     row="B9",
     question=N_("Does one recv() give what one send() wrote?"),
     prediction=N_(
-        "The client writes two greetings, one after the other, and then, in another world, one long letter. How often must "
-        "the server read to have all of it, and what does each read give?"
+        "The client writes two greetings, one after the other, and then, in another world, one long letter. How often "
+        "must the server read to have all of it, and what does each read give?"
     ),
     worlds=(
         World("gathered", N_("Two writes, and a server that reads late"), stream(GREETINGS, pause=100 * MS)),
         World("apart", N_("The same two writes, and a server that reads at once"), stream(GREETINGS)),
-        World("pieces", N_("One write, and a server that reads 1500 octets at a time"), stream((LETTER,), 100 * MS, 1500)),
+        World(
+            "pieces", N_("One write, and a server that reads 1500 octets at a time"), stream((LETTER,), 100 * MS, 1500)
+        ),
         World("segments", N_("One write, and a server that reads all it can get at once"), stream((LETTER,))),
     ),
     watch=N_("How many octets each send() took and each recv() gave, below the ladders."),
     claims=(
         Claim(
             N_("Two writes, of {writes} octets, can be one read: {read!r}."),
-            lambda runs: (
-                written(runs["gathered"]) == [7, 7] and reads(runs["gathered"]) == [b"".join(GREETINGS)]
-            ),
+            lambda runs: written(runs["gathered"]) == [7, 7] and reads(runs["gathered"]) == [b"".join(GREETINGS)],
             lambda runs: {
                 "writes": ", ".join(map(str, written(runs["gathered"]))),
                 "read": reads(runs["gathered"])[0],
@@ -104,8 +104,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "A large buffer does not help: who asks for 65536 octets gets what is there, {reads}, for the write travels "
-                "in {segments} segments, and nobody says that they belong together."
+                "A large buffer does not help: who asks for 65536 octets gets what is there, {reads}, for the write "
+                "travels in {segments} segments, and nobody says that they belong together."
             ),
             lambda runs: (
                 len(reads(runs["segments"])) == len(runs["segments"].sent(DATA)) == 3
@@ -122,13 +122,16 @@ EXPERIMENT = Experiment(
         ),
     ),
     answer=N_(
-        "No. TCP carries a stream of octets, not messages: no header says where a write began or ended, and neither segments "
-        "nor PSH are a boundary for the program. Who needs messages must mark them in the stream, with a length before each "
-        "or a line end behind it, and read until one is complete."
+        "No. TCP carries a stream of octets, not messages: no header says where a write began or ended, and neither "
+        "segments nor PSH are a boundary for the program. Who needs messages must mark them in the stream, with a "
+        "length before each or a line end behind it, and read until one is complete."
     ),
     clauses=("RFC 9293 §2.2", "RFC 9293 §3.9.1.2", "tcp(7)"),
     tries=(
         Try("B9 --world apart --lose 4", N_("Lose the first greeting: the server gets both in one read after all.")),
-        Try("B9 --world segments --delay 5=30ms", N_("Delay a segment of the letter: the reads are cut in other places.")),
+        Try(
+            "B9 --world segments --delay 5=30ms",
+            N_("Delay a segment of the letter: the reads are cut in other places."),
+        ),
     ),
 )
