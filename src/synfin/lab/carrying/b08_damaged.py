@@ -221,7 +221,7 @@ EXPERIMENT = Experiment(
     ),
     clauses=("RFC 9293 §3.1", "RFC 1122 §4.2.2.7", "RFC 6298 §5"),
     tries=(
-        Try("B8 --world damaged-1 --set tcp_syn_retries=1 --lose 2", N_("Damage the first SYN and lose the second.")),
+        Try("B8 --world damaged-1 --lose 2", N_("The first SYN is damaged, the second lost: the third opens the connection.")),
         Try("B8 --world damaged-7", N_("The last acknowledgment: the server's FIN comes again, and 2MSL start anew.")),
     ),
     table=table,
