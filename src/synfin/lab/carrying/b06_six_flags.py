@@ -190,7 +190,9 @@ EXPERIMENT = Experiment(
     tries=(
         Try(
             "B6 --set tcp_stdurg=1",
-            N_("The pointer is read as one octet further on: recv() gives 'stop!' whole, and MSG_OOB finds nothing yet."),
+            N_(
+                "The pointer is read as one octet further on: recv() gives 'stop!' whole, and MSG_OOB finds nothing yet."
+            ),
         ),
         Try(
             "B6 --lose 4", N_("Lose the first half of the long write: PSH arrives first, and the program gets nothing.")

@@ -7,7 +7,7 @@ from typing import Final
 from synfin.events import PacketLost, PacketTransmitted, StateChanged
 from synfin.lab.bench import MS, PORT, SECOND, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Picture, Table, Try, World
-from synfin.lab.running import FIN, SYN, Run, Runs
+from synfin.lab.running import ACK, FIN, SYN, Run, Runs
 from synfin.reasons import DAMAGED
 from synfin.show.history import Transmission
 from synfin.sim import Network, Program, Steps, start
@@ -101,6 +101,12 @@ def alike(runs: Runs, number: int) -> bool:
 def repairs(run: Run) -> list[Transmission]:
     """What was sent again."""
     return run.history.retransmissions
+
+
+def answered(run: Run) -> bool:
+    """Whether that was answered when it arrived."""
+    arrived = repairs(run)[0].arrivals[0].time
+    return any(one.time == arrived for one in run.sent(ACK, repairs(run)[0].receiver.host))
 
 
 def after(run: Run) -> int:
@@ -203,6 +209,7 @@ EXPERIMENT = Experiment(
                 all(
                     repairs(runs[f"damaged-{number}"])[0].sender.host == "server"
                     and repairs(runs[f"damaged-{number}"])[0].segment.flags & (SYN | FIN) == flag
+                    and answered(runs[f"damaged-{number}"])
                     for number, flag in ((3, SYN), (7, FIN))
                 )
                 and not repairs(runs["damaged-5"])
@@ -221,7 +228,10 @@ EXPERIMENT = Experiment(
     ),
     clauses=("RFC 9293 §3.1", "RFC 1122 §4.2.2.7", "RFC 6298 §5"),
     tries=(
-        Try("B8 --world damaged-1 --lose 2", N_("The first SYN is damaged, the second lost: the third opens the connection.")),
+        Try(
+            "B8 --world damaged-1 --lose 2",
+            N_("The first SYN is damaged, the second lost: the third opens the connection."),
+        ),
         Try("B8 --world damaged-7", N_("The last acknowledgment: the server's FIN comes again, and 2MSL start anew.")),
     ),
     table=table,
