@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Final
 
 from synfin.events import SegmentDropped, SegmentReceived
+from synfin.host.socket_option_numbers import IPPROTO_TCP, TCP_NODELAY
 from synfin.lab.bench import MS, PORT, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
 from synfin.lab.running import DATA, Run

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Final
 
 from synfin.host.parameters import Parameters
+from synfin.host.socket_option_numbers import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from synfin.lab.bench import CLIENT, MINUTE, MS, PORT, SECOND, SERVER
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
 from synfin.lab.running import DATA, Run

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Final
 
 from synfin.events import CongestionChanged, RoundTripMeasured, SegmentReceived, SegmentSent
 from synfin.host.parameters import Parameters
+from synfin.host.socket_option_numbers import SO_RCVBUF, SOL_SOCKET
 from synfin.lab.bench import CLIENT, MS, PORT, SERVER
 from synfin.lab.experiment import N_, Claim, Experiment, Table, Try, World
 from synfin.lab.running import DATA, SYN, Run, Runs

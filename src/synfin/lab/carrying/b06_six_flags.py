@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from errno import ECONNRESET
-from socket import MSG_OOB
 from typing import Final
 
+from synfin.host.socket_option_numbers import MSG_OOB
 from synfin.lab.bench import MS, PORT, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Table, Try, World
 from synfin.lab.running import DATA, Run, Runs
@@ -191,7 +191,8 @@ EXPERIMENT = Experiment(
         Try(
             "B6 --set tcp_stdurg=1",
             N_(
-                "The pointer is read as one octet further on: recv() gives 'stop!' whole, and MSG_OOB finds nothing yet."
+                "The pointer is read as one octet further on: recv() gives 'stop!' whole, and MSG_OOB finds nothing "
+                "yet."
             ),
         ),
         Try(

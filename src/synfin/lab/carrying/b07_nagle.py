@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from socket import IPPROTO_TCP, TCP_NODELAY, TCP_QUICKACK
 from typing import Final
 
 from synfin.host.parameters import Parameters
+from synfin.host.socket_option_numbers import IPPROTO_TCP, TCP_NODELAY, TCP_QUICKACK
 from synfin.lab.bench import CLIENT, DELAY, MS, PORT, SERVER
 from synfin.lab.experiment import N_, Claim, Experiment, Table, Try, World
 from synfin.lab.running import ACK, DATA, Run, Runs
