@@ -69,7 +69,7 @@ def table(runs: Runs) -> Table:
 
 EXPERIMENT = Experiment(
     row="E1",
-    question=N_("What does a kernel parameter really change, and when may I believe it?"),
+    question=N_("How does one set a parameter of the kernel, and what does it really change?"),
     prediction=N_(
         "A text tells you to run sysctl -w net.ipv4.tcp_fin_timeout=5, or some other such line. For each parameter in "
         "the table: what will be shorter, fewer or different afterwards, and on which of the two hosts must it be set?"
