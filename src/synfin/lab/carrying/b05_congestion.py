@@ -192,7 +192,7 @@ EXPERIMENT = Experiment(
             "rwnd",
             N_("A small receive buffer: the receiver's window is the smaller"),
             transfer("reno", 150_000, 24_000),
-            picture="curves",
+            picture="time-sequence",
         ),
     ),
     watch=N_(

@@ -187,16 +187,18 @@ EXPERIMENT = Experiment(
             lambda runs: {"count": sum(alike(runs, number) for number in NUMBERS), "all": len(NUMBERS)},
         ),
         Claim(
-            N_("A SYN and a FIN come again when their own sender's timer runs out."),
-            lambda runs: all(
-                repairs(runs[f"damaged-{number}"])[0].sender.host == sender
-                and repairs(runs[f"damaged-{number}"])[0].segment.flags & (SYN | FIN) == flag
-                for number, sender, flag in (
-                    (1, "client", SYN),
-                    (2, "client", SYN),
-                    (4, "client", FIN),
-                    (6, "server", FIN),
+            N_(
+                "A SYN and a FIN come again when their own sender's timer runs out. Without the SYN+ACK both ends "
+                "repeat: the client its SYN, the server its SYN+ACK."
+            ),
+            lambda runs: (
+                all(
+                    repairs(runs[f"damaged-{number}"])[0].sender.host == sender
+                    and repairs(runs[f"damaged-{number}"])[0].segment.flags & (SYN | FIN) == flag
+                    for number, sender, flag in ((1, "client", SYN), (4, "client", FIN), (6, "server", FIN))
                 )
+                and {(one.sender.host, one.segment.flags & SYN) for one in repairs(runs["damaged-2"])}
+                == {("client", SYN), ("server", SYN)}
             ),
         ),
         Claim(
