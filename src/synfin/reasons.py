@@ -165,6 +165,9 @@ FIREWALL_DROPPED: Final = Reason("firewall-dropped", "RFC 2979 §2")
 FIREWALL_REJECTED: Final = Reason("firewall-rejected", "RFC 2979 §2")
 HOST_DOWN: Final = Reason("host-down", "RFC 9293 §3.5.1")
 
+# --- what the laboratory does, and no host -----------------------------------------------------------------------
+TWO_WAY_OPEN: Final = Reason("two-way-open", "")
+
 
 #: Verdicts that mean: nothing of the segment was used.
 DROPS: Final = frozenset(

@@ -139,7 +139,7 @@ class Siege:
         # Those who are forged do not exist: what is answered to them goes nowhere.
         self.outside.power_off()
         for port in self.server.ports:
-            port.output = Tap(self, port.output)  # type: ignore[assignment]
+            port.output = Tap(self, port.output)
         self.attacker = Attacker(seed, SERVER, SERVER_6)
         self.tallies = {name: Tally() for name in KINDS}
         self.names = list(KINDS)

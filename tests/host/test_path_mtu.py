@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from synfin.host import addresses
+from synfin.host import addresses, path_reports
 from synfin.host.icmp_errors import error
 from synfin.host.identification import Identifications
 from synfin.host.parameters import Parameters
@@ -137,7 +137,7 @@ def test_a_connection_may_discover_in_its_own_way(mtu_discover: int, df: bool, r
     """IP_MTU_DISCOVER, as Linux has it for TCP."""
     m = Machine()
     peer, connection = connected(m)
-    m.host.transport.discover_path_mtu(connection, mtu_discover, m.now)
+    path_reports.discover_path_mtu(m.host.transport, connection, mtu_discover, m.now)
     assert all(packet.dont_fragment == df for packet in in_flight(m, connection))
     report(m, peer, connection.snd_una, 1000)
     assert (connection.path_mss == 960) == reduced
@@ -174,9 +174,9 @@ def test_a_path_narrower_than_we_care_to_fill_may_be_cut() -> None:
     m.host.connect("192.0.2.3", 81, m.now)
     assert [packet.dont_fragment for packet in m.poll() if segment_of(packet).flags == SYN] == [False, True]
     # One that insists on DF has it.
-    m.host.transport.discover_path_mtu(connection, PMTUDISC_DO, m.now)
+    path_reports.discover_path_mtu(m.host.transport, connection, PMTUDISC_DO, m.now)
     assert connection.dont_fragment
-    m.host.transport.discover_path_mtu(connection, PMTUDISC_WANT, m.now)
+    path_reports.discover_path_mtu(m.host.transport, connection, PMTUDISC_WANT, m.now)
     assert not connection.dont_fragment
     m.now += LIFE
     m.host.deadline_reached(m.now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import cache
 from string import Formatter
 
 import pytest
@@ -25,6 +26,12 @@ LAB_ROWS = [
 every = pytest.mark.parametrize("row", rows())
 
 
+@cache
+def runs_of(row: str, seed: int = 0) -> dict[str, Run]:
+    """What several tests look at, and none changes."""
+    return run(experiment(row), seed)
+
+
 def shown(one: Experiment, runs: dict[str, Run]) -> list[str]:
     """Every sentence of an experiment, as it is said in English."""
     sentences = [one.question, one.prediction, one.watch, one.answer, *(world.title for world in one.worlds)]
@@ -35,8 +42,7 @@ def shown(one: Experiment, runs: dict[str, Run]) -> list[str]:
 @every
 def test_what_it_claims_holds(row: str) -> None:
     one = experiment(row)
-    runs = run(one)
-    assert [claim.text for claim in one.failed(runs)] == []
+    assert [claim.text for claim in one.failed(runs_of(row))] == []
     assert len(one.claims) >= 2
 
 
@@ -52,7 +58,7 @@ def test_it_is_whole(row: str) -> None:
     assert one.tries
     for each in one.tries:
         assert shlex.split(each.arguments)[0] == row
-    for sentence in shown(one, run(one)):
+    for sentence in shown(one, runs_of(row)):
         assert sentence.strip() == sentence
         assert "{" not in sentence
 
@@ -72,7 +78,7 @@ def test_every_sentence_is_in_the_catalogues(row: str) -> None:
 @every
 def test_the_same_seed_gives_the_same_world(row: str) -> None:
     one = experiment(row)
-    for first, second in zip(run(one, 3).values(), run(one, 3).values(), strict=True):
+    for first, second in zip(runs_of(row).values(), run(one).values(), strict=True):
         parting = first.world.parting(second.world)
         assert parting is None, parting
 

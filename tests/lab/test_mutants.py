@@ -32,7 +32,8 @@ def test_every_experiment_has_one() -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant['row']}-{mutant['name']}")
 def test_the_experiment_fails_on_it(mutant: dict[str, str], tmp_path: Path) -> None:
-    shutil.copytree(SOURCE, tmp_path / "synfin", ignore=shutil.ignore_patterns("__pycache__"))
+    # With what is compiled already: of the mutant alone that is out of date.
+    shutil.copytree(SOURCE, tmp_path / "synfin")
     path = tmp_path / "synfin" / mutant["file"]
     text = path.read_text(encoding="utf-8")
     assert text.count(mutant["old"]) == 1

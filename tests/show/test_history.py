@@ -671,6 +671,16 @@ def test_a_connection_opened_again(world: Worlds) -> None:
     assert not any(sent.retransmission for sent in history.transmissions[9:])
 
 
+def test_a_connection_opened_again_with_the_same_number(world: Worlds) -> None:
+    """When the clock of initial numbers has gone round. A SYN behind a FIN repeats none before it."""
+    made = whole(world)
+    made.next = [1000, 2000]
+    made.open()
+    history = History.from_events(made.events)
+    assert labels(history)[9:] == ["1", "2", "3"]
+    assert not any(sent.retransmission for sent in history.transmissions[9:])
+
+
 def test_packets_that_routers_hand_on(world: Worlds) -> None:
     made = world(wire=False)
     made.open()

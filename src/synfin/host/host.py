@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin.events import Tracer
-from synfin.host import addresses, extensions, icmp, moving, opening
+from synfin.host import addresses, extensions, icmp, moving, opening, path_reports
 from synfin.host.addresses import Network
 from synfin.host.connections import ConnectionRow, rows
 from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, ECN_COUNTERS, Counters
@@ -129,7 +129,7 @@ class Host:
             raise KeyError(destination)
         route.source = self._own_source(source)
         route.mtu, route.advmss, route.initcwnd = mtu, advmss, initcwnd
-        self.transport.route_changed(network, now)
+        path_reports.route_changed(self.transport, network, now)
         return route
 
     def _own_source(self, text: str) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from synfin.host import addresses
+from synfin.host import addresses, path_reports
 from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, Counters
 from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
@@ -128,9 +128,13 @@ def _error_arrives(
     if too_big:
         # RFC 1191 §5: the Total Length of the packet that was too big.
         length = int.from_bytes(message.body[2:4], "big") if version == 4 else 0
-        transport.packet_too_big(quoted.reverse_flow, quoted.seq, quoted.destination, message.mtu, now, length)
+        path_reports.packet_too_big(
+            transport, quoted.reverse_flow, quoted.seq, quoted.destination, message.mtu, now, length
+        )
     else:
-        transport.unreachable(quoted.reverse_flow, quoted.seq, error, _ends_request(message, version), now)
+        path_reports.unreachable(
+            transport, quoted.reverse_flow, quoted.seq, error, _ends_request(message, version), now
+        )
 
 
 def _ends_request(message: icmp.IcmpMessage, version: int) -> bool:

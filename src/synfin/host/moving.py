@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from errno import EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH
 
+from synfin.host import path_reports
 from synfin.host.transport import Transport
 from synfin.tcp import path, snapshot
 from synfin.tcp.connection import Connection
@@ -41,7 +42,9 @@ def restore(transport: Transport, value: Snapshot, now: int) -> Connection:
         raise os_error(ENETUNREACH)
     interface = transport.interfaces[connection.via]
     path.path_changed(connection, transport.path_mss(interface, identity.remote_address, now))
-    transport.discover_path_mtu(connection, transport.path_mtus.mtu_discover(connection.settings.mtu_discover), now)
+    path_reports.discover_path_mtu(
+        transport, connection, transport.path_mtus.mtu_discover(connection.settings.mtu_discover), now
+    )
     transport.enter(connection, 0)
     transport.settle(connection, now)
     transport.schedule(connection)

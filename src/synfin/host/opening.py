@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH
 
 from synfin import reasons
-from synfin.host import addresses
+from synfin.host import addresses, path_reports
 from synfin.host.binding import BY_CONNECT, IPV6_ONLY, LISTENING, REUSE_ADDRESS, reserved_ports
 from synfin.host.transport import Transport
 from synfin.tcp import states, time_wait
@@ -158,7 +158,9 @@ def connect(
     advmss, connection.initcwnd = transport.metrics(interface, address)
     if advmss:
         connection.advertised_mss = min(connection.advertised_mss, advmss)
-    transport.discover_path_mtu(connection, transport.path_mtus.mtu_discover(connection.settings.mtu_discover), now)
+    path_reports.discover_path_mtu(
+        transport, connection, transport.path_mtus.mtu_discover(connection.settings.mtu_discover), now
+    )
     if bound < 0:
         # RFC 9293 §3.9.1.1 (MUST-42): one may listen at the port of a connection that opens.
         bound = REUSE_ADDRESS

@@ -121,7 +121,7 @@ RFC: Final = Profile(
     "rfc",
     "what the RFCs themselves recommend where hosts differ",
     {
-        # RFC 9293 §3.8.3 (MUST-23): at least three minutes; 1 + 2 + ... + 128 s are 255.
+        # RFC 9293 §3.8.3 (MUST-23): at least three minutes; 1 + 2 + ... + 64 + 120 s are 247.
         "net.ipv4.tcp_syn_retries": 7,
         "net.ipv4.tcp_syn_linear_timeouts": 0,
         "net.ipv4.tcp_synack_retries": 7,

@@ -10,6 +10,7 @@ from errno import EINVAL, ENOPROTOOPT, ENOTCONN
 from types import MappingProxyType
 from typing import Final, Literal
 
+from synfin.host import path_reports
 from synfin.host import socket_option_numbers as numbers
 from synfin.host.host import Host
 from synfin.host.sockets import Socket
@@ -82,7 +83,7 @@ def _apply(host: Host, sock: Socket, now: int) -> None:
     """After a change: what was set holds from the next packet on."""
     apply_ip(host, sock, sock.over_ipv6)
     if sock.connection is not None:
-        host.transport.discover_path_mtu(sock.connection, sock.settings.mtu_discover, now)
+        path_reports.discover_path_mtu(host.transport, sock.connection, sock.settings.mtu_discover, now)
 
 
 def set_ip(host: Host, sock: Socket, name: int, octets: bytes, now: int) -> None:

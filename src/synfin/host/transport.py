@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.host import addresses
+from synfin.host import addresses, path_reports
 from synfin.host.accounts import Accounts
-from synfin.host.addresses import Network
 from synfin.host.binding import LISTENING
 from synfin.host.counters import BY_EVENT, BY_REASON, BY_VERDICT
 from synfin.host.interface import OUTPUT_LIMIT, Interface
 from synfin.host.marking import mark
-from synfin.host.tables import headers
 from synfin.reasons import Reason
-from synfin.tcp import closed, path, states, time_wait
+from synfin.tcp import closed, states, time_wait
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
 from synfin.tcp.memory import SLACK
-from synfin.tcp.settings import PMTUDISC_DONT, PMTUDISC_INTERFACE
 from synfin.wire.ip import CE, NOT_ECT, PROTOCOL_TCP, Packet
 from synfin.wire.tcp import SYN, Segment
 
@@ -122,7 +119,7 @@ class Transport(Accounts):
             connection.via = via
             connection.received_traffic_class = packet.traffic_class
             connection.received_ttl = packet.ttl
-            self.discover_path_mtu(connection, mtu_discover, now)
+            path_reports.discover_path_mtu(self, connection, mtu_discover, now)
             connection.inherited = listener.values
             self.enter(connection, listener.bound & ~LISTENING)
             self._opened(connection, now)
@@ -150,70 +147,6 @@ class Transport(Accounts):
                 self.tracer.segment_dropped(now, flow, packet, states.NAMES[state], verdict)
             else:
                 self.tracer.segment_received(now, flow, packet, states.NAMES[state], verdict)
-
-    # --- what the network reports
-
-    def unreachable(self, flow: bytes, seq: int, error: int, ends_request: bool, now: int) -> None:
-        """An ICMP error, as an errno, quotes a segment of `flow` with the number `seq`.
-
-        `ends_request`: it is one of those for which Linux drops a request. A TIME-WAIT has nobody to tell.
-        """
-        connection = self.connections.get(flow)
-        if connection is not None:
-            if path.unreachable(connection, seq, error, now):
-                self.settle(connection, now)
-            else:
-                self.counters.add("TcpExtOutOfWindowIcmps")
-            return
-        listener = self._listener_with(flow)
-        if listener is None:
-            self._concerns_nobody(flow)
-        elif not listener.unreachable(flow, seq, ends_request, now):
-            self.counters.add("TcpExtOutOfWindowIcmps")
-
-    def packet_too_big(self, flow: bytes, seq: int, destination: bytes, mtu: int, now: int, quoted: int = 0) -> None:
-        """A router could not forward a segment of `flow`: its next hop takes `mtu` octets (0: it does not say).
-
-        `quoted`: the length of the packet as the report quotes it, 0 if not known. A SYN,ACK and what a TIME-WAIT
-        sends are smaller than any MTU that is believed, so a report of them is about nothing.
-        """
-        connection = self.connections.get(flow)
-        if connection is None:
-            if self._listener_with(flow) is None:
-                self._concerns_nobody(flow)
-            return
-        if len(destination) == 4 and self.path_mtus.parameters.ip_no_pmtu_disc == 2:
-            return
-        if not path.in_flight(connection, seq):
-            # RFC 5927 §7: only who sees what is in flight is believed.
-            self.counters.add("TcpExtOutOfWindowIcmps")
-            return
-        if connection.settings.mtu_discover >= PMTUDISC_INTERFACE:
-            return
-        first = self.first_mtu(self.interfaces[connection.via], destination)
-        believed = self.path_mtus.report(destination, mtu, first, now, quoted)
-        if connection.settings.mtu_discover == PMTUDISC_DONT and len(destination) == 4:
-            # Routers may cut its packets.
-            return
-        connection.dont_fragment = self.path_mtus.dont_fragment(destination, connection.settings.mtu_discover, now)
-        if path.packet_too_big(connection, seq, believed - headers(destination), now):
-            self.settle(connection, now)
-
-    def _listener_with(self, flow: bytes) -> Listener | None:
-        """The listener that has a request of `flow`."""
-        half = (len(flow) - 4) // 2
-        listener = self.find_listener(flow[half : 2 * half], int.from_bytes(flow[-2:], "big"), flow)
-        return listener if listener is not None and flow in listener.requests else None
-
-    def _concerns_nobody(self, flow: bytes) -> None:
-        if flow not in self.time_waits:
-            self.counters.add("IcmpInErrors" if len(flow) == 12 else "Icmp6InErrors")
-
-    def discover_path_mtu(self, connection: Connection, mtu_discover: int, now: int) -> None:
-        """Gives a connection one of Linux's values of IP_MTU_DISCOVER (`synfin.host.path_mtu`)."""
-        connection.settings.mtu_discover = mtu_discover
-        remote = connection.identity.remote_address
-        connection.dont_fragment = self.path_mtus.dont_fragment(remote, mtu_discover, now)
 
     # --- sending
 
@@ -406,7 +339,7 @@ class Transport(Accounts):
         while connection is not None:
             connection.deadline_reached(now)
             if connection.path_in_doubt:
-                self._doubt_path(connection)
+                path_reports.doubt_path(self, connection)
             self.settle(connection, now)
             if connection.orphaned and connection.state != states.CLOSED and self._starves(connection):
                 self._discard_orphan(connection, now)
@@ -420,36 +353,7 @@ class Transport(Accounts):
             self._trace_end_of_time_wait(flow, reasons.TWO_MSL_OVER, now)
             flow = self.time_waits.pop_expired(now)
         if self.path_mtus.next_deadline() <= now:
-            self._forget_path_mtus(now)
-
-    def _forget_path_mtus(self, now: int) -> None:
-        """Reports that are no more believed: connections that one of them limits try the route's MTU again."""
-        expired = self.path_mtus.deadline_reached(now)
-        for connection in self.connections.values():
-            remote = connection.identity.remote_address
-            mtu = expired.get(remote)
-            if mtu is not None:
-                if connection.path_mss == mtu - headers(remote):
-                    path.path_changed(connection, self.path_mss(self.interfaces[connection.via], remote, now))
-                connection.dont_fragment = self.path_mtus.dont_fragment(remote, connection.settings.mtu_discover, now)
-
-    def route_changed(self, network: Network, now: int) -> None:
-        """The route to `network` has another MTU: its connections take it, and older reports are forgotten."""
-        for destination in self.path_mtus.destinations():
-            if network.contains(destination):
-                self.path_mtus.forget(destination)
-        self.learned.forget(network)
-        for connection in self.connections.values():
-            remote = connection.identity.remote_address
-            if network.contains(remote):
-                path.path_changed(connection, self.path_mss(self.interfaces[connection.via], remote, now))
-                connection.dont_fragment = self.path_mtus.dont_fragment(remote, connection.settings.mtu_discover, now)
-
-    def _doubt_path(self, connection: Connection) -> None:
-        """R1 was reached (RFC 9293 §3.8.3, MUST-20): what is known of the path is forgotten."""
-        connection.path_in_doubt = False
-        self.path_mtus.forget(connection.identity.remote_address)
-        self.counters.add("SynfinNegativeAdvice")
+            path_reports.forget_path_mtus(self, now)
 
     def _repeat_syn_acks(self, listener: Listener, now: int) -> None:
         due = listener.poll_transmit(now)

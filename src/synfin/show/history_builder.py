@@ -54,6 +54,8 @@ _TIME: Final = frozenset(
         reasons.FIN_WAIT_2_OVER,
         reasons.GAVE_UP,
         reasons.HOST_DOWN,
+        # What the laboratory did: no segment of this trace.
+        reasons.TWO_WAY_OPEN,
     )
 )
 _OWN: Final = _USER | _TIME

@@ -121,7 +121,8 @@ class Numbering:
         """Forget everything if this SYN opens the same connection anew."""
         mine = self._end(transmission.sender)
         other = self._end(transmission.receiver)
-        anew = mine.syn is not None and mine.syn.segment.seq != transmission.segment.seq
+        # After a FIN even the same number begins anew: the clock of initial numbers goes round.
+        anew = mine.syn is not None and (mine.fin is not None or mine.syn.segment.seq != transmission.segment.seq)
         if anew or (mine.syn is None and self._opened):
             mine.forget()
             other.forget()

@@ -146,4 +146,6 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "firewall-dropped": N_("dropped by a firewall, in silence"),
     "firewall-rejected": N_("rejected by a firewall, which says so"),
     "host-down": N_("the host went down and forgot everything"),
+    # what the laboratory does, and no host
+    "two-way-open": N_("laboratory: taken for open after two messages"),
 }

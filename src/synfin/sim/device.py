@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from synfin.host import addresses
 from synfin.wire.errors import ICMP_CHECKSUM, ICMP_HEADER, TCP_CHECKSUM, TCP_HEADER, TCP_OPTIONS, WireError
 from synfin.wire.icmp import PROTOCOL_ICMP, PROTOCOL_ICMPV6, IcmpMessage
 from synfin.wire.ip import PROTOCOL_TCP, Packet, Segment, parse_packet
 
-if TYPE_CHECKING:
-    from synfin.sim.wires import Direction
-
 #: The number of no protocol (RFC 3692 §2.1: for experiments), under which a payload is let be.
 _UNREAD = 253
 _UPPER_LAYER = frozenset({TCP_CHECKSUM, TCP_HEADER, TCP_OPTIONS, ICMP_CHECKSUM, ICMP_HEADER})
+
+
+class Output(Protocol):
+    """What leads from a port onto its wire."""
+
+    def transmit(self, packet: Packet, /) -> None: ...
 
 
 class Port:
@@ -28,7 +31,7 @@ class Port:
 
     __slots__ = ("addresses", "device", "index", "mtu", "output", "packed", "peer", "wire")
 
-    output: Direction
+    output: Output
     peer: Port
     wire: int
 

@@ -1,4 +1,4 @@
-"""What every loss recovery does: its states, how the window becomes smaller, and back again if nothing was lost.
+"""What every loss recovery does: its states, and how the window becomes smaller.
 
 The states are Linux's (`synfin.tcp.ca_states`). The subclasses say what is lost.
 """
@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Final
 from synfin import reasons
 from synfin.tcp import mtu_probing, timers
 from synfin.tcp.ca_states import TCP_CA_CWR, TCP_CA_DISORDER, TCP_CA_LOSS, TCP_CA_OPEN, TCP_CA_RECOVERY
-from synfin.tcp.clock import timestamp
 from synfin.tcp.congestion import INFINITE_SSTHRESH
 from synfin.tcp.parameters import MILLISECOND
 from synfin.tcp.recovery import forward_rto
 from synfin.tcp.recovery.proportional import send_count
+from synfin.tcp.recovery.undoing import Undoing
 from synfin.tcp.sent_range import SACKED
-from synfin.wire.sequence import before
 
 if TYPE_CHECKING:
-    from synfin.reasons import Reason
     from synfin.tcp.delivery import Delivery
     from synfin.tcp.tcb import Tcb
 
@@ -27,24 +25,20 @@ if TYPE_CHECKING:
 RENEGING_DELAY: Final = 10 * MILLISECOND
 
 
-class LossRecovery:
+class LossRecovery(Undoing):
     """The base of all strategies. A strategy marks ranges of `tcb.sent` as lost, and says what is in flight.
 
     `recover` is the number after the highest one that had been sent when the state was entered: once it is
     acknowledged, the state ends. While it is CWR or RECOVERY the window follows RFC 9937: `prr_delivered`, `prr_out`
     and `recover_flight` (RecoverFS) are its state.
 
-    `undo_from` is SND.UNA of that moment, -1 if nothing can be undone; `undo_retransmissions` segments were sent again
-    since, less those of which D-SACKs came; `prior_cwnd` and `prior_ssthresh` are to be restored. `stamp` is the
-    timestamp (TSval) of the first retransmission, -1 if there is none. `frto`: RFC 5682's algorithm is under way.
+    `frto`: RFC 5682's algorithm is under way.
     """
 
     __slots__ = (
         "ca_state",
         "frto",
         "new_data_first",
-        "prior_cwnd",
-        "prior_ssthresh",
         "probe_due",
         "prr_delivered",
         "prr_out",
@@ -52,9 +46,6 @@ class LossRecovery:
         "recover_flight",
         "reordering",
         "reordering_seen",
-        "stamp",
-        "undo_from",
-        "undo_retransmissions",
     )
 
     name = ""
@@ -62,6 +53,7 @@ class LossRecovery:
     selective = False
 
     def __init__(self, iss: int, reordering: int = 3) -> None:
+        super().__init__()
         self.ca_state = TCP_CA_OPEN
         self.recover = iss
         #: RFC 6675's DupThresh: segments that the network is expected to reorder (``tcp_reordering``).
@@ -71,11 +63,6 @@ class LossRecovery:
         self.prr_delivered = 0
         self.prr_out = 0
         self.recover_flight = 0
-        self.undo_from = -1
-        self.undo_retransmissions = -1
-        self.prior_cwnd = 0
-        self.prior_ssthresh = 0
-        self.stamp = -1
         self.frto = False
         #: A tail-loss probe is to be sent.
         self.probe_due = False
@@ -109,9 +96,6 @@ class LossRecovery:
     def recovered(self, tcb: Tcb) -> None:
         """Recovery is over, and was needed."""
 
-    def undone(self, tcb: Tcb) -> None:
-        """Recovery turned out to be a mistake, and is over."""
-
     def schedule(self, tcb: Tcb, now: int) -> None:
         """New data left, or the retransmission timer was started anew by an acknowledgment."""
 
@@ -144,12 +128,6 @@ class LossRecovery:
         """Data were sent, for the first time or again (RFC 9937 §6.3)."""
         if TCP_CA_CWR <= self.ca_state <= TCP_CA_RECOVERY:
             self.prr_out += octets
-
-    def sent_again(self, tcb: Tcb, segments: int, now: int) -> None:
-        """So many segments were retransmitted."""
-        if self.stamp < 0:
-            self.stamp = timestamp(now, tcb.ts_offset)
-        self.undo_retransmissions = max(self.undo_retransmissions, 0) + segments
 
     # --- an acknowledgment
 
@@ -216,7 +194,7 @@ class LossRecovery:
     def _consider(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         """No loss is being mended: is there one?"""
         if self.ca_state <= TCP_CA_DISORDER:
-            self._undo_by_duplicates(tcb, now)
+            self.undo_by_duplicates(tcb, now)
         self.detect(tcb, delivery, now)
         if tcb.sent.lost == 0 and tcb.sent.mending == 0:
             self._settle(tcb, delivery, now)
@@ -315,7 +293,7 @@ class LossRecovery:
     def _in_recovery(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         if delivery.advanced and self._undo_partially(tcb, delivery, now):
             return
-        if self._undo_by_duplicates(tcb, now):
+        if self.undo_by_duplicates(tcb, now):
             self._keep_open(tcb)
         self.detect(tcb, delivery, now)
         if self.ca_state != TCP_CA_RECOVERY and tcb.sent.lost:
@@ -324,7 +302,7 @@ class LossRecovery:
     def _leave_recovery(self, tcb: Tcb, delivery: Delivery, now: int) -> bool:
         """All is acknowledged that had been sent when the loss was found. True if the state is held all the same."""
         if self.may_undo(tcb, delivery):
-            self.undo(tcb, False, self._undo_reason(tcb), now)
+            self.undo(tcb, False, self.undo_reason(tcb), now)
         else:
             self.recovered(tcb)
         if self.holds(tcb):
@@ -393,7 +371,7 @@ class LossRecovery:
 
     def _leave_loss(self, tcb: Tcb, delivery: Delivery, now: int) -> None:
         if self.may_undo(tcb, delivery):
-            self.undo(tcb, False, self._undo_reason(tcb), now)
+            self.undo(tcb, False, self.undo_reason(tcb), now)
         else:
             self.recovered(tcb)
         if not self.holds(tcb):
@@ -417,60 +395,18 @@ class LossRecovery:
             return tcb.ssthresh
         return max(tcb.ssthresh, tcb.cwnd - (tcb.cwnd >> 2))
 
-    def begin_undo(self, tcb: Tcb) -> None:
-        self.undo_from = tcb.snd_una
-        # What was sent again before may still come to light by D-SACKs.
-        self.undo_retransmissions = -(-tcb.sent.resent // tcb.mss) or -1
-        if not tcb.sent.resent:
-            self.stamp = -1
-
-    def may_undo(self, tcb: Tcb, delivery: Delivery) -> bool:
-        """Whether what was sent again arrived the first time."""
-        return self.undo_from >= 0 and (self.undo_retransmissions == 0 or self._is_delayed(delivery))
-
-    def _is_delayed(self, delivery: Delivery) -> bool:
-        """RFC 3522 §3.2, step 3: the echo is of a segment that left before the first retransmission."""
-        return self.stamp >= 0 and delivery.ts_ecr >= 0 and before(delivery.ts_ecr, self.stamp)
-
     def undo_loss(self, tcb: Tcb, delivery: Delivery, certain: bool, now: int) -> bool:
         """After a time-out: True if it was spurious, as is `certain` or can be seen here. Nothing is lost then."""
         if not certain and not self.may_undo(tcb, delivery):
             return False
-        self.undo(tcb, True, reasons.SPURIOUS_TIMEOUT if certain else self._undo_reason(tcb), now)
+        self.undo(tcb, True, reasons.SPURIOUS_TIMEOUT if certain else self.undo_reason(tcb), now)
         if not self.holds(tcb) and (certain or self.selective):
             self.ca_state = TCP_CA_OPEN
         return True
 
-    def _undo_reason(self, tcb: Tcb) -> Reason:
-        return reasons.UNDONE_BY_DSACK if self.undo_retransmissions == 0 else reasons.UNDONE_BY_TIMESTAMP
-
-    def undo(self, tcb: Tcb, unmark: bool, reason: Reason, now: int) -> None:
-        """Nothing was lost, only late: the window is what it was; with `unmark`, nothing is believed lost."""
-        if unmark:
-            tcb.sent.unmark_lost()
-        if self.prior_ssthresh:
-            tcb.congestion.undone(tcb, now)
-            # RFC 4015 §3.2 in Linux's form
-            tcb.cwnd = max(tcb.cwnd, self.prior_cwnd)
-            if self.prior_ssthresh > tcb.ssthresh:
-                tcb.ssthresh = self.prior_ssthresh
-                if tcb.ecn is not None:
-                    tcb.ecn.tells = False
-        self.undo_from = -1
-        self.undone(tcb)
-        tcb.happened += (reason,)
-        tcb.trace_congestion(now, reason)
-
-    def _undo_by_duplicates(self, tcb: Tcb, now: int) -> bool:
-        """Each retransmission was reported as a duplicate (RFC 2883 §5)."""
-        if self.undo_from >= 0 and self.undo_retransmissions == 0:
-            self.undo(tcb, False, reasons.UNDONE_BY_DSACK, now)
-            return True
-        return False
-
     def _undo_partially(self, tcb: Tcb, delivery: Delivery, now: int) -> bool:
         """What filled the gap was the original, late. True if there is nothing to mend for now."""
-        if self.undo_from < 0 or not self._is_delayed(delivery):
+        if self.undo_from < 0 or not self.is_delayed(delivery):
             return False
         self.reordered(tcb, tcb.snd_una - delivery.advanced)
         if tcb.sent.resent:
@@ -480,8 +416,3 @@ class LossRecovery:
         self.undo(tcb, True, reasons.UNDONE_BY_TIMESTAMP, now)
         self._keep_open(tcb)
         return False
-
-    def duplicate_reported(self, tcb: Tcb, end: int, segments: int) -> None:
-        """A D-SACK (RFC 2883) reports so many segments up to `end` as duplicates."""
-        if self.undo_from >= 0 and self.undo_retransmissions > 0 and end > self.undo_from:
-            self.undo_retransmissions = max(self.undo_retransmissions - segments, 0)

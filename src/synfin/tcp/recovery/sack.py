@@ -100,6 +100,6 @@ class SackRecovery(SelectiveRecovery):
             return sent.lost > 0
         return False
 
-    def _is_delayed(self, delivery: Delivery) -> bool:
+    def is_delayed(self, delivery: Delivery) -> bool:
         # What was sent again on a guess may well arrive the first time: that says nothing of the other losses.
-        return not self.guessed and super()._is_delayed(delivery)
+        return not self.guessed and super().is_delayed(delivery)
