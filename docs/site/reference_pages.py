@@ -177,7 +177,7 @@ _UNKNOWN: Final = frozenset({ENOPROTOOPT, EOPNOTSUPP})
 
 
 @cache
-def _answers() -> dict[tuple[str, str], tuple[bool, bool]]:
+def answers() -> dict[tuple[str, str], tuple[bool, bool]]:
     """By level and name: whether a socket gives the option, and whether it takes it."""
     answers = {}
     levels = {"SO_": "SOL_SOCKET", "TCP_": "IPPROTO_TCP", "IP_": "IPPROTO_IP", "IPV6_": "IPPROTO_IPV6"}
@@ -216,7 +216,7 @@ def _takes(level: int, number: int) -> bool:
 
 def _options(language: Language) -> Iterator[str]:
     chosen = LANGUAGES.index(language)
-    for level in dict.fromkeys(level for level, _ in _answers()):
+    for level in dict.fromkeys(level for level, _ in answers()):
         yield f"## {level}"
         yield ""
         rows = [
@@ -227,7 +227,7 @@ def _options(language: Language) -> Iterator[str]:
                 "✓" if takes else "",
                 cell(OPTION_WORDS[name][chosen]),
             ]
-            for (where, name), (gives, takes) in _answers().items()
+            for (where, name), (gives, takes) in answers().items()
             if where == level
         ]
         yield from table(_words(language, "option", "number", "get", "set", "meaning"), rows)

@@ -49,7 +49,8 @@ SECTIONS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("How it is built", "结构", ("architecture", "conformance", "cpython-tests", "contributing")),
 )
 
-_NOT_YET: Final = '!!! note "还没有中文版"\n    这一页目前只有英文，以下是英文原文。\n\n'
+_HEADING: Final = re.compile(r"^# .*$", re.MULTILINE)
+_NOT_YET: Final = '!!! note "还没有中文版"\n    这一页目前只有英文，以下是英文原文。'
 _NAMES: Final[Mapping[Language, str]] = {"en": "English", "zh": "中文"}
 #: Where the other language's site begins, from the root of one's own.
 _ROOTS: Final[Mapping[Language, str]] = {"en": "../", "zh": "zh/"}
@@ -89,7 +90,9 @@ def files(language: Language) -> dict[str, str]:
             for name, part in lab_pages.parts(language).items():
                 text = text.replace(f"<!-- {name} -->", part)
             text = mended(text, source)
-            found[path] = _NOT_YET + text if language == "zh" and source == path else text
+            if language == "zh" and source == path:
+                text = _HEADING.sub(rf"\g<0>\n\n{_NOT_YET}", text, count=1)
+            found[path] = text
     return found
 
 
