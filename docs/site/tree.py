@@ -64,7 +64,10 @@ _SCHEMES: Final = (
 _LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|!?\[[^\]]*\]\([^)]*\)|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 #: What a page says of itself in the repository, where it has no header: its other language, how it is tested.
 _OTHER_LANGUAGE: Final = re.compile(r"^\[(?:简体中文|中文|English)\]\([^)]*\)\n\n", re.MULTILINE)
+_FILE: Final = re.compile(r"^<!-- test: file (?P<name>.*?) -->\n(?P<fence>```\w+)$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^<!-- test: .*? -->\n", re.MULTILINE)
+#: Where a line of Chinese goes on in the next one: a browser would show a space.
+_WRAPPED: Final = re.compile(r"(?<=[\u3001-\u303f\u4e00-\u9fff\uff01-\uff5e”])\n(?=[\u4e00-\u9fff“（《])")
 _FENCED: Final = re.compile(r"(^ *```.*?^ *```$)", re.DOTALL | re.MULTILINE)
 
 
@@ -130,8 +133,9 @@ def mended(markdown: str, source: str) -> str:
         inner = _LINK.sub(mend, text)
         return f"{picture}[{inner}]({relpath(on_site, dirname(source) or '.')}{hash_}{anchor})"
 
-    parts = _FENCED.split(_OTHER_LANGUAGE.sub("", _COMMENT.sub("", markdown)))
-    return "".join(part if _FENCED.match(part) else _LINK.sub(mend, part) for part in parts)
+    text = _COMMENT.sub("", _FILE.sub(r'\g<fence> title="\g<name>"', _OTHER_LANGUAGE.sub("", markdown)))
+    parts = _FENCED.split(text)
+    return "".join(part if _FENCED.match(part) else _WRAPPED.sub("", _LINK.sub(mend, part)) for part in parts)
 
 
 def _configuration(folder: Path, language: Language) -> str:

@@ -4,7 +4,8 @@ A comment before a fenced block says what it is:
 
     <!-- test: python -->        a program, run in the page's folder
     <!-- test: file NAME -->     a file, for the blocks behind it
-    <!-- test: sh -->            commands, run in the page's folder
+    <!-- test: sh -->            commands, run in the page's folder; all must succeed
+    <!-- test: sh 1 -->          the same; the exit code is to be 1, and errors are printed, too
     <!-- test: output -->        what the block before printed; "..." stands for anything
     <!-- test: root -->          commands for root, run in a network namespace of their own
     <!-- test: install -->       the README's command, which CI runs
@@ -82,15 +83,15 @@ class Shell:
         path.write_text(f"#!/bin/sh\n{line}\n")
         path.chmod(0o755)
 
-    def run(self, *command: str) -> str:
-        """What it prints. What it leaves running is stopped; a failure fails the test."""
+    def run(self, *command: str, code: int = 0) -> str:
+        """What it prints. What it leaves running is stopped; another exit code fails the test."""
         process = subprocess.Popen(
             command,
             cwd=self.folder,
             env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if code else subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
@@ -98,7 +99,7 @@ class Shell:
             out, err = process.communicate(timeout=LONGEST)
         finally:
             self._stop(process)
-        assert process.returncode == 0, f"{out}\n{err}"
+        assert process.returncode == code, f"{out}\n{err}"
         return out
 
     @staticmethod
@@ -143,7 +144,7 @@ def test_every_block_says_how_it_is_tested(page: str) -> None:
     for block in blocks(page):
         word, _, rest = block.kind.partition(" ")
         assert word in {"python", "file", "sh", "output", "root", "install", "none:"}, f"{page}:{block.line}"
-        assert bool(rest) == (word in {"file", "none:"}), f"{page}:{block.line}"
+        assert bool(rest) == (word in {"file", "none:"}) or rest == "1", f"{page}:{block.line}"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(True for _ in blocks(page))])
@@ -161,7 +162,8 @@ def test_what_it_says_to_do_does_what_it_says(
         elif kind == "python":
             printed = shell.run(sys.executable, "-c", block.text)
         elif kind == "sh":
-            printed = shell.run("sh", "-ec", PORT.sub(lambda match: free_port(int(match[0])), block.text))
+            text = PORT.sub(lambda match: free_port(int(match[0])), block.text)
+            printed = shell.run("sh", "-ec", text, code=int(name or 0))
         elif kind == "root":
             # A machine without the means to run these still runs the others.
             if os.environ.get("SYNFIN_REQUIRE") != "all" and not (os.geteuid() == 0 and shutil.which("nc")):
