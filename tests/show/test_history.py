@@ -659,6 +659,18 @@ def test_data_after_a_repeated_fin_is_no_answer_to_it(world: Worlds) -> None:
     assert labels(History.from_events(made.events))[3:] == ["4", "5", "4′", ""]
 
 
+def test_what_a_fin_ahead_of_lost_data_is_answered_with_is_no_message(world: Worlds) -> None:
+    made = world()
+    made.open()
+    data = made.packet(1, PSH | ACK, 10)
+    made.lose(1, data, made.send(1, data))
+    fin = made.packet(1, FIN | ACK)
+    made.arrive(0, fin, made.send(1, fin))
+    made.expected[0] = 5001
+    made.carry(0, ACK)
+    assert labels(History.from_events(made.events))[3:] == ["", "4", ""]
+
+
 def test_a_connection_opened_again(world: Worlds) -> None:
     made = whole(world)
     made.next = [900_000, 800_000]

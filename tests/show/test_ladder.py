@@ -126,6 +126,19 @@ def test_absolute_numbers(world: Worlds) -> None:
     assert "counted from" not in text
 
 
+def test_a_closed_port_has_no_numbers_to_count_from(world: Worlds) -> None:
+    """Its RST has seq 0 (RFC 9293 §3.10.7.1), also where the same end opens later and then has an initial number."""
+    made = world()
+    made.carry(0, SYN, state="SYN-SENT")
+    refusal = made.packet(1, RST | ACK, seq=0)
+    number = made.send(1, refusal)
+    made.time += 10 * MILLISECOND
+    made.arrive(0, refusal, number, "CLOSED", reasons.REFUSED)
+    made.carry(1, SYN, state="SYN-SENT")
+    assert "RST+ACK seq=0 ack=1 len=0" in ladder(made)
+    assert "RST+ACK seq=0 ack=1001 len=0" in ladder(made, relative=False)
+
+
 def test_lost(world: Worlds) -> None:
     made = world()
     made.open()

@@ -226,7 +226,7 @@ class Numbering:
         if self._completes_opening(transmission):
             self._opened = True
             self._name(transmission, "3")
-        elif answers and ("3",) in mine.named and segment.ack == other.after_syn:
+        elif answers and ("3",) in mine.named and segment.ack == other.after_syn and other.fin is None:
             self._name(transmission, "3")
 
 

@@ -171,7 +171,9 @@ def segment_words(transmission: Transmission, relative: bool) -> list[list[Piece
     segment = transmission.segment
     sender, receiver = transmission.sender, transmission.receiver
     flags = segment.flags
-    texts = [flag_names(flags).replace(",", "+"), f"seq={_number(segment.seq, sender, relative)}"]
+    # A RST from a CLOSED port is no part of its sender's numbers (RFC 9293 §3.10.7.1), even if it opens later.
+    counted = relative and not (flags & RST and flags & ACK and segment.seq == 0)
+    texts = [flag_names(flags).replace(",", "+"), f"seq={_number(segment.seq, sender, counted)}"]
     if flags & ACK:
         texts.append(f"ack={_number(segment.ack, receiver, relative)}")
     if not flags & RST:

@@ -160,6 +160,7 @@ def learned(run: Run) -> float:
     return run.when("server", "CLOSED") / SECOND
 
 
+STAYS = {"ESTABLISHED": N_("stays ESTABLISHED"), "FIN-WAIT-2": N_("stays in FIN-WAIT-2")}
 ENDS = {
     reasons.ACK_OF_FIN_RECEIVED.name: N_("its FIN was acknowledged"),
     reasons.TWO_MSL_OVER.name: N_("2 MSL were over"),
@@ -173,7 +174,7 @@ def ending(run: Run, host: str) -> tuple[str, str]:
     """How and when (seconds) it came to CLOSED; or where it still is."""
     change = last_change(run, host)
     if change.new != "CLOSED":
-        return change.new, "—"
+        return STAYS[change.new], "—"
     return ENDS[change.reason.name], f"{change.time / SECOND:.2f}"
 
 

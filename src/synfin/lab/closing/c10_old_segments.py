@@ -115,6 +115,12 @@ def read(run: Run) -> list[object]:
     return [call.result for call in calls[second:] if call.name == "recv" and not call.waits]
 
 
+def first_read(run: Run) -> str:
+    """The first of that."""
+    first = read(run)[0]
+    return first.decode() if isinstance(first, bytes) else ""
+
+
 def refused(run: Run) -> bool:
     """Whether the host refused the four-tuple to its program."""
     return any(getattr(call.error, "errno", 0) == EADDRINUSE for call in run.program("client").calls)
@@ -195,8 +201,8 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             N_(
-                "Without TIME-WAIT the new connection takes the old octets for its own: the server reads {old}, which "
-                "nobody wrote into it, and never reads {new}, which the client wrote and saw acknowledged."
+                "Without TIME-WAIT the new connection takes the old octets for its own: the server reads “{old}”, "
+                "which nobody wrote into it, and never reads “{new}”, which the client wrote and saw acknowledged."
             ),
             lambda runs: (
                 first_number_came_again(runs["without"])
@@ -206,7 +212,7 @@ EXPERIMENT = Experiment(
                 and runs["without"].sent(host="server")[-1].segment.ack
                 == (runs["without"].sent(SYN)[1].segment.seq + 5) % 2**32
             ),
-            lambda runs: {"old": "“OLD!”", "new": "“new!”"},
+            lambda runs: {"old": first_read(runs["without"]), "new": first_read(runs["with"])},
         ),
         Claim(
             N_(

@@ -35,4 +35,6 @@ def pair_of(
 
 def last_change(run: Run, host: str) -> StateChanged:
     """The last change of state at `host` in the first connection. Raises LookupError if there was none."""
-    return [change for change in run.of(StateChanged, host) if len(change.flow) and change.new != "LISTEN"][-1]
+    history = run.history
+    flow = (history.left if history.left.host == host else history.right).flow
+    return [change for change in run.of(StateChanged, host) if change.flow == flow][-1]
