@@ -55,6 +55,11 @@ _NAMES: Final[Mapping[Language, str]] = {"en": "English", "zh": "中文"}
 #: Where the other language's site begins, from the root of one's own.
 _ROOTS: Final[Mapping[Language, str]] = {"en": "../", "zh": "zh/"}
 _DESCRIPTIONS: Final[Mapping[Language, str]] = {"en": "TCP you can import", "zh": "可以 import 的 TCP"}
+#: Where words end, for the search. jieba puts a zero-width space between the words of Chinese, and the parts of a name.
+_SEPARATORS: Final[Mapping[Language, str]] = {
+    "en": r"[\s\-,:!=\[\]()\"`/]+",
+    "zh": r"[\s\u200b\-,:!=\[\]()\"`/_.、，。：；！？（）“”]+",
+}
 _SCHEMES: Final = (
     ("default", "material/weather-night", "Dark", "深色"),
     ("slate", "material/weather-sunny", "Light", "浅色"),
@@ -168,7 +173,7 @@ def _configuration(folder: Path, language: Language) -> str:
             "other": {"name": _NAMES[other], "locale": other, "root": _ROOTS[other]},
         },
         "plugins": {
-            "search": {"lang": "en" if language == "en" else ["zh", "en"]},
+            "search": {"lang": "en" if language == "en" else ["zh", "en"], "separator": _SEPARATORS[language]},
             "mkdocstrings": {"handlers": {"python": {"paths": [str(ROOT / "src")]}}},
         },
     }
