@@ -3,58 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from errno import errorcode
 from functools import cache
 from typing import Final
 
 from docs.site.markdown import cell, paragraph, table
+from docs.site.worlds import pictures, suffix, word, world
 from synfin.lab import running
 from synfin.lab.experiment import Experiment, Table, holds
 from synfin.lab.registry import SECTIONS, Section, experiments
-from synfin.lab.running import Run, Runs
+from synfin.lab.running import Runs
 from synfin.lab.words import translation
-from synfin.show.curves import render_curves
-from synfin.show.ladder_svg import render_ladder_svg
-from synfin.show.time_sequence import render_time_sequence
 from synfin.show.words import LANGUAGES, Language
-from synfin.sim.programs import Call
 
 #: The pages, in order.
 NAMES: Final = tuple(section.room for section in SECTIONS)
-#: Segments that a ladder shows at most.
-MOST: Final = 60
-#: Calls of which nobody need be told when they went well.
-_QUIET: Final = frozenset({"bind", "listen", "setsockopt"})
-
-_WORDS: Final[Mapping[str, str]] = {
-    "Predict": "先猜一猜",
-    "Watch": "注意看",
-    "What holds": "结论",
-    "Not so here": "此处不成立",
-    "Answer": "答案",
-    "Source": "出处",
-    "Things to try": "动手试试",
-    "What the programs saw": "程序看到的",
-    "program": "程序",
-    "call": "调用",
-    "began": "开始",
-    "took": "用时",
-    "result": "结果",
-    "still waits": "仍在等待",
-    "No experiments here yet.": "这里还没有实验。",
-    "To run this yourself": "自己运行",
-    "Made by running `{command}`.": "由 `{command}` 运行得出。",
-}
-
-
-def word(text: str, language: Language) -> str:
-    """A word of these pages."""
-    return _WORDS[text] if language == "zh" else text
-
-
-def suffix(language: Language) -> str:
-    """What the name of a page in that language ends in."""
-    return ".zh.md" if language == "zh" else ".md"
 
 
 @cache
@@ -69,7 +31,8 @@ def files() -> dict[str, str]:
     made: dict[str, str] = {}
     for section in SECTIONS:
         for one in experiments(section):
-            made |= _pictures(one, ran()[one.row])
+            for run in ran()[one.row].values():
+                made |= pictures(one.row.lower(), run)
         for language in LANGUAGES:
             made[f"lab/{section.room}{suffix(language)}"] = "\n".join(_section(section, language, made)) + "\n"
     return made
@@ -124,12 +87,7 @@ def _experiment(one: Experiment, runs: Runs, language: Language, made: Mapping[s
     for run in runs.values():
         yield f"#### {put(run.shown.title)} {{#{one.row.lower()}-{run.shown.name}}}"
         yield ""
-        for name in sorted(made):
-            if name.startswith(f"lab/{_stem(one, run)}-") and name.endswith(f".{language}.svg"):
-                file = name.removeprefix("lab/")
-                yield f"[![{put(run.shown.title)}]({file})]({file})"
-                yield ""
-        yield from _calls(run, language)
+        yield from world(one.row.lower(), run, language, made)
     yield f"#### {word('What holds', language)} {{#{one.row.lower()}-claims}}"
     yield ""
     for claim in one.claims:
@@ -159,32 +117,6 @@ def _experiment(one: Experiment, runs: Runs, language: Language, made: Mapping[s
             yield ""
 
 
-def _calls(run: Run, language: Language) -> Iterator[str]:
-    rows = [
-        [program.name, f"`{call.name}`", f"{call.began / 1e9:.3f} s", *_outcome(call, language)]
-        for program in run.programs
-        for call in program.calls
-        if call.name not in _QUIET or call.error is not None
-    ]
-    if not rows:
-        return
-    yield f'??? note "{word("What the programs saw", language)}"'
-    for line in table([word(one, language) for one in ("program", "call", "began", "took", "result")], rows):
-        yield f"    {line}"
-    yield ""
-
-
-def _outcome(call: Call, language: Language) -> tuple[str, str]:
-    if call.waits:
-        return "", word("still waits", language)
-    what = ""
-    if call.error is not None:
-        what = errorcode.get(call.error.errno or 0, str(call.error))
-    elif isinstance(call.result, bytes):
-        what = f"`{call.result!r}`" if len(call.result) < 40 else str(len(call.result))
-    return f"{call.lasted / 1e9:.3f} s", what
-
-
 def _table(figures: Table, language: Language) -> Iterator[str]:
     gettext = translation(language).gettext
 
@@ -192,30 +124,3 @@ def _table(figures: Table, language: Language) -> Iterator[str]:
         return [gettext(one) if one else "" for one in row]
 
     yield from table(words(figures.head), [words(row) for row in figures.rows])
-
-
-# --- pictures
-
-
-def _stem(one: Experiment, run: Run) -> str:
-    return f"{one.row.lower()}-{run.shown.name}"
-
-
-def _pictures(one: Experiment, runs: Runs) -> dict[str, str]:
-    made = {}
-    for run in runs.values():
-        if run.shown.picture == "none":
-            continue
-        for language in LANGUAGES:
-            title = translation(language).gettext(run.shown.title)
-            for number, history in enumerate(run.histories[: run.shown.connections], 1):
-                if run.shown.picture == "ladder":
-                    picture = render_ladder_svg(history, language=language, title=title, most=MOST)
-                elif run.shown.picture == "curves":
-                    picture = render_curves(run.events, language=language, title=title)
-                else:
-                    picture = render_time_sequence(history, language=language, title=title)
-                made[f"lab/{_stem(one, run)}-{number}.{language}.svg"] = picture
-                if run.shown.picture == "curves":
-                    break
-    return made
