@@ -63,6 +63,29 @@ def test_the_pages_of_the_house_name_files_that_there_are() -> None:
     assert names - there - {"tun.py"} == set()
 
 
+@pytest.mark.parametrize("name", [name for name in READ_AS_THEY_ARE if name.endswith(".zh.md")])
+def test_both_languages_show_the_same_code_and_figures(name: str) -> None:
+    """But for comments and docstrings, and for output, which has a language."""
+
+    def shown(page: str) -> list[str]:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        code = [
+            re.sub(r"(?:#|//).*|\"\"\".*?\"\"\"", "", block.replace(" --lang zh", ""))
+            for kind, block in blocks
+            if kind != "text"
+        ]
+        return [re.sub(r"\blanguage=\"zh\"|\s+", "", one) for one in code]
+
+    def figures(page: str) -> list[list[str]]:
+        rows = [line for line in (ROOT / page).read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+        return [sorted(re.findall(r"[0-9]+(?:\.[0-9]+)?", line)) for line in rows]
+
+    english = name.removesuffix(".zh.md") + ".md"
+    assert shown(name) == shown(english)
+    assert figures(name) == figures(english)
+
+
 # --- as a tree
 
 
