@@ -12,6 +12,7 @@ from time import thread_time_ns
 
 from synfin.host.parameters import Parameters
 from synfin.sim import Network, Node
+from synfin.sim.device import Output
 from synfin.tcp import states
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
@@ -65,13 +66,13 @@ class Tally:
 class Tap:
     """The server's end of a wire: tells the siege what leaves."""
 
-    def __init__(self, siege: Siege, output: object) -> None:
+    def __init__(self, siege: Siege, output: Output) -> None:
         self.siege = siege
         self.output = output
 
     def transmit(self, packet: Packet) -> None:
         self.siege.leaves(packet)
-        self.output.transmit(packet)  # type: ignore[attr-defined]
+        self.output.transmit(packet)
 
 
 class Service:

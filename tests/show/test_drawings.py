@@ -317,3 +317,8 @@ def test_a_trace_is_written_and_read(tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(b"\xff\n")
     with pytest.raises(ValueError, match=r"^line 1: not JSON$"):
         Trace.read(tmp_path / "bad")
+
+
+def test_segments_are_called_by_their_numbers_in_the_picture(world: Worlds) -> None:
+    texts = said(render_ladder_svg(whole(world()), numbers=lambda sent: sent.number + 7))
+    assert "#9  SYN+ACK  seq=0 ack=1 len=0" in texts

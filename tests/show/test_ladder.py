@@ -380,3 +380,42 @@ def test_no_line_is_too_long_and_the_rails_are_straight(
             cells = [cell_len(line[:at]) for at, char in enumerate(line) if char in "│├┤"]
             rails.add((cells[0], cells[-1]))
         assert len(rails) == 1
+
+
+def test_segments_are_called_by_their_numbers(world: Worlds) -> None:
+    made = world()
+    made.open()
+    packet = made.packet(0, PSH | ACK, 100)
+    number = made.send(0, packet)
+    made.carry(1, ACK)
+    made.arrive(1, packet, number)
+    history = History.from_events(made.events)
+    text = render_ladder(history, numbers=lambda sent: sent.number + 7)
+    assert "[1] #8  SYN seq=0" in text
+    # Where its arrow comes in, too.
+    assert "#11 PSH+ACK seq=1 ack=1" in text
+    assert "─── #11 seq=1 len=100 ─" in text
+    assert "#" not in render_ladder(history, numbers=lambda sent: None)
+    assert max(map(cell_len, text.split("\n"))) == 100
+
+
+def test_times_count_from_where_they_are_told_to(world: Worlds) -> None:
+    made = world()
+    made.time = 5 * MILLISECOND
+    made.open()
+    history = History.from_events(made.events)
+    assert line_with(render_ladder(history), "[3]").split()[0] == "20.000"
+    assert line_with(render_ladder(history, start=0), "[3]").split()[0] == "25.000"
+
+
+def test_a_long_ladder_is_cut_and_says_so(world: Worlds) -> None:
+    made = world()
+    made.open()
+    for _ in range(10):
+        made.exchange()
+    history = History.from_events(made.events)
+    text = render_ladder(history, most=5)
+    assert "│ … 18 more" in text
+    assert text.count("►│") + text.count("│◄") == 5
+    assert "segments: 23" in text
+    assert render_ladder(history, most=23) == render_ladder(history)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from synfin.show.curves import render_curves
 from synfin.show.history import History, flows
 from synfin.show.ladder_svg import render_ladder_svg
 from synfin.show.ladder_text import printable
+from synfin.show.side_by_side_svg import ladder_panel, render_panels, render_side_by_side_svg
 from synfin.show.state_diagram import render_state_diagram
 from synfin.show.text_width import broken, fitted, text_width
 from synfin.show.time_sequence import render_time_sequence
@@ -60,6 +62,12 @@ def _texts(element: ElementTree.Element, turns: list[str]) -> Iterator[tuple[str
     for child in element:
         if child.tag == f"{SVG}text":
             yield _text(child, [*here, child.get("transform", "")])
+        elif child.tag == f"{SVG}svg":
+            # A picture within, at a place of its own.
+            x, y = (float(at) for at in child.get("viewBox", "0 0").split()[:2])
+            dx, dy = float(child.get("x", "0")) - x, float(child.get("y", "0")) - y
+            for text, corners in _texts(child, here):
+                yield text, [(x + dx, y + dy) for x, y in corners]
         else:
             yield from _texts(child, here)
 
@@ -201,7 +209,20 @@ def every_picture(made: World, language: Language) -> dict[str, str]:
         "states": render_state_diagram(TABLE, history, language=language),
         "sequence": render_time_sequence(history, language=language),
         "curves": render_curves(made.events, language=language),
+        "side by side": beside_its_beginning(made, language),
     }
+
+
+def beside_its_beginning(made: World, language: Language) -> str:
+    """The history, and what it would be if its last third had not happened and a segment had no number."""
+    history = History.from_events(made.events)
+    part = made.events[: len(made.events) * 2 // 3]
+    other = History.from_events(part, history.left.flow) if history.left.flow in flows(part) else history
+    numbers = (lambda sent: sent.number, lambda sent: sent.number * 100 or None)
+    titles = ("as it was", "长" * 80)
+    return render_side_by_side_svg(
+        history, other, titles=titles, title="W" * 200, language=language, numbers=numbers, before=2
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -230,6 +251,47 @@ def test_no_texts_overlap_whatever_transition_both_ends_make(world: Worlds, old:
         made.change(end, new)
     for language in LANGUAGES:
         check(render_state_diagram(TABLE, History.from_events(made.events), language=language))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("lost", range(1, 8))
+@pytest.mark.parametrize("before", [None, 4])
+def test_no_texts_overlap_side_by_side(lost: int, before: int | None, language: Language) -> None:
+    histories = [History.from_events(events) for events in (whole_life.run(), whole_life.run_and_lose(lost))]
+    numbers = (lambda sent: sent.number, lambda sent: sent.number)
+    picture = render_side_by_side_svg(
+        *histories, titles=("one", "two"), language=language, before=before, numbers=numbers, title="a question"
+    )
+    check(picture)
+    said = [text for text, _ in texts(picture)]
+    assert any("≠" in text for text in said)
+    for history in histories:
+        shown = [sent for sent in history.transmissions if before is None or sent.loss is not None]
+        for sent in shown:
+            assert any(f"#{sent.number} " in text for text in said)
+
+
+def test_what_happens_at_one_time_stands_side_by_side() -> None:
+    histories = [History.from_events(events) for events in (whole_life.run(), whole_life.run_and_lose(5))]
+    picture = render_side_by_side_svg(*histories, titles=("one", "two"))
+    heights: dict[str, set[float]] = {}
+    for text, corners in texts(picture):
+        if re.fullmatch("[0-9]+", text) and text not in "1234567":
+            heights.setdefault(text, set()).add(round(corners[0][1]))
+    assert all(len(found) == 1 for found in heights.values()), heights
+    assert len(heights) > 10
+    # Later is lower.
+    assert [min(heights[time]) for time in sorted(heights, key=int)] == sorted(min(at) for at in heights.values())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pictures_in_rows(world: Worlds, language: Language) -> None:
+    histories = [History.from_events(scene(world()).events) for scene in (whole, burst, crossing, at_once)]
+    panels = [ladder_panel(history, f"world {at}", language) for at, history in enumerate(histories)]
+    picture = render_panels([panels[:3], panels[3:]], title="four worlds", language=language, note="说明 a note")
+    check(picture)
+    said = [text for text, _ in texts(picture)]
+    assert [text for text in said if text.startswith("world ")] == [f"world {at}" for at in range(4)]
 
 
 def test_a_long_ipv6_connection(world: Worlds) -> None:
@@ -353,6 +415,7 @@ def test_widths_are_bounds_of_the_fonts(family: str, require: Callable[..., None
 def characters() -> set[str]:
     """All that is drawn in any picture of the scenes, besides what the user's own names bring in."""
     found = set(LATIN)
+    unlost = History.from_events(whole_life.run())
     for lost in range(8):
         events = whole_life.run_and_lose(lost) if lost else whole_life.run()
         history = History.from_events(events)
@@ -362,6 +425,7 @@ def characters() -> set[str]:
                 render_state_diagram(TABLE, history, language=language),
                 render_time_sequence(history, language=language),
                 render_curves(events, language=language),
+                render_side_by_side_svg(history, unlost, titles=("", ""), language=language),
             ):
                 found |= {char for text, _ in texts(picture) for char in text}
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -23,32 +24,81 @@ Language = Annotated[Literal["en", "zh"] | None, typer.Option(help="Language; th
 
 @commands.callback(invoke_without_command=True)
 def lab(context: typer.Context, lang: Language = None) -> None:
-    """All questions, by section."""
-    from synfin.lab.report import listing
+    """Experiments: questions about TCP, run and seen. Without a command: all questions, by section."""
+    from synfin.cli.lab_output import page
+    from synfin.lab.listing import listing
     from synfin.show.words import language
 
     if context.invoked_subcommand is None:
-        for line in listing(language(lang, os.environ)):
+        others = [command.name or "" for command in commands.registered_commands]
+        for line in listing(language(lang, os.environ), min(page(), 100), others):
             print(line)
 
 
 @commands.command()
 def run(
-    row: Annotated[str, typer.Argument(metavar="ROW", help="The question's number, such as A7.")],
+    rows: Annotated[list[str], typer.Argument(metavar="ROW", help="Questions by their numbers, such as A7; or all.")],
     lang: Language = None,
     seed: Annotated[int, typer.Option(help="Chooses all that is random.")] = 0,
+    world: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Show this world. Repeatable.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="[HOST:]NAME=VALUE", help="Another value for a parameter ('synfin sysctl'). Repeatable."
+        ),
+    ] = None,
+    lose: Annotated[list[int] | None, typer.Option(metavar="N", help="Lose segment #N. Repeatable.")] = None,
+    duplicate: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="Let segment #N arrive twice. Repeatable.")
+    ] = None,
+    corrupt: Annotated[list[int] | None, typer.Option(metavar="N", help="Damage segment #N. Repeatable.")] = None,
+    delay: Annotated[
+        list[str] | None, typer.Option(metavar="N=TIME", help="Let segment #N be late: 5=800ms. Repeatable.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Any fault, such as 'lose 2nd SYN+ACK'. Repeatable.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why, below each segment.")] = False,
-) -> None:
-    """One experiment: its worlds, what holds in them, and why."""
-    from synfin.lab import running
-    from synfin.lab.registry import experiment, rows
-    from synfin.lab.report import report
+    absolute: Annotated[bool, typer.Option("--absolute", help="Sequence numbers as on the wire.")] = False,
+    stacked: Annotated[bool, typer.Option("--stacked", help="Worlds one below the other, not side by side.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Without the worlds: what holds, and why.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only whether all that is claimed holds; if not, exit code 1.")
+    ] = False,
+    svg: Annotated[Path | None, typer.Option(help="Draw the worlds side by side into this SVG file.")] = None,
+    pcap: Annotated[
+        Path | None, typer.Option(help="Write the packets: a pcapng file, one for each world if there are several.")
+    ] = None,
+    events_to: Annotated[
+        Path | None, typer.Option("--events", help="Write the traces, JSON lines: a file, or one for each world.")
+    ] = None,
+) -> int:
+    """Run experiments: their worlds, what holds in them, and why. With --lose and the like: what if?"""
+    from synfin.cli.lab_choice import changes_of, chosen_worlds, experiments_of, settings_of
+    from synfin.cli.lab_output import Files, check_all, page, tell
+    from synfin.lab.report import Wishes
     from synfin.show.words import language
 
-    try:
-        one = experiment(row)
-    except KeyError:
-        raise UsageError(f"there is no experiment {row!r}", f"choose one of: {', '.join(rows())}") from None
-    color = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    for line in report(one, running.run(one, seed), language(lang, os.environ), explain=explain, color=color):
-        print(line)
+    found = experiments_of(rows)
+    changes = changes_of(lose or [], duplicate or [], corrupt or [], delay or [], fault or [])
+    values = settings_of(settings or [])
+    files = Files(svg, pcap, events_to)
+    if files and len(found) > 1:
+        raise UsageError("a file holds one experiment", "give one ROW with --svg, --pcap and --events")
+    worlds = {one.row: chosen_worlds(one, world or []) for one in found}
+    wishes = Wishes(
+        language=language(lang, os.environ),
+        width=page(),
+        color=sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ,
+        explain=explain,
+        relative=not absolute,
+        brief=brief,
+        stacked=stacked,
+    )
+    if check:
+        return check_all(found, worlds, changes, values, seed, wishes, files)
+    for number, one in enumerate(found):
+        if number:
+            print()
+        tell(one, worlds[one.row], changes, values, seed, wishes, files)
+    return 0

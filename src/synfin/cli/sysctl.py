@@ -73,10 +73,11 @@ def _assign(values: Parameters, found: list[Parameter], name: str, value: str) -
     try:
         values.set(parameter.name, value)
     except ValueError:
-        raise UsageError(f"{value!r} is no value for {parameter.name}", f"give {_expected(parameter)}") from None
+        raise UsageError(f"{value!r} is no value for {parameter.name}", f"give {expected(parameter)}") from None
 
 
-def _expected(parameter: Parameter) -> str:
+def expected(parameter: Parameter) -> str:
+    """What a parameter may be."""
     from synfin.tcp.congestion import available
 
     if parameter.name == "net.ipv4.tcp_congestion_control":

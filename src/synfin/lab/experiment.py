@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from synfin.show.words import N_
 from synfin.sim import Scenario
@@ -98,9 +98,13 @@ class Experiment:
         return [claim for claim in self.claims if not holds(claim, runs)]
 
 
+#: What may come of asking for something that is not there, because a fault or a setting left it out.
+NOT_THERE: Final = (LookupError, ValueError, ArithmeticError, AttributeError, TypeError, StopIteration, RuntimeError)
+
+
 def holds(claim: Claim, runs: Mapping[str, Run]) -> bool:
     """Whether `claim` holds in `runs`."""
     try:
         return bool(claim.holds(runs))
-    except (LookupError, ValueError):
+    except NOT_THERE:
         return False

@@ -3,103 +3,329 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from errno import errorcode
+from dataclasses import dataclass, field
+from string import Formatter
 from typing import Final
 
-from rich.cells import cell_len
-
-from synfin.lab.experiment import Claim, Experiment, Table, holds
-from synfin.lab.registry import SECTIONS, experiments
-from synfin.lab.running import Run, Runs
+from synfin.lab.calls import call_rows, ending
+from synfin.lab.experiment import NOT_THERE, Claim, Experiment, Table, holds
+from synfin.lab.layout import aligned, hanging, heading, paragraph
+from synfin.lab.running import Run, Runs, run
+from synfin.lab.what_if import Change, described, numbers, paired
 from synfin.lab.words import translation
+from synfin.show.history import History
 from synfin.show.ladder import render_ladder
+from synfin.show.pairing import alike
+from synfin.show.side_by_side import FEWEST_CELLS, render_side_by_side
 from synfin.show.words import Language
-from synfin.sim.programs import Call
 
-__all__ = ["listing", "report"]
+__all__ = ["MOST_SEGMENTS", "MOST_WORLDS", "PAGE", "Report", "Wishes", "judged", "summary", "written"]
 
-WIDTH: Final = 100
-#: Calls of which nobody need be told when they went well.
-_QUIET: Final = frozenset({"bind", "listen", "setsockopt"})
+#: How wide text is at most; histories side by side may be wider.
+PAGE: Final = 100
+#: How many segments of each connection a ladder shows.
+MOST_SEGMENTS: Final = 60
+#: How much of what two histories have in common is shown before they part.
+_BEFORE: Final = 4
+#: In how many worlds both histories are shown if something is changed in all.
+MOST_WORLDS: Final = 3
 
 
-def listing(language: Language) -> Iterator[str]:
-    """All questions, by section: the lines of ``synfin lab``."""
-    gettext = translation(language).gettext
-    for section in SECTIONS:
-        yield f"{section.letter}. {gettext(section.title)}"
-        for one in experiments(section):
-            yield f"  {one.row:4} {gettext(one.question)}"
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a report is to look. `width`: of the page, in cells; `brief`: without the worlds; `stacked`: worlds one below
+    the other, even where two would fit side by side."""
+
+    language: Language = "en"
+    width: int = PAGE
+    color: bool = False
+    explain: bool = False
+    relative: bool = True
+    brief: bool = False
+    stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What there is to be told: the `runs` of all worlds of an experiment, of which some are `shown`, and what these
+    became with the `changes`, if there are any."""
+
+    experiment: Experiment
+    runs: Runs
+    shown: Sequence[str]
+    wishes: Wishes
+    changes: Sequence[Change] = ()
+    changed: Runs = field(default_factory=dict)
+    seed: int = 0
+
+    def _gettext(self, text: str) -> str:
+        return translation(self.wishes.language).gettext(text)
+
+    @property
+    def _page(self) -> int:
+        return min(self.wishes.width, PAGE)
+
+    @property
+    def judged_in(self) -> Runs:
+        """The worlds in which the claims are judged: those that were changed as they then are."""
+        return {**self.runs, **self.changed}
+
+    def lines(self) -> Iterator[str]:
+        """All of it."""
+        gettext, experiment = self._gettext, self.experiment
+        yield from hanging(f"{experiment.row}  ", gettext(experiment.question), self._page)
         yield ""
-
-
-def report(
-    experiment: Experiment, runs: Runs, language: Language, *, explain: bool = False, color: bool = False
-) -> Iterator[str]:
-    """The lines of ``synfin lab run``."""
-    gettext = translation(language).gettext
-    yield f"{experiment.row}  {gettext(experiment.question)}"
-    yield ""
-    yield from _paragraph(gettext("Predict"), gettext(experiment.prediction))
-    yield from _paragraph(gettext("Watch"), gettext(experiment.watch))
-    for run in runs.values():
-        yield ""
-        yield f"── {gettext(run.shown.title)} " + "─" * max(0, WIDTH - 4 - cell_len(gettext(run.shown.title)))
-        yield ""
-        for history in run.histories[: run.shown.connections]:
-            yield render_ladder(history, language=language, explain=explain, color=color)
+        if not self.changes:
+            yield from paragraph(gettext("Predict"), gettext(experiment.prediction), self._page)
+            yield from paragraph(gettext("Watch"), gettext(experiment.watch), self._page)
             yield ""
-        yield from _calls(run, language)
-    yield ""
-    for claim in experiment.claims:
-        yield from _claim(claim, runs, language)
-    if experiment.table is not None:
-        yield from _table(experiment.table(runs), language)
-    yield from _paragraph(gettext("Answer"), gettext(experiment.answer))
-    yield from _paragraph(gettext("Source"), ", ".join(experiment.clauses))
-    for each in experiment.tries:
-        yield f"  synfin lab run {each.arguments}"
-        yield f"      {gettext(each.text)}"
+        if not self.wishes.brief:
+            yield from self._worlds()
+        elif self.changed:
+            for name in self.shown:
+                if name in self.changed:
+                    yield heading(gettext(self.runs[name].shown.title), self._page)
+                    yield ""
+                    yield from self._came_of_it(self.runs[name], self.changed[name])
+        yield gettext("What holds") if not self.changes else gettext("What holds now")
+        yield from self.claims()
+        yield ""
+        if experiment.table is not None:
+            yield from self._table(experiment)
+        if not self.changes:
+            yield from paragraph(gettext("Answer"), gettext(experiment.answer), self._page)
+        yield from paragraph(gettext("Source"), gettext(", ").join(experiment.clauses), self._page)
+        if experiment.tries and not self.changes:
+            yield gettext("Try")
+            for each in experiment.tries:
+                yield f"  synfin lab run {each.arguments}"
+                yield from hanging("      ", gettext(each.text), self._page)
 
+    # --- worlds --------------------------------------------------------------------------------------------------
 
-def _paragraph(title: str, text: str) -> Iterator[str]:
-    yield f"{title}: {text}"
+    def _worlds(self) -> Iterator[str]:
+        if self.changed:
+            names = [name for name in self.shown if name in self.changed]
+            for at, name in enumerate(names):
+                yield from self._what_if(self.runs[name], self.changed[name], whole=at < MOST_WORLDS)
+            return
+        shown = [self.runs[name] for name in self.shown]
+        while shown:
+            if len(shown) > 1 and self._beside(shown[0], shown[1]):
+                yield from self._pair(shown[0], shown[1])
+                del shown[:2]
+            else:
+                yield from self._one(shown.pop(0))
 
+    def _beside(self, first: Run, second: Run) -> bool:
+        """Whether two worlds are to stand side by side."""
+        wishes = self.wishes
+        pictures = all(one.shown.picture == "ladder" and one.histories for one in (first, second))
+        return pictures and not wishes.stacked and wishes.width >= FEWEST_CELLS
 
-def _claim(claim: Claim, runs: Mapping[str, Run], language: Language) -> Iterator[str]:
-    gettext = translation(language).gettext
-    if holds(claim, runs):
-        values = claim.values(runs) if claim.values is not None else {}
-        yield f"  ✓ {gettext(claim.text).format(**values)}"
-    else:
-        yield "  ✗ " + gettext("not so here: {claim}").format(claim=gettext(claim.text))
+    def _one(self, one: Run) -> Iterator[str]:
+        """A world by itself, in full."""
+        gettext, wishes = self._gettext, self.wishes
+        yield heading(gettext(one.shown.title), self._page)
+        yield ""
+        if one.shown.picture in ("curves", "time-sequence"):
+            yield from hanging("  ", gettext("This world is a picture of its own: --svg FILE draws it."), self._page)
+            yield ""
+        elif one.shown.picture == "ladder":
+            for history in self._connections(one):
+                yield render_ladder(
+                    history,
+                    language=wishes.language,
+                    explain=wishes.explain,
+                    color=wishes.color,
+                    relative=wishes.relative,
+                    width=self._page,
+                    numbers=numbers(one),
+                    start=0,
+                    most=MOST_SEGMENTS,
+                )
+                yield ""
+            yield from self._others(one)
+        yield from self._programs(one)
 
+    def _pair(self, first: Run, second: Run) -> Iterator[str]:
+        """Two worlds side by side."""
+        gettext = self._gettext
+        titles = (gettext(first.shown.title), gettext(second.shown.title))
+        yield "─" * self._page
+        yield ""
+        mine, others = self._connections(first), self._connections(second)
+        for at in range(max(len(mine), len(others))):
+            if at < min(len(mine), len(others)):
+                yield self._side_by_side(first, second, mine[at], others[at], titles, None)
+                yield ""
+            else:
+                one, history = (first, mine[at]) if at < len(mine) else (second, others[at])
+                yield from self._alone(one, history)
+        for one in (first, second):
+            yield from self._others(one)
+        for one, title in zip((first, second), titles, strict=True):
+            yield from self._programs(one, title)
 
-def _calls(run: Run, language: Language) -> Iterator[str]:
-    gettext = translation(language).gettext
-    waits = gettext("still waits")
-    for program in run.programs:
-        for call in program.calls:
-            if call.name in _QUIET and call.error is None:
+    def _alone(self, one: Run, history: History) -> Iterator[str]:
+        """A connection that only one of two worlds has."""
+        wishes = self.wishes
+        yield from hanging("", self._gettext("Only here: {title}").format(title=self._title(one)), self._page)
+        yield ""
+        yield render_ladder(
+            history,
+            language=wishes.language,
+            color=wishes.color,
+            explain=wishes.explain,
+            relative=wishes.relative,
+            width=self._page,
+            numbers=numbers(one),
+            start=0,
+            most=MOST_SEGMENTS,
+        )
+        yield ""
+
+    def _title(self, one: Run) -> str:
+        if any(one is changed for changed in self.changed.values()):
+            return self._changes()
+        return self._gettext(one.shown.title)
+
+    def _side_by_side(
+        self, first: Run, second: Run, mine: History, other: History, titles: tuple[str, str], before: int | None
+    ) -> str:
+        wishes = self.wishes
+        return render_side_by_side(
+            mine,
+            other,
+            titles=titles,
+            language=wishes.language,
+            relative=wishes.relative,
+            width=wishes.width,
+            color=wishes.color,
+            explain=wishes.explain,
+            numbers=(numbers(first), numbers(second)),
+            before=before,
+            start=0,
+            most=MOST_SEGMENTS,
+        )
+
+    def _connections(self, one: Run) -> list[History]:
+        return one.histories[: one.shown.connections]
+
+    def _others(self, one: Run) -> Iterator[str]:
+        left = len(one.histories) - one.shown.connections
+        if left > 0 and one.shown.picture == "ladder":
+            yield from hanging("  ", self._gettext("connections not shown: {number}").format(number=left), self._page)
+            yield ""
+
+    def _programs(self, one: Run, title: str = "") -> Iterator[str]:
+        rows = call_rows(one, self._gettext)
+        if rows:
+            gettext = self._gettext
+            yield (
+                gettext("What the programs saw: {title}").format(title=title)
+                if title
+                else gettext("What the programs saw")
+            )
+            yield from aligned(rows, self._page)
+            yield ""
+
+    # --- what if -------------------------------------------------------------------------------------------------
+
+    def _changes(self) -> str:
+        return self._gettext(", ").join(described(change, self._gettext) for change in self.changes)
+
+    def _what_if(self, usual: Run, changed: Run, whole: bool) -> Iterator[str]:
+        """Both histories side by side, from where they part, if it is to be told in whole; and what came of it."""
+        gettext = self._gettext
+        yield heading(gettext(usual.shown.title), self._page)
+        yield ""
+        titles = (gettext("As it was"), self._changes())
+        if usual.world.parting(changed.world) is None:
+            yield from hanging("  ", gettext("It makes no difference: both histories are the same."), self._page)
+            yield ""
+            return
+        if not whole:
+            yield from hanging(
+                "  ", gettext("--world {name} shows both histories.").format(name=usual.shown.name), self._page
+            )
+            yield ""
+        for mine, other in paired(usual, changed) if whole else ():
+            if mine is not None and other is not None and alike(mine, other):
                 continue
-            yield f"  {program.name:8} {call.name:10} {_outcome(call, waits)}"
+            if mine is not None and other is not None and self.wishes.width >= FEWEST_CELLS:
+                yield self._side_by_side(usual, changed, mine, other, titles, _BEFORE)
+                yield ""
+            else:
+                for one, history in ((usual, mine), (changed, other)):
+                    if history is not None:
+                        yield from self._alone(one, history)
+        yield from self._came_of_it(usual, changed)
+
+    def _came_of_it(self, usual: Run, changed: Run) -> Iterator[str]:
+        gettext = self._gettext
+        rows: list[Sequence[str]] = [(gettext("What came of it"), gettext("As it was"), self._changes())]
+        for before, after in zip(usual.programs, changed.programs, strict=False):
+            rows.append((gettext(before.name), ending(before, gettext), ending(after, gettext)))
+        seconds = [gettext("{seconds} s").format(seconds=f"{one.end / 1e9:.3f}") for one in (usual, changed)]
+        rows.append((gettext("the end of it all"), *seconds))
+        rows.append((gettext("segments sent"), *(str(len(one.sent())) for one in (usual, changed))))
+        yield from aligned(rows, self._page)
+        yield ""
+
+    # --- claims --------------------------------------------------------------------------------------------------
+
+    def claims(self) -> Iterator[str]:
+        """What holds, and what does not."""
+        gettext = self._gettext
+        usual: Runs | None = None
+        runs = self.judged_in
+        for claim in self.experiment.claims:
+            if holds(claim, runs):
+                yield from hanging("  ✓ ", _said(claim, runs, gettext(claim.text)), self._page)
+                continue
+            # In the words of the world as it usually is: figures of this one would speak of something else.
+            usual = run(self.experiment, self.seed) if usual is None else usual
+            said = _said(claim, usual, gettext(claim.text))
+            yield from hanging("  ✗ ", gettext("not so here: {claim}").format(claim=said), self._page)
+
+    def _table(self, experiment: Experiment) -> Iterator[str]:
+        table = _measured(experiment, self.judged_in)
+        if table is not None:
+            rows = [[self._gettext(cell) if cell else "" for cell in row] for row in (table.head, *table.rows)]
+            yield from aligned(rows, self._page)
+            yield ""
 
 
-def _outcome(call: Call, waits: str) -> str:
-    if call.waits:
-        return f"{call.began / 1e9:10.3f} s … {waits}"
-    what = ""
-    if call.error is not None:
-        what = errorcode.get(call.error.errno or 0, str(call.error))
-    elif isinstance(call.result, bytes):
-        what = repr(call.result) if len(call.result) < 40 else str(len(call.result))
-    return f"{call.began / 1e9:10.3f} s + {call.lasted / 1e9:.3f} s  {what}".rstrip()
+def _measured(experiment: Experiment, runs: Runs) -> Table | None:
+    """The table; None where there is nothing to be measured."""
+    if experiment.table is None:
+        return None
+    try:
+        return experiment.table(runs)
+    except NOT_THERE:
+        return None
 
 
-def _table(table: Table, language: Language) -> Iterator[str]:
-    gettext = translation(language).gettext
-    rows: list[Sequence[str]] = [table.head, *table.rows]
-    cells = [[gettext(cell) if cell else "" for cell in row] for row in rows]
-    widths = [max(cell_len(row[column]) for row in cells) for column in range(len(table.head))]
-    for row in cells:
-        yield "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+def written(files: Sequence[str], language: Language) -> str:
+    """That these files were written."""
+    return translation(language).gettext("written: {files}").format(files=", ".join(files))
+
+
+def summary(experiments: int, claims: int, failed: int, seconds: float, language: Language) -> str:
+    """What a check of many experiments came to."""
+    text = translation(language).gettext("experiments: {experiments}, claims: {claims}, not so: {failed}; {seconds} s")
+    return text.format(experiments=experiments, claims=claims, failed=failed, seconds=f"{seconds:.1f}")
+
+
+def judged(experiment: Experiment, runs: Runs) -> int:
+    """How many claims do not hold."""
+    return len(experiment.failed(runs))
+
+
+def _said(claim: Claim, runs: Mapping[str, Run], text: str) -> str:
+    """The claim's sentence, with its figures; dots stand for those that could not be measured."""
+    try:
+        return text.format(**(claim.values(runs) if claim.values is not None else {}))
+    except NOT_THERE:
+        return "".join(literal + ("…" if name is not None else "") for literal, name, _, _ in Formatter().parse(text))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import cos, radians, sin
 from typing import Final, Literal, TypeAlias
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
 from synfin.show.ladder_text import printable
 from synfin.show.text_width import text_width
@@ -37,6 +37,7 @@ RIGHT: Final = "#007a5e"
 LOST: Final = "#c8440a"
 AGAIN: Final = "#8e3b8a"
 
+_NAMESPACE: Final = "http://www.w3.org/2000/svg"
 _LANGUAGE_TAGS: Final = {"en": "en", "zh": "zh-Hans"}
 
 # Of a line of text, in its size.
@@ -106,7 +107,7 @@ class Canvas:
         self._root = Element(
             "svg",
             {
-                "xmlns": "http://www.w3.org/2000/svg",
+                "xmlns": _NAMESPACE,
                 **size,
                 "viewBox": f"0 0 {size['width']} {size['height']}",
                 "font-family": FONTS,
@@ -145,6 +146,18 @@ class Canvas:
             yield
         finally:
             self._group = outside
+
+    def embed(self, at: Point, picture: str) -> None:
+        """Another canvas' document, with its upper left corner `at`."""
+        root = fromstring(picture)
+        for element in root.iter():
+            element.tag = element.tag.removeprefix(f"{{{_NAMESPACE}}}")
+            for name in [name for name in element.attrib if name.startswith("{")]:
+                # Of another namespace there is but this one.
+                element.set("xml:space", element.attrib.pop(name))
+        root.set("x", _number(at[0]))
+        root.set("y", _number(at[1]))
+        self._group.append(root)
 
     # --- shapes --------------------------------------------------------------------------------------------------
 

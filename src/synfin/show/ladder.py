@@ -7,7 +7,7 @@ is cut in two: it leaves on one line and comes in on a later one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -54,15 +54,19 @@ def render_ladder(
     color: bool = False,
     explain: bool = False,
     times: bool = True,
+    numbers: Callable[[Transmission], int | None] | None = None,
+    start: int | None = None,
+    most: int | None = None,
 ) -> str:
     """Draw `history` as lines of at most `width` cells (from 72 to 100; a Han character takes two).
 
     With `relative` sequence numbers count from each side's initial one, otherwise they are the 32 bits of the wire.
     `color` adds ANSI sequences. `explain` adds, for each segment, why it was sent and what became of it. `times` adds
-    milliseconds since the first row.
+    milliseconds since `start` (nanoseconds), or else the first row. `numbers` gives segments the numbers by which they
+    are called; those of a capture have theirs. At most `most` segments are shown, and how many more there are is said.
     """
     width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
-    ladder = _Ladder(history, language, relative, width, color, explain, times)
+    ladder = _Ladder(history, language, relative, width, color, explain, times, numbers, start, most)
     return "\n".join(ladder.lines())
 
 
@@ -76,6 +80,9 @@ class _Ladder:
         color: bool,
         explained: bool,
         times: bool,
+        numbers: Callable[[Transmission], int | None] | None,
+        start: int | None,
+        most: int | None,
     ) -> None:
         self._history = history
         self._language = language
@@ -85,7 +92,8 @@ class _Ladder:
         self._color = color
         self._explained = explained
         self._rows = [row for row in history.rows if not (isinstance(row, UserCall) and row.call in QUIET_CALLS)]
-        self._clock = Clock([row.time for row in self._rows])
+        self._more = self._cut(most)
+        self._clock = Clock([*([] if start is None else [start]), *(row.time for row in self._rows)])
         self._time_width = self._clock.width + 1 if times else 0
         self._left_state = history.left.first_state
         self._right_state = history.right.first_state
@@ -94,9 +102,20 @@ class _Ladder:
         # Both states, a space beside each, and the rails.
         self._inner = width - self._time_width - 2 * (self._state_width + 2)
         self._arrows = Arrows(self._inner)
-        labels = [self._label(row) for row in self._rows if isinstance(row, Transmission)]
+        self._numbers = numbers
+        shown = [row for row in self._rows if isinstance(row, Transmission)]
+        self._number_width = max((len(self._number(row)) + 1 for row in shown if self._number(row)), default=0)
+        labels = [self._label(row) for row in shown]
         self._label_width = max((cell_len(label) + 1 for label in labels if label), default=0)
         self._lines: list[str] = []
+
+    def _cut(self, most: int | None) -> int:
+        """Keep the rows up to so many segments, and return how many more there are."""
+        sent = [at for at, row in enumerate(self._rows) if isinstance(row, Transmission)]
+        if most is None or len(sent) <= most:
+            return 0
+        del self._rows[sent[most] :]
+        return len(sent) - most
 
     def _states_shown(self) -> set[str]:
         states = {self._left_state, self._right_state}
@@ -110,6 +129,10 @@ class _Ladder:
             return ""
         # In Chinese the texts call them 报文1 to 报文7.
         return self._gettext("[{number}]").format(number=transmission.label)
+
+    def _number(self, transmission: Transmission) -> str:
+        number = transmission.packet or (self._numbers(transmission) if self._numbers is not None else None)
+        return f"#{number}" if number else ""
 
     def _is_left(self, endpoint: Endpoint) -> bool:
         return endpoint is self._history.left
@@ -135,6 +158,9 @@ class _Ladder:
                 self._remark(row)
             else:
                 self._without_segment(row)
+        if self._more:
+            text = self._gettext("… {number} more").format(number=self._more)
+            self._line(None, [(f" {text}", DIM)])
         self._footer()
         return self._lines
 
@@ -191,15 +217,14 @@ class _Ladder:
         """Draw a segment that was sent. Tell whether `following`, the next row, is drawn with it."""
         self._change(sent.sender, sent.old_state, sent.new_state)
         label = self._label(sent)
-        indent = " " * self._label_width
-        room = self._inner - 2 - self._label_width
-        packet = len(f"#{sent.packet} ") if sent.packet else 0
-        says = [line for part in segment_words(sent, self._relative) for line in wrapped(part, room - packet)]
-        if sent.packet:
-            says[0].insert(0, (f"#{sent.packet} ", DIM))
+        number = f"{self._number(sent):{self._number_width}}"
+        room = self._inner - 2 - self._label_width - self._number_width
+        says = [line for part in segment_words(sent, self._relative) for line in wrapped(part, room)]
         for at, line in enumerate(says):
-            start: Piece = (label + " " * (self._label_width - cell_len(label)), LABEL) if not at else (indent, "")
-            content = [(" ", ""), start, *line]
+            start: list[Piece] = [(" " * (self._label_width + self._number_width), "")]
+            if not at:
+                start = [(label + " " * (self._label_width - cell_len(label)), LABEL), (number, DIM)]
+            content = [(" ", ""), *start, *line]
             if at:
                 self._line(None, content)
             else:
@@ -237,20 +262,21 @@ class _Ladder:
 
     def _short(self, sent: Transmission) -> str:
         """Enough to know a segment again."""
+        number = f"{self._number(sent)} " if self._numbers is not None and self._number(sent) else ""
         label = self._label(sent)
         if label:
-            return label
+            return number + label
         flags, seq, *rest = (text for text, _ in segment_words(sent, self._relative)[0])
         if sent.segment.payload_length:
-            return f"{seq} len={sent.segment.payload_length}"
-        return f"{flags} {rest[0]}" if sent.segment.flags & ACK else flags
+            return f"{number}{seq} len={sent.segment.payload_length}"
+        return number + (f"{flags} {rest[0]}" if sent.segment.flags & ACK else flags)
 
     def _notes(self, sent: Transmission, arrival: Arrival | None = None) -> str:
         """What is written on the arrow."""
         texts = [self._gettext("retransmission")] if sent.retransmission else []
         if arrival is not None and arrival.dropped:
             texts.append(self._fate(arrival))
-        return ", ".join(texts)
+        return self._gettext(", ").join(texts)
 
     def _fate(self, arrival: Arrival) -> str:
         if arrival.duplicate:

@@ -43,6 +43,7 @@ _LIFT: Final = 7.0
 _PAD: Final = 12.0
 _WIDER: Final = 12.0
 _MOST_TRIES: Final = 60
+_MOST_PUSHES: Final = 4
 # Degrees beyond which a text is not turned with its arrow.
 _STEEP: Final = 8.0
 # Of the usual scale of time.
@@ -136,13 +137,25 @@ class Layout:
         self._fit(top + height)
         for attempt in range(_MOST_TRIES):
             self._place_rows()
-            self._make_arrows()
-            homeless = self._place_labels()
-            if not homeless:
+            if self._settled(attempt):
                 break
-            # What crosses it may follow at once: then it is the row behind that has to make room.
-            for at in homeless:
-                self._extra[min(at + attempt % 2, len(rows) - 1)] += _WIDER
+
+    def _settled(self, attempt: int) -> bool:
+        """Draw arrows and labels between the rows; False if a label found no place, and makes room for it."""
+        self._make_arrows()
+        homeless = self._place_labels()
+        # What crosses it may follow at once: then it is the row behind that has to make room.
+        for at in homeless:
+            self._extra[min(at + attempt % 2, len(self._rows) - 1)] += _WIDER
+        return not homeless
+
+    def _lower(self, at: int, y: float) -> None:
+        """Move a row, and all below it, so that it does not stand above `y`."""
+        for _ in range(_MOST_PUSHES):
+            if self.ys[at] >= y - 0.05:
+                return
+            self._extra[at] += y - self.ys[at]
+            self._place_rows()
 
     def _fit(self, bottom: float) -> None:
         """Choose the scale of time with which the rows end just above `bottom`, if that is possible."""
@@ -332,6 +345,28 @@ class Layout:
                 offset = size + 2 if below else -_LIFT
                 found.append(((x, y1 + (x - x1) * slope + offset), 4 * away + 6 * below))
         return found
+
+
+def level(first: Layout, second: Layout, pairs: Sequence[tuple[int | None, int | None]]) -> None:
+    """Bring the rows of each pair to one level, and all pairs below one another: what happens at one time in two
+    pictures then stands side by side."""
+    layouts = first, second
+    for layout in layouts:
+        layout._scale = min(first._scale, second._scale)
+        layout._place_rows()
+    for attempt in range(_MOST_TRIES):
+        floor = 0.0
+        for pair in pairs:
+            there = [(layout, at) for layout, at in zip(layouts, pair, strict=True) if at is not None]
+            floor = max([floor, *(layout.ys[at] for layout, at in there)])
+            for layout, at in there:
+                layout._lower(at, floor)
+            floor = max([floor, *(layout.ys[at] for layout, at in there)])
+        settled = [layout._settled(attempt) for layout in layouts]
+        if all(settled):
+            return
+        for layout in layouts:
+            layout._place_rows()
 
 
 def _line(arrow: Arrow) -> Box:

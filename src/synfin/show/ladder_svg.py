@@ -18,7 +18,7 @@ from synfin.show.state_words import STATE_COLORS
 from synfin.show.text_width import broken, fitted, text_width
 from synfin.show.words import Language, explain, translation
 
-__all__ = ["MOST_SEGMENTS", "render_ladder_svg"]
+__all__ = ["FOOT", "MOST_SEGMENTS", "LadderPicture", "render_ladder_svg"]
 
 #: How many segments a picture shows, unless it is told otherwise.
 MOST_SEGMENTS: Final = 60
@@ -26,9 +26,12 @@ MOST_SEGMENTS: Final = 60
 _WIDTH: Final = 1280.0
 _HEIGHT: Final = 720.0
 _MARGIN: Final = 22.0
+#: Below the rows.
+FOOT: Final = 64.0
 _TOP: Final = 112.0
 _BAND: Final = 14.0
 _TIME_SIZE: Final = 13.0
+_TITLE_SIZES: Final = (24, 21, 18)
 _MOST_SIDE: Final = 236.0
 # A remark beside a lifeline: how wide, and how many lines of it.
 _MOST_REMARK: Final = 230.0
@@ -46,16 +49,20 @@ def render_ladder_svg(
     relative: bool = True,
     between: tuple[int, int] | None = None,
     most: int = MOST_SEGMENTS,
+    numbers: Callable[[Transmission], int | None] | None = None,
 ) -> str:
     """Draw `history` as an SVG document 1280 pixels wide, 720 high or as high as it takes.
 
     With `relative` sequence numbers count from each side's initial one. `between` two times (nanoseconds, both
     included) shows that part alone. At most `most` segments are shown; how many were left out is said below.
+    `numbers` gives segments the numbers by which they are called; those of a capture have theirs.
     """
-    return _Picture(history, language, title, relative, between, most).svg()
+    return LadderPicture(history, language, title, relative, between, most, numbers).svg()
 
 
-class _Picture:
+class LadderPicture:
+    """A ladder as it is drawn; `start`: from when times count (nanoseconds), by default the first row."""
+
     def __init__(
         self,
         history: History,
@@ -64,8 +71,14 @@ class _Picture:
         relative: bool,
         between: tuple[int, int] | None,
         most: int,
+        numbers: Callable[[Transmission], int | None] | None = None,
+        width: float = _WIDTH,
+        start: int | None = None,
     ) -> None:
+        self._width = width
+        self._start = start
         self._history = history
+        self._numbers = numbers
         self._language = language
         self._gettext = translation(language).gettext
         self._relative = relative
@@ -84,7 +97,7 @@ class _Picture:
         axis = max((text_width(self._time(row.time), _TIME_SIZE) for row in self._rows), default=0) + 14
         # Text, a gap, the band.
         self._left_band = _MARGIN + axis + side + 12
-        self._right_band = _WIDTH - _MARGIN - side - 12 - _BAND
+        self._right_band = width - _MARGIN - side - 12 - _BAND
         self._axis = _MARGIN + axis - 8
 
     # --- what is shown -------------------------------------------------------------------------------------------
@@ -146,7 +159,9 @@ class _Picture:
 
     def _time_text(self) -> Callable[[int], str]:
         """The time since the first row of the whole history, with as few decimals as they all need."""
-        start = self._history.rows[0].time if self._history.rows else 0
+        start = self._start
+        if start is None:
+            start = self._history.rows[0].time if self._history.rows else 0
         clock = Clock([start, *(row.time for row in self._rows)])
         self._unit = self._gettext("s") if clock.seconds else self._gettext("ms")
         texts = [clock.text(row.time) for row in self._rows]
@@ -161,7 +176,18 @@ class _Picture:
 
     # --- the picture ---------------------------------------------------------------------------------------------
 
+    @property
+    def rows(self) -> list[Row]:
+        """What is shown."""
+        return self._rows
+
     def svg(self) -> str:
+        """The whole picture."""
+        layout = self.layout()
+        return self.drawn(layout, max(_HEIGHT, layout.bottom + FOOT))
+
+    def layout(self) -> Layout:
+        """Where everything stands."""
         widths = {id(row): self._label_width(row) for row in self._rows if isinstance(row, Transmission)}
         notes: dict[int, float] = {}
         for row in self._rows:
@@ -169,7 +195,7 @@ class _Picture:
             text = self._note(ending) if isinstance(ending, Arrival | Loss) else ""
             if text:
                 notes[id(ending)] = text_width(text, NOTE_SIZE, True)
-        layout = Layout(
+        return Layout(
             self._rows,
             self._history.left,
             {at: (end, len(lines)) for at, (end, lines) in self._lots.items()},
@@ -178,10 +204,12 @@ class _Picture:
             self._left_band + _BAND,
             self._right_band,
             _TOP,
-            _HEIGHT - _TOP - 64,
+            _HEIGHT - _TOP - FOOT,
         )
-        height = max(_HEIGHT, layout.bottom + 64)
-        canvas = Canvas(_WIDTH, height, self._title, self._language)
+
+    def drawn(self, layout: Layout, height: float) -> str:
+        """The picture with everything where `layout` has it."""
+        canvas = Canvas(self._width, height, self._title, self._language)
         self._head(canvas)
         self._lifelines(canvas, layout)
         self._axis_and_breaks(canvas, layout)
@@ -196,8 +224,10 @@ class _Picture:
         return canvas.svg()
 
     def _head(self, canvas: Canvas) -> None:
-        canvas.text((_MARGIN, 40), fitted(self._title, _WIDTH - 2 * _MARGIN, 24, True), 24, bold=True)
-        room = _WIDTH / 2 - 2 * _MARGIN
+        room = self._width - 2 * _MARGIN
+        size = next((size for size in _TITLE_SIZES if text_width(self._title, size, True) <= room), _TITLE_SIZES[-1])
+        canvas.text((_MARGIN, 40), fitted(self._title, room, size, True), size, bold=True)
+        room = self._width / 2 - 2 * _MARGIN
         for end, color, letter in ((self._history.left, LEFT, "x"), (self._history.right, RIGHT, "y")):
             number = end.initial_numbers[0] if end.initial_numbers else None
             name = fitted(end_name(self._history, end, self._gettext), room, 18, True)
@@ -206,9 +236,9 @@ class _Picture:
             # At the lifeline, but never in the other half.
             width = max(text_width(name, 18, True), text_width(place, 14))
             if left:
-                x = min(self._left_band + _BAND, _WIDTH / 2 - 12 - width)
+                x = min(self._left_band + _BAND, self._width / 2 - 12 - width)
             else:
-                x = max(self._right_band, _WIDTH / 2 + 12 + width)
+                x = max(self._right_band, self._width / 2 + 12 + width)
             canvas.text((x, 74), name, 18, color, bold=True, anchor="start" if left else "end")
             canvas.text((x, 95), place, 14, MUTED, anchor="start" if left else "end")
 
@@ -290,8 +320,9 @@ class _Picture:
             if len(blocks) > 1:
                 texts[-1] += f" +{len(blocks) - 1}"
         runs = [Run(flags, bold=True, color=self._color(sent))]
-        if sent.packet:
-            runs.insert(0, Run(f"#{sent.packet}  ", color=MUTED))
+        number = sent.packet or (self._numbers(sent) if self._numbers is not None else None)
+        if number:
+            runs.insert(0, Run(f"#{number}  ", color=MUTED))
         again = [Run(f"  {self._gettext('retransmission')}", bold=True, color=AGAIN)] if sent.retransmission else []
         room = self._right_band - self._left_band - _BAND - 60 - pill_width(self._pill(sent), LABEL_SIZE)
         room -= sum(run.width(LABEL_SIZE) for run in runs + again)
@@ -391,11 +422,11 @@ class _Picture:
         notes.append(gettext("time is not to scale"))
         for text in notes:
             width = text_width(text, NOTE_SIZE)
-            if x + width > _WIDTH - _MARGIN:
+            if x + width > self._width - _MARGIN:
                 break
             canvas.text((x, y), text, NOTE_SIZE, MUTED)
             x += width + 26
-        canvas.line([(_MARGIN, height - 42), (_WIDTH - _MARGIN, height - 42)], FAINT, 1)
+        canvas.line([(_MARGIN, height - 42), (self._width - _MARGIN, height - 42)], FAINT, 1)
 
 
 def _change(row: Row) -> tuple[Endpoint, str | None, str | None]:

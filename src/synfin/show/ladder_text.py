@@ -82,7 +82,8 @@ def wrapped(pieces: Sequence[Piece], width: int, gap: int = 1) -> list[list[Piec
     return lines
 
 
-_NEVER_FIRST: Final = frozenset("，。；：！？、）》…")
+_NEVER_FIRST: Final = frozenset("，。；：！？、）》”’…")
+_NEVER_LAST: Final = frozenset("（《“‘")
 
 
 def unbreakable(text: str) -> list[str]:
@@ -95,7 +96,7 @@ def unbreakable(text: str) -> list[str]:
         joined = last and not last.endswith(" ") and not wide and cell_len(last[-1]) == 1
         # The clause of an RFC stays in one piece.
         clause = last.endswith("RFC ") or (char == "§" and last.startswith(("RFC ", "(RFC ")))
-        if last and (char == " " or char in _NEVER_FIRST or joined or clause):
+        if last and (char == " " or char in _NEVER_FIRST or last[-1] in _NEVER_LAST or joined or clause):
             pieces[-1] += char
         else:
             pieces.append(char)

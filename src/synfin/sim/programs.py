@@ -107,7 +107,20 @@ def start(network: Network, node: Node, body: Body, name: str = "") -> Program:
 class Program:
     """A program that runs. `name` is its node's unless it was given one."""
 
-    __slots__ = ("_boot", "_steps", "_wait", "_woken", "calls", "done", "error", "name", "network", "node", "sockets")
+    __slots__ = (
+        "_boot",
+        "_ended",
+        "_steps",
+        "_wait",
+        "_woken",
+        "calls",
+        "done",
+        "error",
+        "name",
+        "network",
+        "node",
+        "sockets",
+    )
 
     def __init__(self, network: Network, node: Node, body: Body, name: str = "") -> None:
         self.network = network
@@ -121,6 +134,7 @@ class Program:
         self.error: OSError | None = None
         self.done = False
         self._boot = node.host
+        self._ended = False
         self._steps = body(self)
         self._wait: Wait | None = None
         # How often it was woken: a timer that comes later than something else finds another number.
@@ -134,6 +148,11 @@ class Program:
     def now(self) -> int:
         """The time, in nanoseconds."""
         return self.network.now
+
+    @property
+    def gone(self) -> bool:
+        """Whether its host went down before it ended: what it waits for never comes."""
+        return not self._ended and self.node.host is not self._boot
 
     def call(self, name: str) -> Call:
         """The last call of that name. Raises LookupError if there was none."""
@@ -201,7 +220,7 @@ class Program:
             self.network.at(max(wait.deadline, self.now), lambda: self._go() if self._woken == woken else None)
 
     def _end(self) -> None:
-        self.done = True
+        self.done = self._ended = True
         changed = self.node.changed
         if isinstance(changed, _Programs) and self in changed.running:
             changed.running.remove(self)
@@ -419,8 +438,10 @@ class SimulatedSocket:
         while True:
             try:
                 return make()
-            except BlockingIOError:
-                self.program.node.run()
-                if self.program.now >= deadline:
-                    raise
+            except BlockingIOError as error:
+                waited = error
+            self.program.node.run()
             yield Wait(deadline, self.core, bits)
+            if self.program.now >= deadline and not calls.poll(self.program.node.host, self.core) & (bits | _ALWAYS):
+                # As on Linux: when the time is over, room that is too little to be writable is not tried.
+                raise waited

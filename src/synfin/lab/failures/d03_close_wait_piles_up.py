@@ -112,9 +112,9 @@ def table(runs: Runs) -> Table:
     rows = []
     for row in close_waits(run):
         program, number = holder(run, row)
-        cells = row.state, str(row.receive_queue), str(row.send_queue), row.local, row.remote, program.name, str(number)
+        cells = str(row.receive_queue), str(row.send_queue), row.local, row.remote, program.name, str(number)
         rows.append((*cells, f"{since(run, row):.3f}"))
-    head = "State", "Recv-Q", "Send-Q", "Local", "Peer", N_("program"), N_("descriptor"), N_("since (s)")
+    head = "Recv-Q", "Send-Q", "Local", "Peer", N_("program"), N_("descriptor"), N_("since (s)")
     return Table(head, rows)
 
 
@@ -130,7 +130,10 @@ EXPERIMENT = Experiment(
         "Two programs serve on one host. A client asks each of them three times, and closes each connection itself. "
         "One of the two forgets to close. In which state do its connections stay, for how long, and what ends them?"
     ),
-    watch=N_("The last state at the server, and the table at the end, which is what ss shows on such a host."),
+    watch=N_(
+        "The last state at the server, and the table at the end, which is what ss -tanp state close-wait shows on such "
+        "a host."
+    ),
     worlds=(
         World("never", N_("One program forgets to close: a day later"), scenario(), until=24 * HOUR, connections=1),
         World("ends", N_("The program itself ends after an hour"), scenario(ends=HOUR), until=24 * HOUR, connections=1),

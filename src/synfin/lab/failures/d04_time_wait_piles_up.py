@@ -62,24 +62,24 @@ def failure(run: Run) -> float:
 
 #: What is said of each world: its name in the table, and what it costs.
 REMEDIES = {
-    "none": (N_("nothing is done"), ""),
-    "shorter": (N_("a wait of 1 s"), N_("protection for 1 s only")),
-    "reuse_address": ("SO_REUSEADDR", N_("helps bind(), not connect()")),
-    "pool": (N_("a pool of two"), N_("idle sockets at both ends")),
-    "longer": (N_("8 questions on each"), N_("sockets stay open between questions")),
-    "descriptors": (N_("more descriptors"), N_("TIME-WAIT holds none")),
-    "tw_reuse": ("tcp_tw_reuse=1", N_("only timestamps protect")),
+    "none": (N_("no remedy"), ""),
+    "shorter": (N_("1 s of waiting"), N_("protects for 1 s")),
+    "reuse_address": ("SO_REUSEADDR", N_("only bind() profits")),
+    "pool": (N_("pool of two"), N_("idle sockets")),
+    "longer": (N_("8 questions each"), N_("sockets kept open")),
+    "descriptors": (N_("more descriptors"), N_("nothing is freed")),
+    "tw_reuse": ("tcp_tw_reuse", N_("timestamps protect")),
     "ports": (N_("100 ports"), N_("more TIME-WAITs")),
-    "buckets": ("tcp_max_tw_buckets=4", N_("no protection at all")),
-    "services": (N_("two destinations"), N_("a second service")),
-    "server_first": (N_("server closes first"), N_("TIME-WAITs at the server")),
+    "buckets": (N_("4 buckets"), N_("no protection")),
+    "services": (N_("2 destinations"), N_("a second service")),
+    "server_first": (N_("server first"), N_("server's TIME-WAITs")),
 }
 
 
 def effect(run: Run) -> str:
     """Whether it goes on for ever, or ports run out later, as none has come back yet; or whether it changes nothing."""
     if answered(run) == 8:
-        return N_("does not help")
+        return N_("useless")
     piles_up = time_waits(run, "client") == connections(run)
     return N_("postpones") if piles_up else N_("helps")
 
@@ -95,7 +95,7 @@ def table(runs: Runs) -> Table:
         N_("remedy"),
         N_("effect"),
         N_("answered"),
-        N_("connections"),
+        N_("opened"),
         N_("TIME-WAITs"),
         N_("sockets"),
         N_("guard (s)"),
@@ -162,7 +162,7 @@ EXPERIMENT = Experiment(
             scenario(Remedy(services=(PORT, OTHER))),
             picture="none",
         ),
-        World("server_first", N_("The server closes first"), scenario(Remedy(server_closes=True)), picture="none"),
+        World("server_first", N_("Here the server closes first"), scenario(Remedy(server_closes=True)), picture="none"),
     ),
     claims=(
         Claim(

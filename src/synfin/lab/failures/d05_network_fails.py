@@ -78,7 +78,11 @@ def build(network: Network) -> tuple[list[Program], Router]:
     network.wire(second, "10.0.2.254/24", server, "10.0.2.2/24", delay=DELAY // 2)
     network.route_all()
     programs = [start(network, server, echo, "server"), start(network, server, breaks_off, "server")]
-    programs += [start(network, client, body, body.__name__) for body in (writer, reader, connector)]
+    programs += [
+        start(network, client, writer, N_("writer")),
+        start(network, client, reader, N_("reader")),
+        start(network, client, connector, N_("connector")),
+    ]
     return programs, first
 
 
@@ -97,9 +101,9 @@ def told(network: Network) -> list[Program]:
 
 #: The call of each program that meets the failure.
 CALLS: Final = (
-    ("reader", N_("reading"), "recv"),
-    ("writer", N_("writing"), "recv"),
-    ("connector", N_("connecting"), "connect"),
+    ("reader", N_("reads"), "recv"),
+    ("writer", N_("writes"), "recv"),
+    ("connector", N_("connects"), "connect"),
 )
 
 

@@ -10,6 +10,7 @@ from socket import SO_REUSEADDR, SOL_SOCKET
 
 from synfin.host.parameters import Parameters
 from synfin.lab.bench import CLIENT, DELAY, MINUTE, MS, PORT, SECOND, SERVER
+from synfin.lab.experiment import N_
 from synfin.sim import Network, Node, Program, Scenario, SimulatedSocket, Steps, start
 from synfin.tcp.errors import os_error
 
@@ -162,4 +163,4 @@ def with_a_pool(network: Network) -> list[Program]:
     holds = start(network, here, keeper)
     # The server closes after eight questions, so that the pool has something to replace.
     asked = start(network, there, partial(server, PORT, 8))
-    return [asked, *(start(network, here, partial(worker, pool, holds)) for _ in range(3))]
+    return [asked, *(start(network, here, partial(worker, pool, holds), N_("worker")) for _ in range(3))]

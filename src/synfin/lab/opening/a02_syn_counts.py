@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from synfin.lab.bench import MS, PORT, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
-from synfin.lab.running import ACK, DATA, SYN, SYN_ACK, Runs
+from synfin.lab.running import ACK, DATA, RST, SYN, SYN_ACK, Run, Runs
+from synfin.show.history import Transmission
 from synfin.sim import Network, Program, Steps, start
+from synfin.sim.device import Output
+from synfin.wire.ip import Packet
 from synfin.wire.sequence import wrap
+from synfin.wire.tcp import Segment
+
+SAID: Final = b"Hello!"
 
 
 def server(program: Program) -> Steps[None]:
@@ -18,13 +26,42 @@ def server(program: Program) -> Steps[None]:
 def client(program: Program) -> Steps[None]:
     sock = yield from program.connected("server", PORT)
     yield from program.sleep(30 * MS)
-    yield from sock.sendall(b"Hello!")
+    yield from sock.sendall(SAID)
     yield from sock.recv()
 
 
 def scenario(network: Network) -> list[Program]:
     here, there = pair(network)
     return [start(network, there, server), start(network, here, client)]
+
+
+class _EarlyData:
+    """The output of a port, which puts what will be said first into the first SYN as well."""
+
+    __slots__ = ("_done", "_output")
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._done = False
+
+    def transmit(self, packet: Packet) -> None:
+        segment = packet.payload
+        if not self._done and isinstance(segment, Segment) and segment.flags & SYN:
+            self._done = True
+            segment.payload, segment.payload_length = (memoryview(SAID),), len(SAID)
+        self._output.transmit(packet)
+
+
+def early(network: Network) -> list[Program]:
+    """As if the client's TCP had known at once what its program will say."""
+    made = scenario(network)
+    port = network.nodes["client"].ports[0]
+    port.output = _EarlyData(port.output)
+    return made
+
+
+def first_syn(run: Run) -> Transmission:
+    return next(one for one in run.sent() if one.segment.flags & SYN)
 
 
 def x(runs: Runs) -> int:
@@ -46,6 +83,7 @@ EXPERIMENT = Experiment(
     worlds=(
         World("plain", N_("A handshake, then six octets"), scenario),
         World("lost", N_("The same, and the first SYN is lost"), scenario, ("lose 1st SYN",)),
+        World("early", N_("Laboratory: the SYN carries the six octets already"), early),
     ),
     watch=N_("seq and ack of the first five segments, counted from x."),
     claims=(
@@ -83,6 +121,25 @@ EXPERIMENT = Experiment(
                 [one.segment.seq for one in runs["lost"].sent(SYN)] == [x(runs), x(runs)]
                 and wrap(runs["lost"].sent(SYN_ACK)[0].segment.ack - 1) == x(runs)
             ),
+        ),
+        Claim(
+            N_(
+                "A SYN with {octets} octets of data is not refused: the server answers as ever. It acknowledges "
+                "x+{ack} alone, as Linux does, so the octets come again after the handshake, and the program reads "
+                "them once."
+            ),
+            lambda runs: (
+                first_syn(runs["early"]).segment.payload_length == len(SAID)
+                and not first_syn(runs["early"]).arrivals[0].dropped
+                and not runs["early"].sent(RST)
+                and beyond(runs, runs["early"].sent(SYN_ACK)[0].segment.ack) == 1
+                and [call.result for call in runs["early"].program("server").calls if call.name == "recv"]
+                == [SAID, None]
+            ),
+            lambda runs: {
+                "octets": first_syn(runs["early"]).segment.payload_length,
+                "ack": beyond(runs, runs["early"].sent(SYN_ACK)[0].segment.ack),
+            },
         ),
     ),
     answer=N_(

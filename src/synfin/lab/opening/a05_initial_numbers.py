@@ -9,7 +9,7 @@ from typing import Final
 
 from synfin.lab.bench import MS, PORT, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Table, Try, World
-from synfin.lab.running import SYN, Run, Runs
+from synfin.lab.running import SYN, SYN_ACK, Run, Runs
 from synfin.sim import Network, Program, Steps, start
 from synfin.wire.sequence import wrap
 
@@ -53,9 +53,9 @@ def scenario(network: Network, times: int, port: int = 0, reboots: bool = False)
     return programs if port else []
 
 
-def numbers(run: Run) -> list[tuple[int, int]]:
-    """When the client's SYNs left (nanoseconds), and their numbers."""
-    return [(one.time, one.segment.seq) for one in run.sent(SYN)]
+def numbers(run: Run, kind: int = SYN) -> list[tuple[int, int]]:
+    """When the client's SYNs left, or the server's SYN+ACKs (nanoseconds), and their numbers."""
+    return [(one.time, one.segment.seq) for one in run.sent(kind)]
 
 
 def guesses(found: list[tuple[int, int]]) -> int:
@@ -76,10 +76,11 @@ def sixteenths(found: list[tuple[int, int]]) -> int:
     return len({number >> 28 for _, number in found})
 
 
-def steps(run: Run) -> list[tuple[int, int]]:
+def steps(run: Run, kind: int = SYN) -> list[tuple[int, int]]:
     """From one number to the next: the step, and the ticks of 4 microseconds that went by."""
     return [
-        (wrap(second - first), (time - before) // TICK) for (before, first), (time, second) in pairwise(numbers(run))
+        (wrap(second - first), (time - before) // TICK)
+        for (before, first), (time, second) in pairwise(numbers(run, kind))
     ]
 
 
@@ -130,20 +131,21 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "Who knows one number and the clock guesses none of the next {count}: not one lies within a window of "
-                "65535 of such a guess."
+                "An attacker who knows one number and the clock guesses none of the next {count}: not one lies within "
+                "a window of 65535 of such a guess."
             ),
             lambda runs: guesses(numbers(runs["many"])) == 0,
             lambda runs: {"count": MANY - 1},
         ),
         Claim(
             N_(
-                "On one four-tuple the numbers follow the clock exactly, one every 4 µs: half a second later they are "
-                "{step} further, far beyond all that the last connection used, so its old segments do not fit."
+                "On one four-tuple the numbers follow the clock exactly, one every 4 µs, at both ends: half a second "
+                "later they are {step} further, far beyond all that the last connection used, so its old segments do "
+                "not fit."
             ),
             lambda runs: (
                 len(steps(runs["same"])) == 2
-                and all(step == ticks > WINDOW for step, ticks in steps(runs["same"]))
+                and all(step == ticks > WINDOW for kind in (SYN, SYN_ACK) for step, ticks in steps(runs["same"], kind))
                 and guesses(numbers(runs["same"])) == 2
             ),
             lambda runs: {"step": steps(runs["same"])[0][0]},
@@ -163,9 +165,9 @@ EXPERIMENT = Experiment(
     answer=N_(
         "By a clock plus a keyed hash: M + F(four-tuple, secret). The clock, one tick every 4 µs, makes the number of "
         "the same four-tuple grow from one connection to the next, so that it is new: it comes round only after 4.77 "
-        "hours. The hash makes the beginnings of different four-tuples unrelated: who opens a connection of his own "
-        "learns nothing of the others, and cannot forge a segment that fits. Random numbers alone would not do: they "
-        "could fall into the window of an old connection."
+        "hours. The hash makes the beginnings of different four-tuples unrelated: whoever opens a connection of their "
+        "own learns nothing of the others, and cannot forge a segment that fits. Random numbers alone would not do: "
+        "they could fall into the window of an old connection."
     ),
     clauses=("RFC 6528 §3", "RFC 9293 §3.4.1"),
     tries=(

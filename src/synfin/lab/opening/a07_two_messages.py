@@ -6,16 +6,21 @@ from contextlib import suppress
 from errno import ECONNRESET, ETIMEDOUT
 from functools import partial
 from socket import SO_KEEPALIVE, SOL_SOCKET
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from synfin.events import SegmentReceived, StateChanged
 from synfin.host.parameters import Parameters
-from synfin.lab.bench import CLIENT, DELAY, MS, PORT, SECOND, SERVER
+from synfin.lab.bench import CLIENT, DELAY, HOUR, MS, PORT, SECOND, SERVER
 from synfin.lab.experiment import N_, Claim, Experiment, Picture, Table, Try, World
+from synfin.lab.opening.holdings import Holdings, Watch, holdings, seen
 from synfin.lab.running import ACK, RST, SYN_ACK, Run, Runs
 from synfin.lab.two_way import open_after_two
 from synfin.sim import Network, Program, Steps, start
+from synfin.wire.sequence import wrap
 
+#: Just after the delayed SYN has arrived, before anything can come of the answer.
+HALF_A_MINUTE: Final = 30 * SECOND + DELAY + MS
+MINUTE_AND_A_HALF: Final = 90 * SECOND + DELAY + MS
 #: What the client does with a SYN+ACK that it did not ask for.
 Reaction: TypeAlias = Literal["reset", "silent", "time-wait", "rfc1337"]
 
@@ -33,13 +38,31 @@ def server(program: Program, keepalive: bool = False) -> Steps[None]:
         sock.close()
 
 
+def busy(program: Program) -> Steps[None]:
+    """Has room for one connection in its accept queue, serves one client, and then has other things to do."""
+    listener = program.listening(PORT, 0)
+    sock = yield from listener.accept()
+    yield from sock.receive_all()
+    sock.close()
+    yield from program.sleep(HOUR)
+
+
 def client(program: Program) -> Steps[None]:
     sock = yield from program.connected("server", PORT)
     yield from program.sleep(20 * MS)
     sock.close()
 
 
-def scenario(network: Network, messages: int, reaction: Reaction, keepalive: bool = False) -> list[Program]:
+def other(program: Program) -> Steps[None]:
+    """An honest client, who comes later."""
+    yield from program.sleep(100 * SECOND)
+    yield from program.connected("server", PORT)
+
+
+def scenario(
+    network: Network, messages: int, reaction: Reaction, keepalive: bool = False, idle: bool = True
+) -> list[Program | Watch[Holdings]]:
+    """`messages`: after how many the server is established. Not `idle`: its program is `busy`, and an `other` comes."""
     parameters = Parameters()
     if reaction == "silent":
         parameters.set("synfin.tcp_blackhole", "2")
@@ -49,7 +72,10 @@ def scenario(network: Network, messages: int, reaction: Reaction, keepalive: boo
     network.wire(here, f"{CLIENT}/24", there, f"{SERVER}/24", delay=DELAY)
     if messages == 2:
         open_after_two(network, there)
-    return [start(network, there, partial(server, keepalive=keepalive)), start(network, here, client)]
+    watch = Watch(network, ("server",), (HALF_A_MINUTE, MINUTE_AND_A_HALF), holdings)
+    if idle:
+        return [start(network, there, partial(server, keepalive=keepalive)), start(network, here, client), watch]
+    return [start(network, there, busy), start(network, here, client), start(network, here, other, "other"), watch]
 
 
 def world(name: str, title: str, messages: int, reaction: Reaction) -> World:
@@ -69,8 +95,9 @@ def world(name: str, title: str, messages: int, reaction: Reaction) -> World:
 
 
 def unwanted(run: Run) -> list[StateChanged]:
-    """The states of the server from when the delayed SYN arrived."""
-    return [change for change in run.of(StateChanged, "server") if change.time > 20 * SECOND]
+    """The states of the server from when the delayed SYN arrived, in that connection."""
+    flow = run.history.right.flow
+    return [change for change in run.of(StateChanged, "server") if change.time > 20 * SECOND and change.flow == flow]
 
 
 def life(run: Run) -> int | None:
@@ -93,6 +120,12 @@ def accepted(run: Run) -> int:
     return sum(call.name == "accept" and not call.waits for call in run.program("server").calls) - 1
 
 
+def held(run: Run) -> Holdings:
+    """What the server has when the delayed SYN has just arrived."""
+    soon = MINUTE_AND_A_HALF if unwanted(run)[0].time > 60 * SECOND else HALF_A_MINUTE
+    return seen(run, Holdings, "server", soon)
+
+
 def failure(run: Run) -> int:
     """The errno of the server's last recv(); 0 if it did not fail."""
     error = run.program("server").call("recv").error
@@ -111,23 +144,29 @@ def late_segments(run: Run, kind: int, host: str) -> int:
     return sum(one.time >= unwanted(run)[0].time for one in run.sent(kind, host))
 
 
+TWO = ("two-reset", "two-silent", "two-time-wait", "two-keepalive")
+THREE = ("three-reset", "three-silent", "three-time-wait", "three-rfc1337")
+
+
 def table(runs: Runs) -> Table:
     rows = []
-    for run in runs.values():
+    for name in (*TWO, *THREE):
+        run = runs[name]
         lived = life(run)
         rows.append(
             (
                 run.shown.title,
                 " → ".join(["LISTEN", *(change.new for change in unwanted(run) if change.new != "CLOSED")]),
+                N_("a TCB") if held(run).connections else N_("a request"),
                 N_("yes") if accepted(run) else N_("no"),
                 N_("for ever") if lived is None else f"{lived / 1e9:g} s",
             )
         )
-    return Table((N_("world"), N_("the server goes to"), N_("accept() returns"), N_("the connection lives")), rows)
+    return Table(
+        (N_("world"), N_("the server goes to"), N_("it holds"), N_("accept() returns"), N_("the connection lives")),
+        rows,
+    )
 
-
-TWO = ("two-reset", "two-silent", "two-time-wait", "two-keepalive")
-THREE = ("three-reset", "three-silent", "three-time-wait", "three-rfc1337")
 
 EXPERIMENT = Experiment(
     row="A7",
@@ -148,10 +187,24 @@ EXPERIMENT = Experiment(
             ("delay 1st SYN by 90s",),
             picture="none",
         ),
+        World(
+            "two-busy",
+            N_("Laboratory: two messages; silent client, busy program, listen(0)"),
+            partial(scenario, messages=2, reaction="silent", idle=False),
+            ("delay 1st SYN by 90s",),
+            picture="none",
+        ),
         world("three-reset", N_("Three messages; the client answers RST"), 3, "reset"),
         world("three-silent", N_("Three messages; the client stays silent"), 3, "silent"),
         world("three-time-wait", N_("Three messages; the client is in TIME-WAIT"), 3, "time-wait"),
         world("three-rfc1337", N_("Three messages; TIME-WAIT, with tcp_rfc1337"), 3, "rfc1337"),
+        World(
+            "three-busy",
+            N_("Three messages; silent client, busy program, listen(0)"),
+            partial(scenario, messages=3, reaction="silent", idle=False),
+            ("delay 1st SYN by 90s",),
+            picture="none",
+        ),
     ),
     watch=N_(
         "The server's state from the moment when message 1 arrives for the second time, and whether its accept() "
@@ -164,8 +217,9 @@ EXPERIMENT = Experiment(
                 "the SYN alone it cannot know better."
             ),
             lambda runs: all(
-                len({one.segment.seq for one in run.sent(SYN_ACK)}) == 2
-                and {one.segment.ack for one in run.sent(SYN_ACK)} == {run.history.left.initial_numbers[0] + 1}
+                len({one.segment.seq for one in run.sent(SYN_ACK, connection=0)}) == 2
+                and {one.segment.ack for one in run.sent(SYN_ACK, connection=0)}
+                == {wrap(run.history.left.initial_numbers[0] + 1)}
                 for run in runs.values()
             ),
         ),
@@ -175,7 +229,9 @@ EXPERIMENT = Experiment(
                 "that nobody asked for."
             ),
             lambda runs: all(
-                accepted(runs[name]) == 1 and [change.new for change in unwanted(runs[name])][1] == "ESTABLISHED"
+                accepted(runs[name]) == 1
+                and [change.new for change in unwanted(runs[name])][1] == "ESTABLISHED"
+                and (held(runs[name]).requests, held(runs[name]).connections, held(runs[name]).sockets) == (0, 1, 1)
                 for name in TWO
             ),
         ),
@@ -217,11 +273,27 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
+                "If the program is busy, the unwanted connection takes the only place in the accept queue: an honest "
+                "client that comes then fails with ETIMEDOUT after {seconds:.0f} s. With three messages it is "
+                "connected in {ms:.0f} ms."
+            ),
+            lambda runs: (
+                getattr(runs["two-busy"].program("other").call("connect").error, "errno", 0) == ETIMEDOUT
+                and runs["three-busy"].program("other").call("connect").error is None
+            ),
+            lambda runs: {
+                "seconds": runs["two-busy"].program("other").call("connect").lasted / 1e9,
+                "ms": runs["three-busy"].program("other").call("connect").lasted / MS,
+            },
+        ),
+        Claim(
+            N_(
                 "With three messages no program learns of it: accept() never returns, and the server is never more "
-                "than SYN-RECEIVED."
+                "than SYN-RECEIVED, with a small request and no TCB."
             ),
             lambda runs: all(
                 accepted(runs[name]) == 0
+                and (held(runs[name]).requests, held(runs[name]).connections) == (1, 0)
                 and runs[name].program("server").call("accept").waits
                 and not any(change.new == "ESTABLISHED" for change in unwanted(runs[name]))
                 for name in THREE

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from errno import ETIMEDOUT
+from functools import partial
 from itertools import pairwise
 
-from synfin.lab.bench import MS, PORT, pair
+from synfin.host.parameters import Parameters
+from synfin.lab.bench import CLIENT, DELAY, MS, PORT, SERVER
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
 from synfin.lab.running import SYN, Runs
 from synfin.sim import Network, Program, Steps, start
@@ -24,15 +26,23 @@ def client(program: Program) -> Steps[None]:
     sock.close()
 
 
-def scenario(network: Network) -> list[Program]:
-    here, there = pair(network)
+def scenario(network: Network, linear: int = 4) -> list[Program]:
+    """`linear`: the client's tcp_syn_linear_timeouts."""
+    parameters = Parameters()
+    parameters.set("net.ipv4.tcp_syn_linear_timeouts", str(linear))
+    here, there = network.host("client", parameters), network.host("server")
+    network.wire(here, f"{CLIENT}/24", there, f"{SERVER}/24", delay=DELAY)
     return [start(network, there, server), start(network, here, client)]
 
 
-def waits(runs: Runs) -> list[float]:
+def waits(runs: Runs, name: str = "always") -> list[float]:
     """Seconds between one SYN and the next, where none arrives."""
-    times = runs["always"].times(SYN)
+    times = runs[name].times(SYN)
     return [round(later - earlier, 3) for earlier, later in pairwise(times)]
+
+
+def retries(runs: Runs) -> int:
+    return runs["doubling"].node("client").host.parameters.tcp.tcp_syn_retries
 
 
 EXPERIMENT = Experiment(
@@ -45,6 +55,12 @@ EXPERIMENT = Experiment(
     worlds=(
         World("once", N_("The first SYN is lost"), scenario, ("lose 1st SYN",)),
         World("always", N_("Every SYN is lost"), scenario, ("lose SYN",)),
+        World(
+            "doubling",
+            N_("The same, and the waits double from the first (tcp_syn_linear_timeouts = 0)"),
+            partial(scenario, linear=0),
+            ("lose SYN",),
+        ),
     ),
     watch=N_("The times at which the SYN leaves, and the sequence number that it carries each time."),
     claims=(
@@ -81,6 +97,22 @@ EXPERIMENT = Experiment(
             },
         ),
         Claim(
+            N_(
+                "Without the linear ones each wait is twice the one before, as textbooks have it: {syns} SYNs, and "
+                "failure after {seconds:.0f} s. tcp_syn_retries is {retries}, and counts what is sent again."
+            ),
+            lambda runs: (
+                waits(runs, "doubling") == [1, 2, 4, 8, 16, 32]
+                and getattr(runs["doubling"].program("client").call("connect").error, "errno", 0) == ETIMEDOUT
+                and len(runs["doubling"].sent(SYN)) == retries(runs) + 1
+            ),
+            lambda runs: {
+                "syns": len(runs["doubling"].sent(SYN)),
+                "seconds": runs["doubling"].program("client").call("connect").lasted / 1e9,
+                "retries": retries(runs),
+            },
+        ),
+        Claim(
             N_("The server never hears of it: it stays in LISTEN."),
             lambda runs: runs["always"].path("server") == ["LISTEN"],
         ),
@@ -92,7 +124,7 @@ EXPERIMENT = Experiment(
     ),
     clauses=("RFC 9293 §3.8.1", "RFC 6298 §2", "RFC 9293 §3.8.3"),
     tries=(
-        Try("A8 --set tcp_syn_retries=2", N_("Give up earlier.")),
-        Try("A8 --set tcp_syn_linear_timeouts=0", N_("Double the wait from the first: 1, 2, 4, 8 seconds and so on.")),
+        Try("A8 --world always --set tcp_syn_retries=2", N_("Give up earlier.")),
+        Try("A8 --world doubling --set tcp_rto_max_ms=4000", N_("No wait is longer than four seconds.")),
     ),
 )

@@ -165,8 +165,8 @@ EXPERIMENT = Experiment(
         "Both ends try again. The client still waits for an answer to its SYN and repeats that; a repeated SYN is "
         "answered at once with the same SYN+ACK. The server waits for an answer to its SYN+ACK and repeats it by a "
         "timer of its own. Each gives up at its own limit, tcp_syn_retries or tcp_synack_retries, and neither tells "
-        "the other. A client that gave up sees a time-out; a server that gave up keeps nothing, and its program never "
-        "knew."
+        "the other. The program of a client that gave up sees a time-out; a server that gave up keeps nothing, and its "
+        "program never knew."
     ),
     clauses=("RFC 9293 §3.5", "RFC 9293 §3.8.1", "RFC 9293 §3.8.3", "RFC 6298 §5"),
     tries=(

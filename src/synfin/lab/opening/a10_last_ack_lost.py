@@ -140,8 +140,8 @@ EXPERIMENT = Experiment(
         "The server notices: its SYN+ACK has a timer, and what it sends again makes the client answer again. Any other "
         "segment of the client's does as well, because each bears the same acknowledgment. tcp_synack_retries bounds "
         "how often the server tries. When it gives up it says nothing, so the client keeps a connection that has no "
-        "other end: who writes finds out by a RST, who only reads never does. A program that waits for the other side "
-        "needs a time limit of its own, or keep-alive."
+        "other end: a program that writes finds out by a RST, one that only reads never does. A program that waits for "
+        "the other side needs a time limit of its own, or keep-alive."
     ),
     clauses=("RFC 9293 §3.5", "RFC 9293 §3.10.7.4", "RFC 9293 §3.5.1"),
     tries=(

@@ -153,8 +153,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "The client answers at once with RST, whose seq is that very ack, so that whoever sent it takes it for "
-                "his: {seq} here. The segment is used for nothing else."
+                "The client answers at once with RST, whose seq is that very ack, so that its sender accepts it: {seq} "
+                "in the first world. The segment is used for nothing else."
             ),
             lambda runs: all(
                 rst(run).segment.seq == wrong_answer(run).segment.ack and wrong_answer(run).arrivals[0].dropped
@@ -193,18 +193,18 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             N_(
-                "The client does not wait for its timer then: its SYN follows the RST after {ms:.0f} ms, as the road "
-                "is clear now."
+                "The client does not wait for its timer then: its SYN follows the RST after {ms:.0f} ms, now that the "
+                "old connection is out of the way."
             ),
             lambda runs: all(0 < soon(run) < 100 * MS for run in runs.values()),
             lambda runs: {"ms": soon(runs["old-syn"]) / MS},
         ),
     ),
     answer=N_(
-        "It believes nothing of it. Only ack=x+1 shows that the other end answers this SYN, for only who saw it knows "
-        "x. Anything else is answered with RST, so that an end which fell for an old SYN gives up its half-open "
-        "connection, and the client stays in SYN-SENT as if nothing had come. That is what the third message is for, "
-        "seen from the client: here it says no."
+        "It believes nothing of it. Only ack=x+1 shows that the other end answers this SYN, for only an end that saw "
+        "it knows x. Anything else is answered with RST, so that an end which fell for an old SYN gives up its "
+        "half-open connection, and the client stays in SYN-SENT as if nothing had come. That is what the third message "
+        "is for, seen from the client: here it says no."
     ),
     clauses=("RFC 9293 §3.5", "RFC 9293 §3.10.7.3", "RFC 9293 §3.5.1"),
     tries=(

@@ -41,7 +41,7 @@ def holdings(node: Node) -> Holdings:
         len(connections),
         len(transport.time_waits),
         sum(len(one.send_buffer) + one.receive_queue.octets for one in connections),
-        sum(one.socket != 0 for one in connections),
+        sum(one.socket != 0 and one.identity.flow not in transport.orphans for one in connections),
         len(transport.bindings),
     )
 
