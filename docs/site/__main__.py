@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
         tree.write(folder)
         # English first: building removes what lies in the directory.
         for language, place in ("en", site), ("zh", site / "zh"):
-            command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+            command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
             command += ["--config-file", str(folder / f"{language}.yml"), "--site-dir", str(place)]
             done = subprocess.run(command, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=False)
             if done.returncode:

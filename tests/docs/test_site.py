@@ -46,6 +46,16 @@ def test_chinese_leaves_a_space_before_and_after_latin_letters(name: str) -> Non
     assert re.findall(r"[\u4e00-\u9fff][A-Za-z]\w*|\w*[A-Za-z][\u4e00-\u9fff]", text) == []
 
 
+@pytest.mark.parametrize("name", [name for name in READ_AS_THEY_ARE if name.endswith((".zh.md", ".zh-CN.md"))])
+def test_chinese_leads_on_to_chinese(name: str) -> None:
+    """But for the link to the page itself in English."""
+    for target in LINK.findall(without_code((ROOT / name).read_text(encoding="utf-8"))):
+        path = ROOT / dirname(name) / target.partition("#")[0]
+        chinese = path.with_name(path.name.removesuffix(".md") + ".zh.md")
+        if path.suffix == ".md" and not path.name.endswith(".zh.md") and chinese.resolve() != (ROOT / name).resolve():
+            assert not chinese.exists(), target
+
+
 def test_both_languages_tell_of_the_same_files_of_the_house() -> None:
     """Table by table, and row by row."""
 
