@@ -112,8 +112,8 @@ class World:
             self.events.append(PacketTransmitted(self.time, self.names[end], self.number, packet))
         return self.number
 
-    def lose(self, end: int, packet: Packet, number: int) -> None:
-        self.events.append(PacketLost(self.time, self.names[end], number, packet, reasons.LOST_BY_REQUEST))
+    def lose(self, end: int, packet: Packet, number: int, reason: reasons.Reason = reasons.LOST_BY_REQUEST) -> None:
+        self.events.append(PacketLost(self.time, self.names[end], number, packet, reason))
 
     def arrive(
         self,

@@ -245,6 +245,13 @@ def test_curves_of_a_host_that_is_not_there() -> None:
         render_curves(whole_life.run(), sender="nobody")
 
 
+def test_a_window_that_does_not_change_any_more_holds_to_the_end() -> None:
+    picture = render_curves(whole_life.run(), sender="client")
+    cwnd = max(shapes(picture, "path", stroke=LEFT, stroke_width="2.5"), key=lambda path: len(path.get("d", "")))
+    axis = max(x for path in shapes(picture, "path") for x, _ in points(path))
+    assert max(x for x, _ in points(cwnd)) == axis
+
+
 def test_curves() -> None:
     picture = render_curves(whole_life.run(), sender="client")
     assert {"cwnd", "ssthresh", "in flight", "SRTT", "RTO", "kB", "ms"} <= set(said(picture))

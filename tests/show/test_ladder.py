@@ -140,6 +140,15 @@ def test_a_closed_port_has_no_numbers_to_count_from(world: Worlds) -> None:
     assert "RST+ACK seq=0 ack=1001 len=0" in ladder(made, relative=False)
 
 
+def test_what_is_damaged_is_not_called_lost(world: Worlds) -> None:
+    made = world()
+    made.open()
+    packet = made.packet(0, PSH | ACK, 100)
+    made.lose(0, packet, made.send(0, packet), reasons.DAMAGED)
+    assert re.search(r"├─+ ✗ damaged +│\n", ladder(made))
+    assert re.search(r"├─+ ✗ 损坏 +│\n", ladder(made, language="zh"))
+
+
 def test_lost(world: Worlds) -> None:
     made = world()
     made.open()

@@ -115,6 +115,8 @@ class _Curves:
                 # What is without limit is far outside.
                 low = [(time, min(value, 3 * panel.y.high)) for time, value in values]
                 if low:
+                    # The last one holds to the end.
+                    low.append((self._last, low[-1][1]))
                     canvas.line(steps(self._points(panel, low)), color, 2.5, dash)
             for times, cross in ((self._again, False), (self._lost, True)):
                 for x, _ in self._points(panel, [(time, 0.0) for time in times]):

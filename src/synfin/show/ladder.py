@@ -12,6 +12,7 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from synfin.reasons import DAMAGED
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_arrows import Arrows
 from synfin.show.ladder_text import (
@@ -237,7 +238,7 @@ class _Ladder:
             self._arrival(following, self._arrows.whole(rightwards, self._notes(sent, following)), self._rails(sent))
             return True
         if isinstance(following, Loss) and following.transmission is sent:
-            self._arrow_line(sent, self._arrows.lost(rightwards, self._notes(sent), self._gettext("lost")))
+            self._arrow_line(sent, self._arrows.lost(rightwards, self._notes(sent), self._end(following)))
             self._tell(following, sent.receiver)
             return True
         if not sent.arrivals and sent.loss is None:
@@ -256,9 +257,13 @@ class _Ladder:
         arrow = self._arrows.coming(self._is_left(sent.sender), (note, LABEL if sent.label else ""))
         self._arrival(arrival, arrow, _PLAIN_RAILS)
 
+    def _end(self, loss: Loss) -> str:
+        """What became of a segment that never arrived, in one word."""
+        return self._gettext("damaged") if loss.reason is DAMAGED else self._gettext("lost")
+
     def _late_loss(self, loss: Loss) -> None:
         sent = loss.transmission
-        text = f"{self._short(sent)} ✗ {self._gettext('lost')}"
+        text = f"{self._short(sent)} ✗ {self._end(loss)}"
         self._line(loss.time, self._arrows.coming_lost(self._is_left(sent.sender), text), states=True)
         self._tell(loss, sent.receiver)
 

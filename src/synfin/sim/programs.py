@@ -25,7 +25,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from errno import EINPROGRESS
 from functools import partial
-from socket import AF_INET, SHUT_WR, SO_LINGER, SOL_SOCKET
+from socket import AF_INET, MSG_OOB, SHUT_WR, SO_LINGER, SOL_SOCKET
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from synfin.host import calls
@@ -279,8 +279,11 @@ class SimulatedSocket:
 
     def getsockopt(self, level: int, name: int) -> int:
         """The value of an option that is a number."""
-        octets = calls.getsockopt(self.program.node.host, self.core, level, name, self.program.now)
-        return int.from_bytes(octets, sys.byteorder, signed=True)
+        return int.from_bytes(self.getsockopt_octets(level, name, 4), sys.byteorder, signed=True)
+
+    def getsockopt_octets(self, level: int, name: int, length: int) -> bytes:
+        """The value of any option, `length` octets of it at most."""
+        return calls.getsockopt(self.program.node.host, self.core, level, name, self.program.now, length)
 
     def set_linger(self, seconds: int) -> None:
         """SO_LINGER, on, with that time."""
@@ -294,9 +297,10 @@ class SimulatedSocket:
     def shutdown(self, how: int = SHUT_WR) -> None:
         self._plain("shutdown", lambda: calls.shutdown(self.program.node.host, self.core, how, self.program.now))
 
-    def send(self, data: bytes) -> int:
-        """Hands over what there is room for, and returns how much that was; raises BlockingIOError if none."""
-        return self._plain("send", lambda: calls.send(self.program.node.host, self.core, data, 0, self.program.now))
+    def send(self, data: bytes, flags: int = 0) -> int:
+        """Hands over what there is room for, and returns how much that was; raises BlockingIOError if none. `flags`:
+        MSG_OOB, MSG_MORE."""
+        return self._plain("send", lambda: calls.send(self.program.node.host, self.core, data, flags, self.program.now))
 
     def close(self) -> None:
         """Closes it, and does not wait, whatever SO_LINGER says; see `closed`."""
@@ -350,15 +354,19 @@ class SimulatedSocket:
         core, _ = yield from self._retry(lambda: calls.accept(host, self.core), POLLIN, self.core.values.rcvtimeo)
         return SimulatedSocket(self.program, core)
 
-    def recv(self, size: int = 1 << 20) -> Steps[bytes]:
+    def recv(self, size: int = 1 << 20, flags: int = 0) -> Steps[bytes]:
         """Up to `size` octets; none at the end of the stream. Raises ConnectionResetError, TimeoutError and others,
-        and BlockingIOError after SO_RCVTIMEO."""
-        return self._told("recv", self._recv(size))
+        and BlockingIOError after SO_RCVTIMEO. `flags`: MSG_PEEK, and MSG_OOB, with which it never waits: OSError
+        (EINVAL) says that there is no urgent octet, BlockingIOError that it is only announced."""
+        return self._told("recv", self._recv(size, flags))
 
-    def _recv(self, size: int) -> Steps[bytes]:
+    def _recv(self, size: int, flags: int) -> Steps[bytes]:
         host, program = self.program.node.host, self.program
         limit = self.core.values.rcvtimeo
-        return (yield from self._retry(lambda: calls.recv(host, self.core, size, 0, program.now), POLLIN, limit))
+        if flags & MSG_OOB:
+            # As on Linux, this never waits.
+            return calls.recv(host, self.core, size, flags, program.now)
+        return (yield from self._retry(lambda: calls.recv(host, self.core, size, flags, program.now), POLLIN, limit))
 
     def receive_all(self) -> Steps[bytes]:
         """All octets to the end of the stream."""

@@ -90,6 +90,9 @@ def _check_sequence_number(tcb: Tcb, arrival: Arrival, now: int) -> bool:
         # RFC 7323 §5.3, R1
         elif tcb.ts_recent_at >= 0 and before(ts_val, tcb.ts_recent) and now - tcb.ts_recent_at < TS_RECENT_LIFE:
             tcb.verdict = reasons.OLD_TIMESTAMP
+            if segment.length and not segment.flags & SYN and arrival.seq < tcb.rcv_nxt:
+                # What came late and was sent again meanwhile: as Linux has it, the sender learns that it came twice.
+                note_duplicate(tcb, arrival.seq, min(arrival.end, tcb.rcv_nxt))
             _answer_unacceptable(tcb, arrival, now)
             return False
     if _crossing_syn_ack(tcb, arrival):
