@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from synfin import reasons
 from synfin.lab import whole_life
 from synfin.show.column import Numbers, shown_rows
 from synfin.show.history import History, Transmission, flows
@@ -321,3 +322,15 @@ def test_a_loss_is_the_same_wherever_on_the_way_it_was(world: Worlds) -> None:
         one.lose(0, packet, number)
         made.append(History.from_events(one.events))
     assert "≠" not in drawn(*made).split("\n\n")[0]
+
+
+def test_what_is_damaged_is_not_called_lost(world: Worlds) -> None:
+    made = []
+    for reason in (reasons.DAMAGED, reasons.LOST_BY_REQUEST):
+        one = world()
+        one.open()
+        packet = one.packet(1, PSH | ACK, 10)
+        one.lose(1, packet, one.send(1, packet), reason)
+        made.append(History.from_events(one.events))
+    (line,) = [line for line in drawn(*made).split("\n") if "✗" in line]
+    assert re.search(r"damaged ✗ ─ #4 .*┤ . │ +lost ✗ ─ #4 ", line)

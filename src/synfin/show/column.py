@@ -13,6 +13,7 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from synfin.reasons import DAMAGED
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_text import (
     CHANGED,
@@ -193,7 +194,7 @@ class Column:
                 words.append((fate, LOST if following.dropped else DIM))
             head = ("─", "►", "")
         elif isinstance(following, Loss) and following.transmission is sent:
-            head = ("─", f" ✗ {cropped(self._gettext('lost'), self._inner // 3)}", LOST)
+            head = ("─", self._end(following), LOST)
         elif not sent.arrivals and sent.loss is None and not sent.receiver.traced and not sent.number:
             head = ("─", "►", "")
         else:
@@ -224,9 +225,14 @@ class Column:
     def _lost_later(self, loss: Loss) -> None:
         sent = loss.transmission
         block = self._block(loss)
-        lost = f" ✗ {cropped(self._gettext('lost'), self._inner // 3)}"
-        self._coming(block, self._is_left(sent.sender), [(self._short(sent), "")], ("─", lost, LOST))
+        head = ("─", self._end(loss), LOST)
+        self._coming(block, self._is_left(sent.sender), [(self._short(sent), "")], head)
         self._tell(block, sent.receiver, loss)
+
+    def _end(self, loss: Loss) -> str:
+        """The end of an arrow that never arrived."""
+        text = self._gettext("damaged") if loss.reason is DAMAGED else self._gettext("lost")
+        return f" ✗ {cropped(text, self._inner // 3)}"
 
     def _number(self, sent: Transmission) -> str:
         number = sent.packet or (self._numbers(sent) if self._numbers is not None else None)
