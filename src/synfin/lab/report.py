@@ -283,14 +283,15 @@ class Report:
 
     # --- claims --------------------------------------------------------------------------------------------------
 
-    def claims(self) -> Iterator[str]:
-        """What holds, and what does not."""
+    def claims(self, failed: bool = False) -> Iterator[str]:
+        """What holds, and what does not; or only what does not (`failed`)."""
         gettext = self._gettext
         usual: Runs | None = None
         runs = self.judged_in
         for claim in self.experiment.claims:
             if holds(claim, runs):
-                yield from hanging("  ✓ ", _said(claim, runs, gettext(claim.text)), self._page)
+                if not failed:
+                    yield from hanging("  ✓ ", _said(claim, runs, gettext(claim.text)), self._page)
                 continue
             # In the words of the world as it usually is: figures of this one would speak of something else.
             usual = run(self.experiment, self.seed) if usual is None else usual
