@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from synfin.drill.kernel import KernelHost
+from synfin.link.kernel import KernelHost
 from tests.matrix.cells import Cell
 from tests.matrix.kernel import BATCH, KernelMatrix
 from tests.matrix.observed import Observation

@@ -246,7 +246,7 @@ def test_a_route_may_say_how_many_segments_begin(passive: bool, cookie: bool) ->
     m = Machine()
     m.host.add_route("198.51.100.0/24", m.eth, initcwnd=3)
     if passive:
-        listener = m.host.listen("0.0.0.0", 80, 1 if cookie else 5, m.now)
+        listener = m.host.listen("0.0.0.0", 80, 0 if cookie else 5, m.now)
         if cookie:
             Peer(m, 9).says(0x02)
         peer = Peer(m, address="198.51.100.1").opens()

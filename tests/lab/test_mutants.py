@@ -1,4 +1,4 @@
-"""Every experiment fails on a mutant of the protocol: what it claims is what it checks.
+"""Every experiment, and every line of F2, fails on a mutant of the protocol: what it claims is what it checks.
 
 A mutant is a change of one place in the source, in the TOML files of ``mutants/``: the `row` of the experiment that
 must fail with it, the `file` (relative to src/synfin), the `old` text, which stands there once, and the `new` one.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from synfin.lab.claims import catalogue
 from synfin.lab.registry import rows
 
 FOLDER = Path(__file__).parent / "mutants"
@@ -27,7 +28,7 @@ MUTANTS = [
 
 
 def test_every_experiment_has_one() -> None:
-    assert {mutant["row"] for mutant in MUTANTS} == set(rows())
+    assert {mutant["row"] for mutant in MUTANTS} == {*rows(), *catalogue.names()}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant['row']}-{mutant['name']}")

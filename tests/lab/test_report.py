@@ -110,6 +110,34 @@ def test_the_segment_of_that_number_is_the_one_that_is_lost(
     assert (lost.segment, lost.time, lost.sender.host) == (wanted.segment, wanted.time, wanted.sender.host)
 
 
+def star(network: Network) -> list[Program]:
+    """Two clients, each on a wire of its own, whose packets have the same numbers on it."""
+    there = network.host("server")
+    programs = [start(network, there, server)]
+    for at in (1, 2):
+        here = network.host(f"client{at}")
+        network.wire(here, f"10.0.{at}.1/24", there, f"10.0.{at}.2/24", delay=DELAY)
+
+        def talks(program: Program, address: str = f"10.0.{at}.2") -> Steps[None]:
+            sock = yield from program.connected(address, PORT)
+            yield from sock.sendall(b"question")
+            sock.close()
+
+        programs.append(start(network, here, talks))
+    return programs
+
+
+def test_segments_on_several_wires_of_one_host() -> None:
+    usual = run(experiment(World("star", "Star", star)))["star"]
+    sent = usual.sent()
+    known = numbers(usual)
+    assert sorted(known(one) or 0 for one in sent) == list(range(1, len(sent) + 1))
+    for one in sent[:10]:
+        changed = again(usual, [Change("lose", known(one) or 0)])
+        (lost,) = [other for other in changed.sent() if other.loss is not None]
+        assert (lost.segment, lost.receiver.name) == (one.segment, one.receiver.name)
+
+
 def test_delay_and_duplicate() -> None:
     usual = run(experiment(World("w", "W", routed)))["w"]
     late = again(usual, [Change("delay", 2, 300 * MS)])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from synfin.events import Event, SegmentEvent, SegmentReceived, SegmentSent, StateChanged
+from synfin.events import Event, RoundTripMeasured, SegmentEvent, SegmentReceived, SegmentSent, StateChanged
+from synfin.host.socket_option_numbers import IPPROTO_TCP, TCP_DEFER_ACCEPT
 from synfin.lab.bench import DELAY, PORT, pair
 from synfin.lab.two_way import open_after_two
 from synfin.reasons import ACK_OF_SYN_RECEIVED, TWO_WAY_OPEN
@@ -72,6 +73,36 @@ def test_nothing_forged_is_seen() -> None:
     assert "实验室变体" in render_ladder(history, language="zh")
     flags = [one.segment.flags & (SYN | ACK) for one in history.transmissions]
     assert flags[:3] == [SYN, SYN | ACK, ACK]
+
+
+def test_no_round_trip_is_measured_where_none_was_made() -> None:
+    for settings in ({}, {"client:net.ipv4.tcp_timestamps": "0"}):
+        measured = [
+            event
+            for event in World(scenario, settings=settings).events
+            if isinstance(event, RoundTripMeasured) and event.host == "server"
+        ]
+        assert measured
+        assert all(event.rtt >= 2 * DELAY for event in measured)
+
+
+def test_what_the_listener_has_no_use_for_is_not_seen_either() -> None:
+    """One that waits for data (TCP_DEFER_ACCEPT) drops a bare third message."""
+
+    def waits(program: Program) -> Steps[None]:
+        listener = program.listening(PORT)
+        listener.setsockopt(IPPROTO_TCP, TCP_DEFER_ACCEPT, 5)
+        yield from listener.accept()
+
+    def world(network: Network) -> list[Program]:
+        here, there = pair(network)
+        open_after_two(network, there)
+        return [start(network, there, waits), start(network, here, client)]
+
+    events = World(world, until=15 * DELAY // 10).events
+    assert changes(events, "server")[-1][1] == "SYN-RECEIVED"
+    seen = [event for event in events if isinstance(event, SegmentEvent) and event.host == "server"]
+    assert [type(event) for event in seen] == [SegmentReceived, SegmentSent]
 
 
 def test_it_needs_no_third_message() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
-from synfin.drill.kernel import (
+from synfin.link.kernel import (
     LOCAL_IPV4,
     LOCAL_IPV6,
     REMOTE_IPV4,

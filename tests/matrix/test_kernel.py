@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from synfin.drill.kernel import KernelHost
+from synfin.link.kernel import KernelHost
 from tests.matrix import cells
 from tests.matrix.cells import SITUATIONS, Cell
 from tests.matrix.differences import DIFFERENCES, Difference, applying, kernel_does

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from synfin import reasons
+from synfin.events import Event, StateChanged, Tracer
 from synfin.tcp.identity import Identity
 from synfin.tcp.isn import InitialSequenceNumbers
 from synfin.tcp.listener import Listener
@@ -131,7 +132,7 @@ def test_tcp_abort_on_overflow(abort: int) -> None:
 
 
 @pytest.mark.row("A11")
-@pytest.mark.parametrize(("backlog", "most", "room"), [(5, 1024, 5), (1000, 8, 8), (0, 1024, 1)])
+@pytest.mark.parametrize(("backlog", "most", "room"), [(5, 1024, 6), (1000, 8, 8), (0, 1024, 1)])
 def test_the_queue_of_requests_is_bounded(backlog: int, most: int, room: int) -> None:
     parameters = TcpParameters()
     parameters.tcp_max_syn_backlog = most
@@ -191,6 +192,33 @@ def test_resets_in_syn_received() -> None:
     assert answer(listener, reply, flags=RST, seq=X + 1) == (None, False)
     assert not listener.requests
     assert listener.next_deadline() == NEVER
+
+
+def test_a_request_that_ends_leaves_the_listener_in_listen() -> None:
+    """However it ends, its four-tuple is the listener's again (RFC 9293 §3.10.7.4, second; figure 5)."""
+    parameters = TcpParameters()
+    parameters.tcp_abort_on_overflow = 1
+    listener = listening(0, parameters)
+    events: list[Event] = []
+    listener.tracer = Tracer("server", events.append)
+    reset = knock(listener, 5000)
+    assert reset is not None
+    answer(listener, reset, flags=RST, ack=0)
+    knock(listener, 5001)
+    listener.parameters.tcp_synack_retries = 0
+    listener.deadline_reached(INITIAL_RTO)
+    late = knock(listener, 5002)
+    assert late is not None
+    # Somebody else takes the only place.
+    listener.accept_queue.append(listener.requests[flow_of(5002)].connection(parameters, listener.settings, None, 0))
+    answer(listener, late)
+    assert not listener.requests
+    ended = [event for event in events if isinstance(event, StateChanged) and event.old == "SYN-RECEIVED"]
+    assert [(event.flow, event.new, event.reason) for event in ended] == [
+        (flow_of(5000), "LISTEN", reasons.RESET_RECEIVED),
+        (flow_of(5001), "LISTEN", reasons.GAVE_UP),
+        (flow_of(5002), "LISTEN", reasons.ACCEPT_QUEUE_FULL),
+    ]
 
 
 def test_syns_in_syn_received() -> None:

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from synfin.cli.errors import UsageError
+from synfin.cli.lab_claims import claims
+from synfin.cli.lab_claims import show as show_claims
 from synfin.cli.lab_glossary import glossary
 
 commands = typer.Typer(
@@ -19,6 +21,8 @@ commands = typer.Typer(
     suggest_commands=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+commands.command()(claims)
 
 Language = Annotated[Literal["en", "zh"] | None, typer.Option(help="Language; the locale's if not given.")]
 
@@ -31,7 +35,9 @@ def lab(context: typer.Context, lang: Language = None) -> None:
     from synfin.show.words import language
 
     if context.invoked_subcommand is None:
-        others = [command.name or "" for command in commands.registered_commands]
+        others = [
+            command.name or command.callback.__name__ for command in commands.registered_commands if command.callback
+        ]
         for line in listing(language(lang, os.environ), min(page(), 100), others):
             print(line)
 
@@ -82,6 +88,14 @@ def run(
     from synfin.lab.report import Wishes
     from synfin.show.words import language
 
+    texts = [row for row in rows if row.upper().startswith("F2")]
+    if texts:
+        # F2 is a table of texts' claims, with a page of its own.
+        show_claims(texts, lang, seed)
+        rows = [row for row in rows if row not in texts]
+        if not rows:
+            return 0
+        print()
     found = experiments_of(rows)
     changes = changes_of(lose or [], duplicate or [], corrupt or [], delay or [], fault or [])
     values = settings_of(settings or [])

@@ -11,12 +11,12 @@ from typing import Final
 from synfin.drill import sysctls
 from synfin.drill.bench import SECOND, START, Bench
 from synfin.drill.commands import Control
-from synfin.drill.kernel import KernelHost, change_route
 from synfin.drill.numbers import Numbers
 from synfin.drill.options import IPV6, Choices, Settings
 from synfin.drill.outcome import Skipped
 from synfin.host.parameters import text
 from synfin.host.profiles import PROFILES, parameters
+from synfin.link.kernel import KernelHost, change_route
 
 #: The profiles that a kernel of Linux can be.
 OF_LINUX: Final = frozenset({"linux", "linux-suite"})

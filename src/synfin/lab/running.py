@@ -12,6 +12,7 @@ from synfin.events import Event, PacketTransmitted, StateChanged
 from synfin.lab.experiment import Experiment, World
 from synfin.show.history import History, Transmission, flows
 from synfin.sim import Node, Program, Router
+from synfin.wire.ip import Packet
 from synfin.wire.tcp import ACK as ACK_FLAG
 from synfin.wire.tcp import FIN, RST, SYN, Segment
 
@@ -153,6 +154,12 @@ def numbered(run: Run) -> list[tuple[str, PacketTransmitted]]:
     for event in run.of(PacketTransmitted):
         node = network.nodes[event.host]
         if not isinstance(node, Router):
-            # Hosts of the lab have one wire.
-            found.append((names[node.ports[0].wire], event))
+            found.append((names[_wire(node, event.packet)], event))
     return found
+
+
+def _wire(node: Node, packet: Packet) -> int:
+    """The number of the wire on which `node` sends a packet: on the way to whom it is for, as its routes now are."""
+    index = node.host.transport.interface_towards(packet.destination)
+    # Interface 0 is the loopback.
+    return node.ports[max(index, 1) - 1].wire

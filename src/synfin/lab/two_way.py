@@ -8,7 +8,7 @@ follows from it is, for a reason of its own.
 from __future__ import annotations
 
 from synfin import reasons
-from synfin.events import Event, SegmentReceived, Sink, StateChanged
+from synfin.events import Event, SegmentEvent, Sink, StateChanged
 from synfin.sim import Network, Node
 from synfin.sim.device import Output, Port
 from synfin.tcp.identity import Identity
@@ -34,7 +34,7 @@ def open_after_two(network: Network, node: Node) -> None:
 
 
 class _TwoWayOutput:
-    """The output of a port, which answers each SYN+ACK of `node` before it is on the wire."""
+    """The output of a port, which answers each SYN+ACK of `node` itself as soon as that is on the wire."""
 
     __slots__ = ("_network", "_node", "_output", "_port")
 
@@ -54,6 +54,8 @@ class _TwoWayOutput:
         listener = transport.find_listener(packet.source, segment.source_port, flow)
         if listener is None or flow not in listener.requests:
             return
+        # Nor is one by the time that went by.
+        listener.requests[flow].sent_at = -1
         forged = Packet(packet.destination, packet.source, PROTOCOL_TCP, _third_message(segment, listener, flow))
         tracer = transport.tracer
         if tracer is None:
@@ -69,8 +71,9 @@ class _TwoWayOutput:
 def _third_message(syn_ack: Segment, listener: Listener, flow: bytes) -> Segment:
     """What the client would answer to `syn_ack`; the window, which only it knows, is the most that a SYN can say."""
     options = NO_OPTIONS
-    if syn_ack.options.ts_val is not None and syn_ack.options.ts_ecr is not None:
-        options = timestamp_options(syn_ack.options.ts_ecr, syn_ack.options.ts_val)
+    if syn_ack.options.ts_ecr is not None:
+        # An echo of nothing, by which no round trip is measured.
+        options = timestamp_options(syn_ack.options.ts_ecr, 0)
     return Segment(
         syn_ack.destination_port,
         syn_ack.source_port,
@@ -92,7 +95,7 @@ class _Discreet:
         self._forged = forged
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, SegmentReceived) and event.packet is self._forged:
+        if isinstance(event, SegmentEvent) and event.packet is self._forged:
             return
         if isinstance(event, StateChanged) and event.new == "ESTABLISHED":
             event.reason = reasons.TWO_WAY_OPEN

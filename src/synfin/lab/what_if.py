@@ -55,8 +55,12 @@ def described(change: Change, gettext: Callable[[str], str]) -> str:
 
 def numbers(run: Run) -> Callable[[Transmission], int | None]:
     """Gives the segments of a run their numbers."""
-    by_packet = {(event.host, event.number): number for number, (_, event) in enumerate(numbered(run), 1)}
-    return lambda sent: by_packet.get((sent.sender.host, sent.number)) if sent.number else None
+    # Packets are numbered on each wire, and what is for one destination leaves on one wire.
+    known = {
+        (event.host, event.packet.destination, event.number): number
+        for number, (_, event) in enumerate(numbered(run), 1)
+    }
+    return lambda sent: known.get((sent.sender.host, sent.receiver.packed_address, sent.number))
 
 
 def again(run: Run, changes: Sequence[Change]) -> Run:

@@ -37,10 +37,15 @@ class Endpoint:
     window_scale: int | None = None
 
     @property
+    def packed_address(self) -> bytes:
+        """The IP address of this end."""
+        size = (len(self.flow) - _PORTS) // 2
+        return self.flow[size : 2 * size]
+
+    @property
     def address(self) -> str:
         """The IP address of this end in text form (RFC 5952 for IPv6)."""
-        size = (len(self.flow) - _PORTS) // 2
-        return _address_text(self.flow[size : 2 * size])
+        return _address_text(self.packed_address)
 
     @property
     def port(self) -> int:

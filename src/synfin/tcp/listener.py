@@ -202,7 +202,8 @@ class Listener:
             return None
         identity = Identity.from_flow(flow)
         offset = self.numbers.timestamp_offset(identity, self.parameters.tcp_timestamps)
-        full = len(self.requests) >= min(max(self.backlog, 1), self.parameters.tcp_max_syn_backlog)
+        # As the accept queue, Linux's queue of requests takes one more than the backlog.
+        full = len(self.requests) >= min(self.backlog + 1, self.parameters.tcp_max_syn_backlog)
         wanted = self.parameters.tcp_syncookies
         if full or (wanted == 2 and iss < 0):
             if self.cookies is not None and wanted and iss < 0:
@@ -296,12 +297,12 @@ class Listener:
                 self.why = reasons.CHALLENGE_ACK
                 return request.acknowledgment(self.parameters, self.settings, now), None
             self.verdict = reasons.RESET_RECEIVED
-            self._forget(request, states.RCV_RST, reasons.RESET_RECEIVED, now)
+            self._forget(request, reasons.RESET_RECEIVED, now)
             return None, None
         # Fourth, check the SYN bit: back to LISTEN, unless it lies before the window and only its text is new.
         if flags & SYN and seq >= rcv_nxt:
             self.verdict = reasons.SYN_IN_CONNECTION
-            self._forget(request, states.RCV_RST, reasons.SYN_IN_CONNECTION, now)
+            self._forget(request, reasons.SYN_IN_CONNECTION, now)
             return None, None
         # Fifth, check the ACK field.
         if not flags & ACK:
@@ -331,7 +332,7 @@ class Listener:
             self.verdict = reasons.ACCEPT_QUEUE_FULL
             if self.parameters.tcp_abort_on_overflow:
                 if request.flow in self.requests:
-                    self._forget(request, states.ABORT, reasons.ACCEPT_QUEUE_FULL, now)
+                    self._forget(request, reasons.ACCEPT_QUEUE_FULL, now)
                 self.why = reasons.RESET_ABORT
                 return closed.segment_arrives(segment), None
             return None, None
@@ -358,12 +359,12 @@ class Listener:
             new = states.next_state(self.state, states.RCV_SYN)
             self.tracer.state_changed(now, flow, states.NAMES[self.state], states.NAMES[new], reason)
 
-    def _forget(self, request: Request, event: str, reason: Reason, now: int) -> None:
+    def _forget(self, request: Request, reason: Reason, now: int) -> None:
         del self.requests[request.flow]
         if self.tracer is not None:
-            old = states.SYN_RECEIVED
-            new = states.next_state(old, event)
-            self.tracer.state_changed(now, request.flow, states.NAMES[old], states.NAMES[new], reason)
+            # RFC 9293 §3.10.7.4, second: a passive open returns to LISTEN, which the listener never left.
+            old, new = states.NAMES[states.SYN_RECEIVED], states.NAMES[self.state]
+            self.tracer.state_changed(now, request.flow, old, new, reason)
 
     def unreachable(self, flow: bytes, seq: int, ends_request: bool, now: int) -> bool:
         """An ICMP error quotes our SYN,ACK, with the 32 bits `seq`; False if that is not its number.
@@ -375,7 +376,7 @@ class Listener:
         if request is None or seq != wrap(request.iss):
             return False
         if ends_request and self.parameters.tcp_icmp_ends_connecting:
-            self._forget(request, states.GIVE_UP, reasons.UNREACHABLE, now)
+            self._forget(request, reasons.UNREACHABLE, now)
         return True
 
     # --- time's calls
@@ -402,7 +403,7 @@ class Listener:
             deferred = deferral(self.settings.defer_accept)
             exhausted = request.timeouts >= retries and not (request.acked and request.timeouts < deferred)
             if exhausted:
-                self._forget(request, states.GIVE_UP, reasons.GAVE_UP, now)
+                self._forget(request, reasons.GAVE_UP, now)
                 continue
             if not request.acked and self._flooded(request):
                 # It waits once more, for an ACK that is late, and is forgotten then.

@@ -11,6 +11,7 @@ from synfin.events import StateChanged
 from synfin.host import profiles
 from synfin.lab.bench import CLIENT, DELAY, HOUR, MS, PORT, SECOND, SERVER
 from synfin.lab.experiment import N_, Claim, Experiment, Table, Try, World
+from synfin.lab.opening.holdings import forgotten
 from synfin.lab.running import ACK, RST, SYN, SYN_ACK, Run, Runs
 from synfin.sim import Network, Program, Steps, start
 
@@ -117,9 +118,9 @@ def waited(run: Run) -> float:
     return only / 1e9
 
 
-def forgotten(run: Run) -> float:
+def kept(run: Run) -> float:
     """Seconds that the server kept the stranger's request."""
-    return (run.when("server", "CLOSED") - run.when("server", "SYN-RECEIVED")) / 1e9
+    return (forgotten(run) - run.when("server", "SYN-RECEIVED")) / 1e9
 
 
 def table(runs: Runs) -> Table:
@@ -129,9 +130,7 @@ def table(runs: Runs) -> Table:
         N_("connect() of the others fails after"),
         N_("a half-open one is forgotten after"),
     )
-    rows = [
-        (name, str(held(runs[name])), f"{waited(runs[name]):g} s", f"{forgotten(runs[name]):g} s") for name in PROFILES
-    ]
+    rows = [(name, str(held(runs[name])), f"{waited(runs[name]):g} s", f"{kept(runs[name]):g} s") for name in PROFILES]
     return Table(head, rows)
 
 
@@ -231,10 +230,10 @@ EXPERIMENT = Experiment(
             ),
             lambda runs: (
                 len(runs["syn-queue"].sent(SYN, "client")) == 4
-                and runs["syn-queue"].sent(SYN_ACK, connection=1)[0].time > runs["syn-queue"].when("server", "CLOSED")
+                and runs["syn-queue"].sent(SYN_ACK, connection=1)[0].time > forgotten(runs["syn-queue"])
             ),
             lambda runs: {
-                "seconds": forgotten(runs["syn-queue"]),
+                "seconds": kept(runs["syn-queue"]),
                 "syns": len(runs["syn-queue"].sent(SYN, "client")),
             },
         ),
@@ -248,7 +247,7 @@ EXPERIMENT = Experiment(
                 runs["cookies"].program("client").call("connect").lasted == 2 * DELAY
                 and runs["cookies"].when("server", "SYN-RECEIVED", 1)
                 == runs["cookies"].when("server", "ESTABLISHED", 1)
-                and runs["cookies"].when("server", "ESTABLISHED", 1) < runs["cookies"].when("server", "CLOSED")
+                and runs["cookies"].when("server", "ESTABLISHED", 1) < forgotten(runs["cookies"])
             ),
             lambda runs: {"ms": runs["cookies"].program("client").call("connect").lasted / MS},
         ),
@@ -260,14 +259,14 @@ EXPERIMENT = Experiment(
             ),
             lambda runs: (
                 [waited(runs[name]) for name in PROFILES] == [131, 75, 247]
-                and [forgotten(runs[name]) for name in PROFILES] == [63, 15, 247]
+                and [kept(runs[name]) for name in PROFILES] == [63, 15, 247]
                 and {held(runs[name]) for name in PROFILES} == {3}
                 and not any(runs[name].sent(RST) for name in PROFILES)
             ),
             lambda runs: {
                 "held": held(runs["linux"]),
                 **{name: waited(runs[name]) for name in PROFILES},
-                **{f"kept_{name}": forgotten(runs[name]) for name in PROFILES},
+                **{f"kept_{name}": kept(runs[name]) for name in PROFILES},
             },
         ),
     ),

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from synfin.events import StateChanged
 from synfin.lab.running import Run
 from synfin.sim import Network, Node
 
-__all__ = ["Holdings", "Watch", "holdings", "seen"]
+__all__ = ["Holdings", "Watch", "forgotten", "holdings", "seen"]
 
 _Seen = TypeVar("_Seen")
 
@@ -72,3 +73,12 @@ def seen(run: Run, kind: type[_Seen], name: str, time: int) -> _Seen:
         if isinstance(found, kind):
             return found
     raise LookupError(f"nobody looked at {name}")
+
+
+def forgotten(run: Run, connection: int = 0) -> int:
+    """When the server forgot its request for that connection, in nanoseconds. Raises LookupError if it did not."""
+    flow = run.histories[connection].right.flow
+    for change in run.of(StateChanged, "server"):
+        if change.flow == flow and (change.old, change.new) == ("SYN-RECEIVED", "LISTEN"):
+            return change.time
+    raise LookupError("no request was forgotten")

@@ -93,7 +93,7 @@ _tcp_info = struct.Struct("=8B24I")
 class TcpInfo:
     """What TCP_INFO tells of a socket: `state` under the RFC's name; times in microseconds; the rest in segments."""
 
-    __slots__ = ("ato", "retransmits", "rto", "rtt", "state", "unacked")
+    __slots__ = ("ato", "cwnd", "retransmits", "rto", "rtt", "state", "unacked")
 
     def __init__(self, octets: bytes) -> None:
         fields = _tcp_info.unpack_from(octets)
@@ -103,6 +103,7 @@ class TcpInfo:
         self.ato: int = fields[9]
         self.unacked: int = fields[12]
         self.rtt: int = fields[23]
+        self.cwnd: int = fields[26]
 
 
 class Arrived:
@@ -118,7 +119,7 @@ class Arrived:
 class KernelHost:
     """The kernel of this machine, alone in a network namespace with one TUN device. A context manager.
 
-    `sysctls` are written over `QUIET`; names are those under ``/proc/sys/net``. `addresses` are its own, with the
+    `sysctls` are written over `base`; names are those under ``/proc/sys/net``. `addresses` are its own, with the
     length of their prefixes; it has a route to everywhere for each version. Raises PermissionError without the
     rights of root, FileNotFoundError where the system has no TUN. Not for several threads at once. The namespace
     goes when this is closed, with all its sockets.
@@ -133,6 +134,7 @@ class KernelHost:
         sysctls: Mapping[str, str] = MappingProxyType({}),
         mtu: int = MTU,
         addresses: Sequence[str] = (f"{LOCAL_IPV4}/16", f"{LOCAL_IPV6}/64"),
+        base: Mapping[str, str] = QUIET,
     ) -> None:
         if os.geteuid() != 0:
             raise PermissionError(errno.EPERM, "the kernel can be put to the test by root only")
@@ -143,7 +145,7 @@ class KernelHost:
         self._executor = ThreadPoolExecutor(1, "kernel-host")
         try:
             self.inside(_unshare)
-            self.inside(lambda: self._set_up({**QUIET, **sysctls}, mtu, addresses))
+            self.inside(lambda: self._set_up({**base, **sysctls}, mtu, addresses))
         except BaseException:
             self._executor.shutdown()
             raise

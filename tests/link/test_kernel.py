@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from synfin.drill.kernel import (
+from synfin.link.kernel import (
     LOCAL_IPV4,
     LOCAL_IPV6,
     REMOTE_IPV4,
