@@ -35,7 +35,9 @@ def lab(context: typer.Context, lang: Language = None) -> None:
     from synfin.show.words import language
 
     if context.invoked_subcommand is None:
-        others = [command.name or "" for command in commands.registered_commands]
+        others = [
+            command.name or command.callback.__name__ for command in commands.registered_commands if command.callback
+        ]
         for line in listing(language(lang, os.environ), min(page(), 100), others):
             print(line)
 

@@ -12,7 +12,7 @@ from synfin.show.ladder_text import cropped, wrapped_text
 
 __all__ = ["aligned", "hanging", "heading", "paragraph"]
 
-_NUMBER: Final = re.compile(r"[-+]?[0-9][0-9,]*(?:\.[0-9]+)?(?: ?(?:%|‰|[^\W\d_]{1,6}))?|[–—-]?")
+_NUMBER: Final = re.compile(r"[-+]?[0-9][0-9,]*(?:\.[0-9]+)?(?: ?(?:%|‰|[A-Za-z]{1,6}|[^\W\d_]{1,2}))?|[–—-]?")
 _GAP: Final = "  "
 _NARROWEST: Final = 8
 

@@ -110,9 +110,11 @@ class _Drawing:
         # Of two that never agree a mark on each line would tell nothing.
         marked = compared and same > 0 and not equal
         left_out = max(same - before, 0) if before is not None else 0
-        # It does not begin with a segment that is on its way already.
-        while left_out and left_out < len(first) and not first[left_out].begins:
-            left_out -= 1
+        if left_out:
+            # It does not begin with a segment that is on its way already.
+            later = range(left_out, left_out + 1 if equal else same)
+            places = [*later, *reversed(range(left_out))]
+            left_out = next((at for at in places if first[at].begins), 0)
         if not any(block.segments for block in first[:left_out]):
             left_out = 0
         if left_out:
