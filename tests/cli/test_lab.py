@@ -343,6 +343,8 @@ def test_a_check_of_several(capfd: pytest.CaptureFixture[str]) -> None:
 def test_a_check_that_fails(capfd: pytest.CaptureFixture[str]) -> None:
     out = lab(capfd, "run", "A8", "--check", "--set", "tcp_syn_retries=2", "--lang", "en", code=1)
     assert out.startswith("✗ A8 ")
+    # Nothing of those that hold, not even the ends of their lines.
+    assert "    opens." not in out
     assert "  ✗ not so here: After 11 SYNs" in out
     assert "✓" not in out
     assert "not so: 2;" in out

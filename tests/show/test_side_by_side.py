@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from synfin import reasons
 from synfin.lab import whole_life
 from synfin.show.column import Numbers, shown_rows
 from synfin.show.history import History, Transmission, flows
+from synfin.show.narration import Narrate
 from synfin.show.pairing import common, levelled, row_key
 from synfin.show.side_by_side import render_side_by_side
 from synfin.show.words import LANGUAGES, Language
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     AnyWorld: TypeAlias = st.SearchStrategy[World]
 
 MILLISECOND = 1_000_000
+TOLD: tuple[Narrate, ...] = ("no", "short", "full")
 TITLES = ("as it was", "message 6 is lost")
 
 LOST_SIX = """\
@@ -36,15 +39,15 @@ LOST_SIX = """\
           │◄───────────── [5] #9 ACK seq=15 ack=16 ─┤   │◄───────────── [5] #9 ACK seq=15 ack=16 ─┤
   145.000 │*FIN-WAIT-2                   CLOSE-WAIT │   │*FIN-WAIT-2                   CLOSE-WAIT │
   195.000 │                                 › CLOSE │   │                                 › CLOSE │
-  195.000 │ FIN-WAIT-2                    *LAST-ACK │ ≠ │ FIN-WAIT-2                    *LAST-ACK │
+          │ FIN-WAIT-2                    *LAST-ACK │ ≠ │ FIN-WAIT-2                    *LAST-ACK │
           │◄──────── [6] #10 FIN+ACK seq=15 ack=16 ─┤   │ lost ✗ ─ [6] #10 FIN+ACK seq=15 ack=16 ─┤
   205.000 │*TIME-WAIT                      LAST-ACK │ ≠ │                                         │
-          ├─ [7] #11 ACK seq=16 ack=16 ────────────►│   │                                         │
+          ├─ [7] #11 ACK seq=16 ack=16 ────────────►│ ≠ │                                         │
   215.000 │ TIME-WAIT                       *CLOSED │ ≠ │                                         │
   415.000 │                                         │ ≠ │ FIN-WAIT-2                     LAST-ACK │
           │                                         │   │◄─────── [6′] #11 FIN+ACK seq=15 ack=16 ─┤
   425.000 │                                         │ ≠ │*TIME-WAIT                      LAST-ACK │
-          │                                         │   ├─ [7] #12 ACK seq=16 ack=16 ────────────►│
+          │                                         │ ≠ ├─ [7] #12 ACK seq=16 ack=16 ────────────►│
   435.000 │                                         │ ≠ │ TIME-WAIT                       *CLOSED │
 60205.000 │ 2MSL are over                           │ ≠ │                                         │
           │*CLOSED                           CLOSED │   │                                         │
@@ -75,7 +78,7 @@ def drawn(
     width: int = 100,
     before: int | None = None,
     numbers: tuple[Numbers | None, Numbers | None] = (number, number),
-    explain: bool = False,
+    narrate: Narrate = "no",
     most: int = 60,
 ) -> str:
     return render_side_by_side(
@@ -86,7 +89,7 @@ def drawn(
         width=width,
         before=before,
         numbers=numbers,
-        explain=explain,
+        narrate=narrate,
         most=most,
     )
 
@@ -168,19 +171,35 @@ def test_long_histories_are_cut(world: Worlds) -> None:
     assert text.count(" more") == 1
 
 
-def test_reasons_stand_below_what_they_explain() -> None:
-    text = drawn(whole(), without(7), explain=True)
+def test_in_full_every_row_is_told() -> None:
+    text = drawn(whole(), without(7), narrate="full", width=120)
+    assert text.count("(RFC 9293 §3.10.1)") >= 2
+    assert text.count("(RFC 9293 §3.10.7.2)") >= 2
+    assert max(map(cell_len, text.split("\n"))) <= 120
+
+
+def test_in_short_only_what_differs_is_told() -> None:
+    text = drawn(whole(), without(6), narrate="short")
     lines = text.split("\n")
-    at = next(at for at, line in enumerate(lines) if "#1 SYN " in line)
-    assert lines[at + 1].count("SYN sent: asks for a connection") == 2
-    assert lines[at + 2].count("(RFC 9293 §3.10.1)") == 2
-    assert max(map(cell_len, text.split("\n"))) <= 100
+    first = next(at for at, line in enumerate(lines) if "≠" in line)
+    assert lines[:first] == drawn(whole(), without(6)).split("\n")[:first]
+    assert "(RFC" not in text
+    assert text.count("forgets the") == 2
+    history = whole()
+    assert drawn(history, history, narrate="short") == drawn(history, history)
+
+
+def test_of_what_is_usual_nothing_is_told_in_short() -> None:
+    text = render_side_by_side(whole(), without(6), titles=TITLES, narrate="short", usual=True)
+    assert text.count("forgets the") == 1
+    (line,) = [line for line in text.split("\n") if "forgets the" in line]
+    assert line.index("forgets the") > 50
 
 
 def test_sentences_stand_below_their_rows() -> None:
     histories = whole(), without(3)
     told = [{row: f"sentence {at}" for at, row in enumerate(shown_rows(history))} for history in histories]
-    text = render_side_by_side(*histories, titles=TITLES, told=(told[0], told[1]), width=120)
+    text = render_side_by_side(*histories, titles=TITLES, narrate={**told[0], **told[1]}, width=120)
     said = [int(number) for number in re.findall(r"sentence ([0-9]+)", text)]
     assert sorted(said) == sorted(at for one in told for at in range(len(one)))
     lines = text.split("\n")
@@ -197,9 +216,9 @@ def test_what_is_made_in_colour_says_the_same() -> None:
 
 
 @settings(max_examples=60)
-@given(data=st.data(), width=st.integers(60, 190), language=st.sampled_from(LANGUAGES), explain=st.booleans())
+@given(data=st.data(), width=st.integers(60, 190), language=st.sampled_from(LANGUAGES), told=st.sampled_from(TOLD))
 def test_no_line_is_too_wide_and_every_segment_is_there_once(
-    any_world: AnyWorld, data: st.DataObject, width: int, language: Language, explain: bool
+    any_world: AnyWorld, data: st.DataObject, width: int, language: Language, told: Narrate
 ) -> None:
     made = [data.draw(any_world) for _ in range(2)]
     if not all(flows(one.events) for one in made):
@@ -210,7 +229,7 @@ def test_no_line_is_too_wide_and_every_segment_is_there_once(
     def own(sent: Transmission) -> int | None:
         return known[id(sent)]
 
-    text = drawn(*histories, numbers=(own, own), width=width, language=language, explain=explain)
+    text = drawn(*histories, numbers=(own, own), width=width, language=language, narrate=told)
     lines = text.split("\n")
     assert max(map(cell_len, lines)) <= max(width, 80)
     assert all(char.isprintable() for line in lines for char in line)
@@ -303,3 +322,15 @@ def test_a_loss_is_the_same_wherever_on_the_way_it_was(world: Worlds) -> None:
         one.lose(0, packet, number)
         made.append(History.from_events(one.events))
     assert "≠" not in drawn(*made).split("\n\n")[0]
+
+
+def test_what_is_damaged_is_not_called_lost(world: Worlds) -> None:
+    made = []
+    for reason in (reasons.DAMAGED, reasons.LOST_BY_REQUEST):
+        one = world()
+        one.open()
+        packet = one.packet(1, PSH | ACK, 10)
+        one.lose(1, packet, one.send(1, packet), reason)
+        made.append(History.from_events(one.events))
+    (line,) = [line for line in drawn(*made).split("\n") if "✗" in line]
+    assert re.search(r"damaged ✗ ─ #4 .*┤ . │ +lost ✗ ─ #4 ", line)

@@ -135,7 +135,7 @@ def check_all(
             mark = "✗" if wrong else "✓"
             lines = [*hanging(f"{mark} {one.row:4} ", gettext(one.question), min(wishes.width, _PAGE))]
             if wrong:
-                lines += [line for line in report.claims() if not line.startswith("  ✓")]
+                lines += report.claims(failed=True)
             step(one.row, lines)
     print(summary(len(found), claims, failed, perf_counter() - began, wishes.language))
     return 1 if failed else 0

@@ -13,9 +13,9 @@ from synfin.lab.layout import aligned, hanging, heading, paragraph
 from synfin.lab.running import Run, Runs, run
 from synfin.lab.what_if import Change, described, numbers, paired
 from synfin.lab.words import translation
-from synfin.show.history import History, Row
+from synfin.show.history import History
 from synfin.show.ladder import render_ladder
-from synfin.show.narration import Narrate, sentences
+from synfin.show.narration import Narrate
 from synfin.show.pairing import alike
 from synfin.show.side_by_side import FEWEST_CELLS, render_side_by_side
 from synfin.show.words import Language
@@ -210,15 +210,12 @@ class Report:
             width=wishes.width,
             color=wishes.color,
             numbers=(numbers(first), numbers(second)),
-            told=(self._sentences(mine), self._sentences(other)),
+            narrate=self._narrate,
             before=before,
             start=0,
             most=MOST_SEGMENTS,
+            usual=bool(self.changes),
         )
-
-    def _sentences(self, history: History) -> Mapping[Row, str]:
-        wishes = self.wishes
-        return sentences(history, self._narrate, wishes.language, wishes.relative)
 
     def _connections(self, one: Run) -> list[History]:
         return one.histories[: one.shown.connections]
@@ -286,14 +283,15 @@ class Report:
 
     # --- claims --------------------------------------------------------------------------------------------------
 
-    def claims(self) -> Iterator[str]:
-        """What holds, and what does not."""
+    def claims(self, failed: bool = False) -> Iterator[str]:
+        """What holds, and what does not; or only what does not (`failed`)."""
         gettext = self._gettext
         usual: Runs | None = None
         runs = self.judged_in
         for claim in self.experiment.claims:
             if holds(claim, runs):
-                yield from hanging("  ✓ ", _said(claim, runs, gettext(claim.text)), self._page)
+                if not failed:
+                    yield from hanging("  ✓ ", _said(claim, runs, gettext(claim.text)), self._page)
                 continue
             # In the words of the world as it usually is: figures of this one would speak of something else.
             usual = run(self.experiment, self.seed) if usual is None else usual

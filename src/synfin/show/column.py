@@ -13,8 +13,8 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from synfin.reasons import Reason
-from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, Transmission, UserCall
+from synfin.reasons import DAMAGED
+from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_text import (
     CHANGED,
     DIM,
@@ -48,14 +48,18 @@ _LITTLE: Final = 8
 
 
 class Block:
-    """Lines of a column that belong together, the first at `time` (nanoseconds). `key` tells what they say, beside the
-    time; `segments` is how many were sent in them; `begins`: they are not the end of what began above."""
+    """Lines of a column that belong together, the first at `time` (nanoseconds), and the `rows` that they tell of.
 
-    __slots__ = ("begins", "key", "lines", "segments", "time")
+    `key` tells what they say, beside the time; `segments` is how many were sent in them; `begins`: to understand them
+    one needs nothing that stands above.
+    """
+
+    __slots__ = ("begins", "key", "lines", "rows", "segments", "time")
 
     def __init__(self, time: int, begins: bool) -> None:
         self.time = time
         self.begins = begins
+        self.rows: list[Row] = []
         self.key: tuple[Hashable, ...] = ()
         self.lines: list[list[Piece]] = []
         self.segments = 0
@@ -79,7 +83,6 @@ class Column:
         width: int,
         language: Language,
         relative: bool,
-        explained: bool,
         numbers: Numbers | None,
         told: Mapping[Row, str] = MappingProxyType({}),
     ) -> None:
@@ -89,12 +92,11 @@ class Column:
         self._language = language
         self._gettext = translation(language).gettext
         self._relative = relative
-        self._explained = explained
         self._numbers = numbers
         self._states = [history.left.first_state, history.right.first_state]
         # The windows that they last offered.
         self._windows: list[int | None] = [None, None]
-        # When the line of both states was last written, and whether nothing but it was written since.
+        # When the line of both states was last written.
         self._stated: int | None = None
         flights = [
             row.time - row.transmission.time
@@ -103,7 +105,6 @@ class Column:
         ]
         # How long a segment usually travels.
         self._flight = median_low(flights) if flights else 0
-        self._alone = False
         self.blocks: list[Block] = []
         self._make(shown_rows(history))
 
@@ -118,20 +119,28 @@ class Column:
             elif isinstance(row, Loss):
                 if not at or rows[at - 1] is not row.transmission:
                     self._lost_later(row)
-                elif self._explained:
+                elif row in self._told:
                     self._add(row)
             elif isinstance(row, Remark):
                 self._remark(row)
             else:
                 change = row.change if isinstance(row, UserCall) else row
-                text = f"› {printable(row.call)}" if isinstance(row, UserCall) else self._words(row.reason)
-                if isinstance(row, UserCall) and row.octets:
-                    text = self._gettext("{call} {octets} octets").format(call=text, octets=row.octets)
                 block = self._block(row)
-                self._beside(block, row.endpoint, text, "")
+                self._beside(block, row.endpoint, self._event(row), "")
                 if change is not None:
                     self._state_line(block, row.endpoint, change.old_state, change.new_state)
-                self._tell(block, row.endpoint, row)
+                if isinstance(row, UserCall):
+                    self._tell(block, row.endpoint, row)
+
+    def _event(self, row: UserCall | StateChange) -> str:
+        """What happened without a segment."""
+        if isinstance(row, StateChange):
+            # A sentence says all that the few words do.
+            return printable(self._told.get(row) or explain(row.reason, self._language))
+        text = f"› {printable(row.call)}"
+        if row.octets:
+            text = self._gettext("{call} {octets} octets").format(call=text, octets=row.octets)
+        return text
 
     # --- blocks --------------------------------------------------------------------------------------------------
 
@@ -139,11 +148,11 @@ class Column:
         """A new block that begins with `row`."""
         block = Block(row.time, not isinstance(row, Arrival | Loss))
         self.blocks.append(block)
-        self._alone = False
         self._add(row)
         return block
 
     def _add(self, row: Row) -> None:
+        self.blocks[-1].rows.append(row)
         self.blocks[-1].key += ((row.time, row_key(self._history, row)),)
 
     def _put(self, block: Block, content: Sequence[Piece], rails: tuple[str, str] = ("│", "│")) -> None:
@@ -171,15 +180,12 @@ class Column:
 
     def _sent(self, sent: Transmission, following: Row | None) -> None:
         left = self._is_left(sent.sender)
-        if self._alone and self._stated == sent.time and sent.old_state == sent.new_state:
-            # The states as this segment leaves are those in which the one before it has arrived.
-            block = self.blocks[-1]
-            self._add(sent)
-            self._alone = False
+        block = self._block(sent)
+        # The states as it leaves may be those in which the segment before it has arrived.
+        if self._stated != sent.time or sent.old_state != sent.new_state:
+            self._state_line(block, sent.sender, sent.old_state, sent.new_state)
         else:
-            block = self._block(sent)
-            if self._stated != sent.time or sent.old_state != sent.new_state:
-                self._state_line(block, sent.sender, sent.old_state, sent.new_state)
+            block.begins = False
         block.segments += 1
         words = self._says(sent)
         if isinstance(following, Arrival) and following.transmission is sent:
@@ -188,22 +194,20 @@ class Column:
                 words.append((fate, LOST if following.dropped else DIM))
             head = ("─", "►", "")
         elif isinstance(following, Loss) and following.transmission is sent:
-            head = ("─", f" ✗ {cropped(self._gettext('lost'), self._inner // 3)}", LOST)
+            head = ("─", self._end(following), LOST)
         elif not sent.arrivals and sent.loss is None and not sent.receiver.traced and not sent.number:
             head = ("─", "►", "")
         else:
             head = ("─", "┄┄┄", DIM)
         block.key += (head, following.dropped if isinstance(following, Arrival) else None)
         self._arrow(block, left, words, head)
-        self._why(block, sent.sender, sent.reason)
         self._tell(block, sent.sender, sent)
         if isinstance(following, Loss) and following.transmission is sent:
-            self._why(block, sent.receiver, following.reason)
             self._tell(block, sent.receiver, following)
 
     def _arrived(self, arrival: Arrival, whole: bool, following: Row | None) -> None:
         sent = arrival.transmission
-        unchanged = arrival.old_state == arrival.new_state and not self._explained and arrival not in self._told
+        unchanged = arrival.old_state == arrival.new_state and arrival not in self._told
         on_time = arrival.time - sent.time <= self._flight
         if whole and unchanged and on_time and following is not None and following.time > arrival.time:
             # Nothing to be told, not even when.
@@ -216,17 +220,19 @@ class Column:
             self._coming(block, self._is_left(sent.sender), words, ("─", "►", ""))
         if whole or arrival.old_state != arrival.new_state:
             self._state_line(block, sent.receiver, arrival.old_state, arrival.new_state)
-        self._why(block, sent.receiver, arrival.reason)
         self._tell(block, sent.receiver, arrival)
-        self._alone = whole and len(block.lines) == 1
 
     def _lost_later(self, loss: Loss) -> None:
         sent = loss.transmission
         block = self._block(loss)
-        lost = f" ✗ {cropped(self._gettext('lost'), self._inner // 3)}"
-        self._coming(block, self._is_left(sent.sender), [(self._short(sent), "")], ("─", lost, LOST))
-        self._why(block, sent.receiver, loss.reason)
+        head = ("─", self._end(loss), LOST)
+        self._coming(block, self._is_left(sent.sender), [(self._short(sent), "")], head)
         self._tell(block, sent.receiver, loss)
+
+    def _end(self, loss: Loss) -> str:
+        """The end of an arrow that never arrived."""
+        text = self._gettext("damaged") if loss.reason is DAMAGED else self._gettext("lost")
+        return f" ✗ {cropped(text, self._inner // 3)}"
 
     def _number(self, sent: Transmission) -> str:
         number = sent.packet or (self._numbers(sent) if self._numbers is not None else None)
@@ -326,18 +332,10 @@ class Column:
         text = printable(remark.text) + (f" ({remark.clause})" if remark.clause else "")
         self._beside(block, end, f"! {text}", REMARK)
 
-    def _why(self, block: Block, end: Endpoint, reason: Reason | None) -> None:
-        if self._explained and reason is not None:
-            clause = f" ({reason.clause})" if reason.clause else ""
-            self._beside(block, end, f" {self._words(reason)}{clause}", DIM)
-
     def _tell(self, block: Block, end: Endpoint, row: Row) -> None:
         """The sentence for a row, at that end's rail."""
         if text := self._told.get(row):
             self._beside(block, end, f" {printable(text)}", DIM)
-
-    def _words(self, reason: Reason) -> str:
-        return printable(explain(reason, self._language))
 
 
 def _mirrored(pieces: Sequence[Piece]) -> list[Piece]:

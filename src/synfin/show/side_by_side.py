@@ -6,15 +6,14 @@ wherever they differ.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
-from types import MappingProxyType
 from typing import Final
 
 from rich.cells import cell_len
 
 from synfin.show.column import Block, Column, Numbers
-from synfin.show.history import History, Row
+from synfin.show.history import History, Row, Transmission, UserCall
 from synfin.show.ladder_text import (
     DIM,
     LABEL,
@@ -29,6 +28,7 @@ from synfin.show.ladder_text import (
     wrapped,
     wrapped_text,
 )
+from synfin.show.narration import Narrate, sentences
 from synfin.show.pairing import common, levelled
 from synfin.show.state_words import STATE_COLORS
 from synfin.show.words import Language, translation
@@ -52,22 +52,23 @@ def render_side_by_side(
     relative: bool = True,
     width: int = 100,
     color: bool = False,
-    explain: bool = False,
     numbers: tuple[Numbers | None, Numbers | None] = (None, None),
     before: int | None = None,
     most: int = MOST_SEGMENTS,
     start: int | None = None,
     compared: bool = True,
-    told: tuple[Mapping[Row, str], Mapping[Row, str]] = (MappingProxyType({}), MappingProxyType({})),
+    narrate: Narrate = "no",
+    usual: bool = False,
 ) -> str:
     """Draw two histories beside one another, in lines of at most `width` cells (80 or more).
 
     `before`: of what both begin with, so many moments are shown, and how much is left out is said; None shows it all.
-    At most `most` segments of each are shown. `compared`: a mark stands where they differ. `told` are sentences, to
-    stand below rows of the one and of the other. Else as `render_ladder`.
+    At most `most` segments of each are shown. `compared`: a mark stands where they differ. `narrate`
+    tells rows of both in sentences: all of them in full, or in short those that differ; if the first is the `usual`
+    one, then of the other alone. Else as `render_ladder`.
     """
     width = max(FEWEST_CELLS, width)
-    drawing = _Drawing(first, second, titles, language, relative, width, color, explain, numbers, start, told)
+    drawing = _Drawing(first, second, titles, language, relative, width, color, numbers, start, narrate, usual)
     return "\n".join(drawing.lines(before, most, compared))
 
 
@@ -81,10 +82,10 @@ class _Drawing:
         relative: bool,
         width: int,
         color: bool,
-        explained: bool,
         numbers: tuple[Numbers | None, Numbers | None],
         start: int | None,
-        told: tuple[Mapping[Row, str], Mapping[Row, str]],
+        narrate: Narrate,
+        usual: bool,
     ) -> None:
         self._histories = (first, second)
         self._titles = titles
@@ -97,10 +98,35 @@ class _Drawing:
         self._column = (width - self._time_width - _GUTTER) // 2
         self._width = self._time_width + 2 * self._column + _GUTTER
         self._blocks = [
-            Column(history, self._column, language, relative, explained, own, sentences).blocks
-            for history, own, sentences in zip(self._histories, numbers, told, strict=True)
+            Column(history, self._column, language, relative, own).blocks
+            for history, own in zip(self._histories, numbers, strict=True)
         ]
+        if narrate != "no":
+            rows = self._differing() if narrate == "short" else [history.rows for history in self._histories]
+            if narrate == "short" and usual:
+                rows[0] = []
+            told = [
+                sentences(history, narrate, language, relative, own)
+                for history, own in zip(self._histories, rows, strict=True)
+            ]
+            self._blocks = [
+                Column(history, self._column, language, relative, own, said).blocks
+                for history, own, said in zip(self._histories, numbers, told, strict=True)
+            ]
         self._lines: list[str] = []
+
+    def _differing(self) -> list[list[Row]]:
+        """The rows of both that have no equal at their side, without the users' calls, which speak for themselves."""
+        rows: list[list[Row]] = [[], []]
+        first, second = self._blocks
+        for mine, other in levelled([one.moment for one in first], [one.moment for one in second]):
+            if mine is not None and other is not None and first[mine].key == second[other].key:
+                continue
+            for found, blocks, at in zip(rows, (first, second), (mine, other), strict=True):
+                own = blocks[at].rows if at is not None else []
+                found += [row for row in own if not isinstance(row, UserCall)]
+                found += [row.loss for row in own if isinstance(row, Transmission) and row.loss is not None]
+        return rows
 
     def lines(self, before: int | None, most: int, compared: bool) -> list[str]:
         self._head()
@@ -174,6 +200,7 @@ class _Drawing:
         rails: list[Piece] = [("│", ""), (" " * (self._column - 2), ""), ("│", "")]
         first, second = shown
         over = [0, 0]
+        told: int | None = None
         for mine, other in levelled([one.moment for one in first], [one.moment for one in second]):
             pair = [None if mine is None else first[mine], None if other is None else second[other]]
             blocks = [block for block in pair if block is not None]
@@ -189,7 +216,8 @@ class _Drawing:
                         last = over[side] + (block is not None) >= len(shown[side])
                         cells.append(rails if over[side] + (block is not None) and not last else empty)
                 mark = _DIFFERENT if different and compared and not at else ""
-                self._put(None if at else blocks[0].time, mark, cells[0], cells[1])
+                self._put(None if at or blocks[0].time == told else blocks[0].time, mark, cells[0], cells[1])
+            told = blocks[0].time
             for side, block in enumerate(pair):
                 over[side] += block is not None
         rest = [
