@@ -10,7 +10,7 @@ from typing import Final
 from synfin.lab.calls import call_rows, ending
 from synfin.lab.experiment import NOT_THERE, Claim, Experiment, Table, holds
 from synfin.lab.layout import aligned, hanging, heading, paragraph
-from synfin.lab.running import Run, Runs, run
+from synfin.lab.running import Run, Runs, numbered, run
 from synfin.lab.what_if import Change, described, numbers, paired
 from synfin.lab.words import translation
 from synfin.show.history import History
@@ -19,6 +19,7 @@ from synfin.show.narration import Narrate
 from synfin.show.pairing import alike
 from synfin.show.side_by_side import FEWEST_CELLS, render_side_by_side
 from synfin.show.words import Language
+from synfin.wire.tcp import Segment
 
 __all__ = ["MOST_SEGMENTS", "MOST_WORLDS", "PAGE", "Report", "Wishes", "judged", "summary", "written"]
 
@@ -218,7 +219,7 @@ class Report:
         )
 
     def _connections(self, one: Run) -> list[History]:
-        return one.histories[: one.shown.connections]
+        return list(one.histories[: one.shown.connections])
 
     def _others(self, one: Run) -> Iterator[str]:
         left = len(one.histories) - one.shown.connections
@@ -273,11 +274,13 @@ class Report:
     def _came_of_it(self, usual: Run, changed: Run) -> Iterator[str]:
         gettext = self._gettext
         rows: list[Sequence[str]] = [(gettext("What came of it"), gettext("As it was"), self._changes())]
+        both = usual, changed
         for before, after in zip(usual.programs, changed.programs, strict=False):
             rows.append((gettext(before.name), ending(before, gettext), ending(after, gettext)))
-        seconds = [gettext("{seconds} s").format(seconds=f"{one.end / 1e9:.3f}") for one in (usual, changed)]
+        seconds = [gettext("{seconds} s").format(seconds=f"{one.end / 1e9:.3f}") for one in both]
         rows.append((gettext("the end of it all"), *seconds))
-        rows.append((gettext("segments sent"), *(str(len(one.sent())) for one in (usual, changed))))
+        segments = [sum(isinstance(event.packet.payload, Segment) for _, event in numbered(one)) for one in both]
+        rows.append((gettext("segments sent"), *map(str, segments)))
         yield from aligned(rows, self._page)
         yield ""
 

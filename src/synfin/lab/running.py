@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar, overload
 
 from synfin import sim
 from synfin.events import Event, PacketTransmitted, StateChanged
@@ -53,9 +53,9 @@ class Run:
     # --- connections
 
     @cached_property
-    def histories(self) -> list[History]:
+    def histories(self) -> Sequence[History]:
         """One for each connection that exchanged a segment, in the order of their first ones."""
-        return [History.from_events(self.events, flow) for flow in flows(self.events)]
+        return _Histories(self.events)
 
     @property
     def history(self) -> History:
@@ -120,6 +120,32 @@ class Run:
     def node(self, name: str) -> Node:
         """The host of that name, as it is at the end."""
         return self.world.network.nodes[name]
+
+
+class _Histories(Sequence[History]):
+    """The histories of a trace, each made when it is asked for: there may be many connections."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+        self._flows = flows(events)
+        self._made: dict[int, History] = {}
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    @overload
+    def __getitem__(self, at: int) -> History: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[History]: ...
+
+    def __getitem__(self, at: int | slice) -> History | list[History]:
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        index = range(len(self))[at]
+        if index not in self._made:
+            self._made[index] = History.from_events(self._events, self._flows[index])
+        return self._made[index]
 
 
 def is_kind(segment: Segment, kind: int) -> bool:
