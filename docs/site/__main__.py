@@ -19,11 +19,13 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tree.write(folder)
+        # jieba leaves a cache in the folder for temporary files.
+        environ = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "TMPDIR": name}
         # English first: building removes what lies in the directory.
         for language, place in ("en", site), ("zh", site / "zh"):
             command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
             command += ["--config-file", str(folder / f"{language}.yml"), "--site-dir", str(place)]
-            done = subprocess.run(command, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=False)
+            done = subprocess.run(command, env=environ, check=False)
             if done.returncode:
                 return done.returncode
     elsewhere.cut(site)

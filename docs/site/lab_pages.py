@@ -10,7 +10,8 @@ from docs.site.markdown import cell, paragraph, table
 from docs.site.worlds import pictures, suffix, word, world
 from synfin.lab import running
 from synfin.lab.experiment import Experiment, Table, holds
-from synfin.lab.registry import SECTIONS, Section, experiments
+from synfin.lab.listing import QUESTIONS
+from synfin.lab.registry import SECTIONS, Section, experiments, rows
 from synfin.lab.running import Runs
 from synfin.lab.words import translation
 from synfin.show.words import LANGUAGES, Language
@@ -45,11 +46,19 @@ def parts(language: Language) -> dict[str, str]:
 
 def _questions(language: Language) -> Iterator[str]:
     gettext = translation(language).gettext
+    where = {row: f"{section.room}.md#{row.lower()}" for section in SECTIONS for row in rows(section)}
+    yield f"### {gettext('The questions')}"
+    yield ""
+    for text, answers in QUESTIONS:
+        links = [f"[{row}]({where[row]})" for row in answers if row in where]
+        if links:
+            yield f"- {cell(gettext(text))} {' '.join(links)}"
+    yield ""
     for section in SECTIONS:
         yield f"### [{gettext(section.title)}]({section.room}.md)"
         yield ""
         for one in experiments(section):
-            yield f"- [{one.row}]({section.room}.md#{one.row.lower()}) {cell(gettext(one.question))}"
+            yield f"- [{one.row}]({where[one.row]}) {cell(gettext(one.question))}"
         yield ""
 
 
@@ -95,7 +104,7 @@ def _experiment(one: Experiment, runs: Runs, language: Language, made: Mapping[s
             values = claim.values(runs) if claim.values is not None else {}
             yield f"- ✓ {paragraph(gettext(claim.text).format(**values))}"
         else:
-            yield f"- ✗ {word('Not so here', language)}{colon}{put(claim.text)}"
+            yield f"- ✗ {paragraph(gettext('not so here: {claim}').format(claim=gettext(claim.text)))}"
     yield ""
     if one.table is not None:
         yield from _table(one.table(runs), language)
@@ -107,7 +116,7 @@ def _experiment(one: Experiment, runs: Runs, language: Language, made: Mapping[s
     yield f"{word('Source', language)}{colon}{comma.join(one.clauses)}"
     yield ""
     if one.tries:
-        yield f'??? example "{word("Things to try", language)}"'
+        yield f'??? example "{word("Try", language)}"'
         for each in one.tries:
             yield "    ```sh"
             yield f"    synfin lab run {each.arguments}" + (" --lang zh" if language == "zh" else "")
@@ -121,6 +130,6 @@ def _table(figures: Table, language: Language) -> Iterator[str]:
     gettext = translation(language).gettext
 
     def words(row: Sequence[str]) -> list[str]:
-        return [gettext(one) if one else "" for one in row]
+        return [cell(gettext(one)) if one else "" for one in row]
 
     yield from table(words(figures.head), [words(row) for row in figures.rows])

@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from errno import errorcode
 from typing import Final
 
-from docs.site.markdown import paragraph, table
+from docs.site.markdown import cell, paragraph, table
+from synfin.lab.calls import call_rows
+from synfin.lab.report import MOST_SEGMENTS
 from synfin.lab.running import Run
+from synfin.lab.what_if import numbers
 from synfin.lab.words import translation
 from synfin.show.curves import render_curves
 from synfin.show.ladder_svg import render_ladder_svg
 from synfin.show.time_sequence import render_time_sequence
 from synfin.show.words import LANGUAGES, Language
-from synfin.sim.programs import Call
 
-#: Segments that a ladder shows at most.
-MOST: Final = 60
-#: Calls of which nobody need be told when they went well.
-_QUIET: Final = frozenset({"bind", "listen", "setsockopt"})
-
+#: What these pages say beside the lab's own words.
 _WORDS: Final[Mapping[str, str]] = {
-    "Predict": "先猜一猜",
-    "Watch": "注意看",
-    "What holds": "结论",
-    "Not so here": "此处不成立",
-    "Answer": "答案",
-    "Source": "出处",
-    "Things to try": "动手试试",
-    "What the programs saw": "程序看到的",
-    "program": "程序",
-    "call": "调用",
-    "began": "开始",
-    "took": "用时",
-    "result": "结果",
-    "still waits": "仍在等待",
     "No experiments here yet.": "这里还没有实验。",
-    "To run this yourself": "自己运行",
     "Made by running `{command}`.": "由 `{command}` 运行得出。",
 }
 
 
 def word(text: str, language: Language) -> str:
-    """A word of these pages."""
-    return _WORDS[text] if language == "zh" else text
+    """A word of the lab's, or of these pages."""
+    return _WORDS[text] if language == "zh" and text in _WORDS else translation(language).gettext(text)
 
 
 def suffix(language: Language) -> str:
@@ -64,7 +46,9 @@ def pictures(stem: str, run: Run) -> dict[str, str]:
             continue
         for number, history in enumerate(run.histories[: shown.connections], 1):
             if shown.picture == "ladder":
-                picture = render_ladder_svg(history, language=language, title=title, most=MOST)
+                picture = render_ladder_svg(
+                    history, language=language, title=title, most=MOST_SEGMENTS, numbers=numbers(run)
+                )
             else:
                 picture = render_time_sequence(history, language=language, title=title)
             made[_name(stem, run, number, language)] = picture
@@ -88,26 +72,12 @@ def world(stem: str, run: Run, language: Language, made: Mapping[str, str]) -> I
 
 
 def _calls(run: Run, language: Language) -> Iterator[str]:
-    rows = [
-        [program.name, f"`{call.name}`", f"{call.began / 1e9:.3f} s", *_outcome(call, language)]
-        for program in run.programs
-        for call in program.calls
-        if call.name not in _QUIET or call.error is not None
-    ]
+    gettext = translation(language).gettext
+    rows = call_rows(run, gettext)
     if not rows:
         return
-    yield f'??? note "{word("What the programs saw", language)}"'
-    for line in table([word(one, language) for one in ("program", "call", "began", "took", "result")], rows):
+    yield f'??? note "{gettext("What the programs saw")}"'
+    head, *below = ([cell(one) for one in row] for row in rows)
+    for line in table(head, below):
         yield f"    {line}"
     yield ""
-
-
-def _outcome(call: Call, language: Language) -> tuple[str, str]:
-    if call.waits:
-        return "", word("still waits", language)
-    what = ""
-    if call.error is not None:
-        what = errorcode.get(call.error.errno or 0, str(call.error))
-    elif isinstance(call.result, bytes):
-        what = f"`{call.result!r}`" if len(call.result) < 40 else str(len(call.result))
-    return f"{call.lasted / 1e9:.3f} s", what

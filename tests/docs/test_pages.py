@@ -169,7 +169,7 @@ def test_what_it_says_to_do_does_what_it_says(
             if os.environ.get("SYNFIN_REQUIRE") != "all" and not (os.geteuid() == 0 and shutil.which("nc")):
                 left_out.append(block.line)
                 continue
-            require("root", "tun", "netns", "nc")
+            require("root", "tun", "netns", "ip", "nc", "curl")
             printed = shell.run("unshare", "--net", "sh", "-ec", f"ip link set lo up\n{block.text}")
         elif kind == "output":
             assert shown(block.text).fullmatch(printed.rstrip("\n") + "\n"), (

@@ -39,7 +39,6 @@ ONE_WORD = (
     "sequence number",
     "slow start",
     "SYN queue",
-    "TCB",
     "three-way handshake",
     "window scale",
     "zero-window probe",

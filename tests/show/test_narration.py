@@ -113,8 +113,11 @@ def every_kind_of_row() -> list[tuple[str, History, Row]]:
     client, server = client_and_server()
     sent = Transmission(0, client, server, segment(PSH | ACK, 1460), None, None, reasons.NEW_DATA)
     history = History(client, server, [sent])
-    for name in ARRIVED:
-        found.append((f"arrived {name}", history, Arrival(5, sent, "LISTEN", "LISTEN", BY_NAME[name], told=True)))
+    probe = Transmission(0, client, server, segment(), None, None, reasons.WINDOW_PROBE)
+    for key in ARRIVED:
+        name, _, case = key.partition(":")
+        carrier = probe if case == "probe" else sent
+        found.append((f"arrived {key}", history, Arrival(5, carrier, "LISTEN", "LISTEN", BY_NAME[name], told=True)))
     found += [(f"lost {name}", history, Loss(5, sent, BY_NAME[name])) for name in LOST]
     for name in CHANGED:
         change = StateChange(5, client, "ESTABLISHED", "CLOSED", BY_NAME[name])

@@ -95,25 +95,6 @@ def test_out_of_order_data_is_answered_at_once_and_each_time() -> None:
     ]
 
 
-@pytest.mark.parametrize("sack", [0, 1])
-def test_without_sack_data_out_of_order_make_no_window_grow(sack: int) -> None:
-    """The kernel does the same: with another window, the sender would not count a duplicate (RFC 5681 §2)."""
-    parameters = TcpParameters()
-    parameters.tcp_sack = sack
-    w = World(parameters, parameters)
-    w.connect()
-    w.server.reading = True
-    # The buffer has grown, and the window has not caught up with it.
-    w.server.tcb.rcv_buf *= 4
-    w.lose(by_client(data))
-    since = len(w.messages)
-    w.client.write(b"y" * 1448 * 6)
-    w.run_for(21 * MS)
-    windows = [m.segment.wnd for m in w.messages[since:] if m.sender == "server"]
-    assert len(windows) == 5
-    assert (len(set(windows)) == 1) == (sack == 0)
-
-
 def test_an_acknowledgment_that_fills_a_gap_goes_out_at_once() -> None:
     w = quiet_server()
     w.hold(by_client(data), 15 * MS)

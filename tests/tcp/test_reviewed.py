@@ -88,7 +88,7 @@ def test_a_peer_that_answers_for_ever_does_not_hold_what_nobody_has() -> None:
 @pytest.mark.row("A9", "A11")
 def test_a_cookie_is_honoured_though_a_request_was_made_meanwhile() -> None:
     numbers, cookies = InitialSequenceNumbers(bytes(16)), SynCookies(b"k" * 16)
-    listener = Listener(b"", 80, 1, TcpParameters(), numbers, None, cookies)
+    listener = Listener(b"", 80, 0, TcpParameters(), numbers, None, cookies)
 
     def flow(port: int) -> bytes:
         return Identity(SERVER_ADDRESS, 80, CLIENT_ADDRESS, port).flow

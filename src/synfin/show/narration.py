@@ -321,7 +321,12 @@ class Narrator:
 
 
 def _of_arrival(arrival: Arrival) -> Telling:
-    return REACHED if arrival.reason is None else ARRIVED.get(arrival.reason.name, _OTHERWISE)
+    if arrival.reason is None:
+        return REACHED
+    name = arrival.reason.name
+    if _why_sent(arrival.transmission) in ("window-probe", "keep-alive-probe"):
+        return ARRIVED.get(f"{name}:probe") or ARRIVED.get(name, _OTHERWISE)
+    return ARRIVED.get(name, _OTHERWISE)
 
 
 def _of_change(reason: Reason) -> Telling:

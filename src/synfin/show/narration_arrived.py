@@ -1,7 +1,8 @@
 """What is said of a segment that arrives, and of one that is lost, by the reason.
 
 Of an arrival {who} is the receiver and {other} the sender, of a loss {who} is the sender. The other gaps are those of
-`narration_sent`. An arrival that changes a state is told by `narration_changes`, where that has a sentence for it.
+`narration_sent`; ":probe" is the special case of a probe that arrives. An arrival that changes a state is told by
+`narration_changes`, where that has a sentence for it.
 """
 
 from __future__ import annotations
@@ -123,6 +124,10 @@ ARRIVED: Final[Mapping[str, Telling]] = {
     "outside-window": Telling(
         N_("{who} drops it: seq={seq} lies outside its window."),
         N_("It is an old duplicate, or somebody's guess. An ACK says what is expected."),
+    ),
+    "outside-window:probe": Telling(
+        N_("{who} gets the probe: it has an old number, and only asks for an ACK."),
+        N_("Nothing of it is used. The ACK tells what is expected next, and how large the window is."),
     ),
     "old-timestamp": Telling(
         N_("{who} drops it: by its timestamp it is an old duplicate."),

@@ -218,10 +218,10 @@ MOVES: Final[Mapping[tuple[str, str], tuple[frozenset[str], Telling]]] = {
 #: The same where the segment that arrives has data too; what it means to be in the new state is above.
 MOVES_WITH_DATA: Final[Mapping[tuple[str, str], str]] = {
     ("SYN-RECEIVED", "ESTABLISHED"): N_("{who} gets {what} with the ACK of its SYN: it is ESTABLISHED."),
-    ("ESTABLISHED", "CLOSE-WAIT"): N_("{who} gets {what}: no more will come, and it is in CLOSE-WAIT."),
+    ("ESTABLISHED", "CLOSE-WAIT"): N_("{who} gets {what}, the last: it is in CLOSE-WAIT."),
     ("FIN-WAIT-1", "CLOSING"): N_("{who} gets {what}, but no ACK of its own FIN: it is CLOSING."),
     ("FIN-WAIT-1", "TIME-WAIT"): N_("{who} gets {what}, and the ACK of its own FIN: it is in TIME-WAIT."),
-    ("FIN-WAIT-2", "TIME-WAIT"): N_("{who} gets {what}: no more will come. It now waits 2MSL in TIME-WAIT."),
+    ("FIN-WAIT-2", "TIME-WAIT"): N_("{who} gets {what}, the last: it now waits 2MSL in TIME-WAIT."),
 }
 
 #: FIN-WAIT-1 to TIME-WAIT where the ACK of the FIN had left alone before, and did not arrive.

@@ -83,7 +83,7 @@ SENT: Final[Mapping[str, Telling]] = {
         N_("Each octet has its number. {who} keeps a copy until {other} acknowledges it, and starts a timer."),
     ),
     "new-data:fin": Telling(
-        N_("{who} sends {what}: nothing more will follow."),
+        N_("{who} sends {what}, its last."),
         N_(
             "The FIN rides on the last data and takes the number behind them. It closes this direction alone; {who} "
             "may still receive."

@@ -149,8 +149,7 @@ def _out_of_order(
         kept = False
     if kept and arrival.segment.flags & FIN and first + length == arrival.start + arrival.segment.payload_length:
         _note_fin(tcb, first + length)
-    # Without SACK the window stays: with another window the sender would not count it as a duplicate (RFC 5681 §2).
-    if kept and tcb.sack_permitted and length >= receive_tuning.LEAST_SEGMENT:
+    if kept and length >= receive_tuning.LEAST_SEGMENT:
         receive_tuning.grow_window(tcb, length, length)
     # RFC 5681 §4.2: an immediate duplicate ACK, one for each such segment.
     arrival.reply = make_segment(tcb, tcb.snd_nxt, 0, now)

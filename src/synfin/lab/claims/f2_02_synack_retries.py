@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from synfin.events import StateChanged
 from synfin.lab.claims.bench import MS, connects, pair, serves
 from synfin.lab.claims.kernel import Kernel, Peer
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
@@ -23,7 +24,8 @@ def scenario(network: Network) -> list[Program]:
 
 def half_open_for(run: Run) -> float:
     """Seconds for which the server waits for the third message."""
-    return (run.when("server", "CLOSED") - run.when("server", "SYN-RECEIVED")) / 1e9
+    (forgotten,) = (change for change in run.of(StateChanged, "server") if change.old == "SYN-RECEIVED")
+    return (forgotten.time - run.when("server", "SYN-RECEIVED")) / 1e9
 
 
 def default() -> Figures:

@@ -10,7 +10,7 @@ from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
 from synfin.lab.running import DATA, RST, SYN_ACK, Run
 from synfin.sim import Network, Program, Steps, start
-from synfin.sim.wires import Direction
+from synfin.sim.device import Output
 from synfin.wire.ip import Packet
 from synfin.wire.tcp import ACK, SYN, Segment
 
@@ -18,17 +18,17 @@ WORDS = b"Hello, Server!"
 TCP_FASTOPEN = 23  # linux/tcp.h
 
 
-class Early(Direction):
+class Early:
     """A laboratory variant of a wire's beginning: it puts the first words on the SYN, which our hosts send bare."""
 
-    def __init__(self, direction: Direction) -> None:
-        self._direction = direction
+    def __init__(self, output: Output) -> None:
+        self._output = output
 
     def transmit(self, packet: Packet) -> None:
         segment = packet.payload
         if isinstance(segment, Segment) and segment.flags == SYN:
             segment.payload, segment.payload_length = (WORDS,), len(WORDS)
-        self._direction.transmit(packet)
+        self._output.transmit(packet)
 
 
 def client(program: Program) -> Steps[None]:

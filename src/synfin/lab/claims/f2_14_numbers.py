@@ -15,7 +15,7 @@ from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
 from synfin.lab.running import DATA, Run
 from synfin.sim import Network, Program, Steps, start
-from synfin.sim.wires import Direction
+from synfin.sim.device import Output
 from synfin.tcp.identity import Identity
 from synfin.tcp.isn import TICK
 from synfin.wire.ip import Packet
@@ -49,18 +49,18 @@ def scenario(network: Network) -> list[Program]:
     return programs
 
 
-class Old(Direction):
+class Old:
     """A laboratory variant of a wire's beginning: after the third piece of data comes one that has been on its way for
     2³² octets, so that its number fits again: the first piece, with its old timestamp."""
 
-    def __init__(self, direction: Direction, network: Network) -> None:
-        self._direction = direction
+    def __init__(self, output: Output, network: Network) -> None:
+        self._output = output
         self._network = network
         self._first: tuple[Packet, Segment] | None = None
         self._pieces = 0
 
     def transmit(self, packet: Packet) -> None:
-        self._direction.transmit(packet)
+        self._output.transmit(packet)
         segment = packet.payload
         if not isinstance(segment, Segment) or not segment.payload_length:
             return
@@ -71,7 +71,7 @@ class Old(Direction):
             old_packet, old = copy(self._first[0]), copy(self._first[1])
             old.seq, old.ack = (segment.seq + segment.payload_length) % (1 << 32), segment.ack
             old_packet.payload = old
-            self._network.after(100 * MS, lambda: self._direction.transmit(old_packet))
+            self._network.after(100 * MS, lambda: self._output.transmit(old_packet))
 
 
 def with_old(network: Network) -> list[Program]:

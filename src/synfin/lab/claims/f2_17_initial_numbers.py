@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from synfin.lab.claims.bench import PORT, SECOND, pair
+from synfin.lab.claims.bench import MS, PORT, SECOND, pair
 from synfin.lab.claims.kernel import Kernel
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
@@ -20,8 +20,7 @@ TICK = 4_000
 def server(program: Program) -> Steps[None]:
     listener = program.listening(PORT)
     while True:
-        sock = yield from listener.accept()
-        sock.close()
+        yield from listener.accept()
 
 
 def client(program: Program) -> Steps[None]:
@@ -32,6 +31,7 @@ def client(program: Program) -> Steps[None]:
         # No TIME-WAIT.
         sock.set_linger(0)
         yield from sock.connect(("server", PORT))
+        yield from program.sleep(20 * MS)
         sock.close()
         yield from program.sleep(wait)
 

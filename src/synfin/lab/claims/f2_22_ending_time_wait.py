@@ -32,13 +32,15 @@ def answers(program: Program) -> Steps[None]:
 def asks(program: Program) -> Steps[None]:
     sock = yield from program.connected("server", PORT)
     yield from sock.recv()
+    yield from program.sleep(20 * MS)
     sock.close()
 
 
 def aborts(program: Program) -> Steps[None]:
-    """Closes with SO_LINGER 0 when data are on the way."""
+    """Closes with SO_LINGER 0."""
     sock = yield from program.connected("server", PORT)
     yield from sock.recv()
+    yield from program.sleep(20 * MS)
     sock.set_linger(0)
     sock.close()
 

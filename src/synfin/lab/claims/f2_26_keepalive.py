@@ -150,10 +150,16 @@ CLAIM = TextClaim(
             "off",
             N_("The server dies; the client has not asked for keep-alive"),
             off,
-            ("partition from 1s",),
+            ("reboot server at 1s for 90000s",),
             24 * HOUR,
         ),
-        World("dead", N_("The server dies; the client has SO_KEEPALIVE"), dead, ("partition from 1s",), 24 * HOUR),
+        World(
+            "dead",
+            N_("The server dies; the client has SO_KEEPALIVE"),
+            dead,
+            ("reboot server at 1s for 90000s",),
+            24 * HOUR,
+        ),
         World("news", N_("The server lives, and says something after an hour"), news, (), 4 * HOUR),
     ),
     claims=(

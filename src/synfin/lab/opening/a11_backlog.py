@@ -154,7 +154,10 @@ EXPERIMENT = Experiment(
         late("last-ack", N_("Accept queue full when the last ACK arrives: listen(2), four clients"), "0"),
         late("abort", N_("The same, with tcp_abort_on_overflow"), "1"),
         full(
-            "syn-queue", N_("SYN queue full, no SYN cookies: listen(1), and a stranger has the place"), "0", backlog=1
+            "syn-queue",
+            N_("SYN queue full, no SYN cookies: listen(0), and a stranger has the one place"),
+            "0",
+            backlog=0,
         ),
         full("cookies", N_("SYN queue full (tcp_max_syn_backlog = 1), with SYN cookies"), "1", most=1),
         of_profile("linux", N_("Profile linux: five clients, a backlog of 2, nobody ever accepts")),
@@ -273,9 +276,9 @@ EXPERIMENT = Experiment(
     table=table,
     answer=N_(
         "The backlog bounds the accept queue; one more fits. tcp_max_syn_backlog bounds the SYN queue of half-open "
-        "connections, and on Linux so does the backlog. The stack completes handshakes by itself, so connect() "
-        "succeeds before accept() is called. A client that comes when a queue is full gets no answer, on purpose: to "
-        "it this looks like loss, it tries again, and by then there may be room. With tcp_abort_on_overflow it is told "
+        "connections, and on Linux so does the backlog, one more again. The stack completes handshakes by itself, so "
+        "connect() succeeds before accept() is called. A client that comes when a queue is full gets no answer, on "
+        "purpose: to it this looks like loss, it tries again, and by then there may be room. With tcp_abort_on_overflow it is told "
         "by a RST, though too late for connect(). SYN cookies do without the SYN queue: what it would hold is in the "
         "initial number, so a flood of SYNs keeps nobody out."
     ),

@@ -69,7 +69,6 @@ def option(
 #: Nothing arrives any more once the connection is open.
 SILENCE: Final = ("partition from 500ms",)
 NO_PROBES: Final = ("net.ipv4.tcp_early_retrans=0",)
-NO_LINEAR: Final = ("net.ipv4.tcp_syn_linear_timeouts=0",)
 #: A server that does not acknowledge at once, as it is after a while.
 PATIENT: Final = ("synfin.tcp_quick_acks=0",)
 TCP: Final = names.IPPROTO_TCP
@@ -127,8 +126,7 @@ EFFECTS: Final = (
         N_("seconds that connect() tries"),
         programs.client(programs.nothing, programs.timeout(names.SO_SNDTIMEO, 3 * SECOND)),
         until("connect"),
-        are(127, 3),
-        client=NO_LINEAR,
+        are(131, 3),
         faults=("lose SYN",),
     ),
     option(
@@ -258,8 +256,7 @@ EFFECTS: Final = (
         N_("seconds until connect() fails, if no SYN arrives"),
         programs.client(programs.nothing, programs.numbers(TCP, names.TCP_SYNCNT, 2)),
         until("connect"),
-        are(127, 7),
-        client=NO_LINEAR,
+        are(131, 7),
         faults=("lose SYN",),
     ),
     option(

@@ -197,10 +197,7 @@ def three_times(here: Place) -> None:
 
 #: Nothing arrives any more once the connection is open.
 SILENCE: Final = ("partition from 500ms",)
-NO_LINEAR: Final = ("tcp_syn_linear_timeouts=0",)
 NO_PROBES: Final = ("tcp_early_retrans=0",)
-#: So many seconds pass until a SYN that is sent again n times is given up, if each wait is twice the one before.
-GIVEN_UP: Final = [2 ** (count + 1) - 1 for count in range(8)]
 
 EFFECTS: Final = (
     # The ladder shows this one.
@@ -209,8 +206,8 @@ EFFECTS: Final = (
         N_("seconds until connect() fails, if no SYN arrives"),
         connects,
         measuring.until_connect_fails,
-        are(GIVEN_UP[6], GIVEN_UP[2]),
-        client=NO_LINEAR,
+        # Four waits of one second come before those that double, if there is time for them.
+        are(131, 7),
         faults=("lose SYN",),
     ),
     parameter(
