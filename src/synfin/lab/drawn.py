@@ -43,7 +43,8 @@ def drawn(report: Report) -> str:
         rows = _pairs(report, first, second, (gettext(first.shown.title), gettext(second.shown.title)))
     else:
         columns = [_panels(report, report.runs[name]) for name in shown]
-        beside = len(columns) if len(columns) <= _MOST_IN_ONE else next((n for n in _BESIDE if not len(columns) % n), 3)
+        several = [n for n in _BESIDE if n < len(columns) and not len(columns) % n]
+        beside = len(columns) if len(columns) <= _MOST_IN_ONE else [*several, _MOST_IN_ONE][0]
         for at in range(0, len(columns), beside):
             part = columns[at : at + beside]
             for line in range(max(map(len, part))):
