@@ -66,7 +66,7 @@ def world(stem: str, run: Run, language: Language, made: Mapping[str, str]) -> I
         path = _name(stem, run, number, language)
         if path in made:
             file = path.removeprefix("lab/")
-            yield f"[![{title}]({file})]({file})"
+            yield f"[![{title}]({file}){{ loading=lazy }}]({file})"
             yield ""
     yield from _calls(run, language)
 
