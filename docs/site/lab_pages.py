@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
+from docs.site import claims_page, glossary_page
 from docs.site.markdown import cell, paragraph, table
 from docs.site.worlds import pictures, suffix, word, world
 from synfin.lab import running
@@ -17,7 +18,7 @@ from synfin.lab.words import translation
 from synfin.show.words import LANGUAGES, Language
 
 #: The pages, in order.
-NAMES: Final = tuple(section.room for section in SECTIONS)
+NAMES: Final = (*(section.room for section in SECTIONS), claims_page.NAME, glossary_page.NAME)
 
 
 @cache
@@ -29,7 +30,7 @@ def ran() -> dict[str, Runs]:
 @cache
 def files() -> dict[str, str]:
     """Pages and pictures, by their path below docs/."""
-    made: dict[str, str] = {}
+    made = {**claims_page.files(), **glossary_page.files()}
     for section in SECTIONS:
         for one in experiments(section):
             for run in ran()[one.row].values():
@@ -60,6 +61,9 @@ def _questions(language: Language) -> Iterator[str]:
         for one in experiments(section):
             yield f"- [{one.row}]({where[one.row]}) {cell(gettext(one.question))}"
         yield ""
+    for name in claims_page.NAME, glossary_page.NAME:
+        yield f"### [{word(name, language)}]({name}.md)"
+        yield ""
 
 
 # --- a section
@@ -71,7 +75,7 @@ def _section(section: Section, language: Language, made: Mapping[str, str]) -> I
     yield ""
     found = experiments(section)
     if not found:
-        yield word("No experiments here yet.", language)
+        yield word("nothing", language)
     for one in found:
         yield from _experiment(one, ran()[one.row], language, made)
 
@@ -86,18 +90,18 @@ def _experiment(one: Experiment, runs: Runs, language: Language, made: Mapping[s
     command = f"synfin lab run {one.row}" + (" --lang zh" if language == "zh" else "")
     yield f"## {one.row} · {put(one.question)} {{#{one.row.lower()}}}"
     yield ""
-    yield f'!!! question "{word("Predict", language)}"'
+    yield f'!!! question "{gettext("Predict")}"'
     yield f"    {put(one.prediction)}"
     yield ""
-    yield f"**{word('Watch', language)}**{colon}{put(one.watch)}"
+    yield f"**{gettext('Watch')}**{colon}{put(one.watch)}"
     yield ""
-    yield word("Made by running `{command}`.", language).format(command=command)
+    yield word("made", language).format(command=command)
     yield ""
     for run in runs.values():
         yield f"#### {put(run.shown.title)} {{#{one.row.lower()}-{run.shown.name}}}"
         yield ""
         yield from world(one.row.lower(), run, language, made)
-    yield f"#### {word('What holds', language)} {{#{one.row.lower()}-claims}}"
+    yield f"#### {gettext('What holds')} {{#{one.row.lower()}-claims}}"
     yield ""
     for claim in one.claims:
         if holds(claim, runs):
@@ -108,15 +112,15 @@ def _experiment(one: Experiment, runs: Runs, language: Language, made: Mapping[s
     yield ""
     if one.table is not None:
         yield from _table(one.table(runs), language)
-    yield f"#### {word('Answer', language)} {{#{one.row.lower()}-answer}}"
+    yield f"#### {gettext('Answer')} {{#{one.row.lower()}-answer}}"
     yield ""
     yield put(one.answer)
     yield ""
     comma = "，" if language == "zh" else ", "
-    yield f"{word('Source', language)}{colon}{comma.join(one.clauses)}"
+    yield f"{gettext('Source')}{colon}{comma.join(one.clauses)}"
     yield ""
     if one.tries:
-        yield f'??? example "{word("Try", language)}"'
+        yield f'??? example "{gettext("Try")}"'
         for each in one.tries:
             yield "    ```sh"
             yield f"    synfin lab run {each.arguments}" + (" --lang zh" if language == "zh" else "")

@@ -17,15 +17,30 @@ from synfin.show.time_sequence import render_time_sequence
 from synfin.show.words import LANGUAGES, Language
 
 #: What these pages say beside the lab's own words.
-_WORDS: Final[Mapping[str, str]] = {
-    "No experiments here yet.": "这里还没有实验。",
-    "Made by running `{command}`.": "由 `{command}` 运行得出。",
+_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "nothing": ("No experiments here yet.", "这里还没有实验。"),
+    "made": ("Made by running `{command}`.", "由 `{command}` 运行得出。"),
+    "claims": ("What the texts say, and what a host does", "课本怎么说，主机怎么做"),
+    "about claims": (
+        "Sentences that widely read texts repeat, beside the RFC, and beside what was measured on the kernel of Linux "
+        "{version}. Below the table each is put to the test in the simulator. `synfin lab claims` shows the same.",
+        "流传很广的课本和文章里反复出现的说法，与 RFC 对照，也与在 Linux {version} 内核上测得的结果对照。"
+        "表格之后，每个说法都在模拟器里检验过。`synfin lab claims --lang zh` 显示同样的内容。",
+    ),
+    "glossary": ("Glossary", "术语表"),
+    "about the glossary": (
+        "Every term in English and Chinese, with other words in use for it. `synfin lab glossary` shows the same.",
+        "全部术语的中英文对照，以及通行的其他说法。`synfin lab glossary --lang zh` 显示同样的内容。",
+    ),
+    "meaning": ("meaning", "含义"),
+    "also": ("also", "又称"),
+    "source": ("source", "出处"),
 }
 
 
-def word(text: str, language: Language) -> str:
-    """A word of the lab's, or of these pages."""
-    return _WORDS[text] if language == "zh" and text in _WORDS else translation(language).gettext(text)
+def word(name: str, language: Language) -> str:
+    """A word or sentence of these pages."""
+    return _WORDS[name][LANGUAGES.index(language)]
 
 
 def suffix(language: Language) -> str:
