@@ -278,9 +278,9 @@ EXPERIMENT = Experiment(
         "The backlog bounds the accept queue; one more fits. tcp_max_syn_backlog bounds the SYN queue of half-open "
         "connections, and on Linux so does the backlog, one more again. The stack completes handshakes by itself, so "
         "connect() succeeds before accept() is called. A client that comes when a queue is full gets no answer, on "
-        "purpose: to it this looks like loss, it tries again, and by then there may be room. With tcp_abort_on_overflow it is told "
-        "by a RST, though too late for connect(). SYN cookies do without the SYN queue: what it would hold is in the "
-        "initial number, so a flood of SYNs keeps nobody out."
+        "purpose: to it this looks like loss, it tries again, and by then there may be room. With "
+        "tcp_abort_on_overflow it is told by a RST, though too late for connect(). SYN cookies do without the SYN "
+        "queue: what it would hold is in the initial number, so a flood of SYNs keeps nobody out."
     ),
     clauses=("RFC 9293 §3.9.1.1", "RFC 4987 §3.6", "listen(2)"),
     tries=(
