@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from synfin.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 READMES = ["README.md", "README.zh-CN.md"]
@@ -34,10 +37,25 @@ def test_the_program_on_a_link_compiles_and_names_what_exists(name: str) -> None
     assert run.returncode == 0, run.stderr
 
 
-def test_both_readmes_have_the_same_commands() -> None:
-    def commands(name: str) -> list[str]:
-        text = (ROOT / name).read_text(encoding="utf-8").replace(" --lang zh", "")
-        blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-        return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+def commands(name: str) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+    return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
 
-    assert set(commands("README.md")) == set(commands("README.zh-CN.md"))
+
+def test_both_readmes_have_the_same_commands() -> None:
+    english, chinese = ({line.replace(" --lang zh", "") for line in commands(name)} for name in READMES)
+    assert english == chinese
+
+
+@pytest.mark.parametrize(
+    "line",
+    sorted({line for name in READMES for line in commands(name) if line.startswith(("synfin demo", "synfin lab"))}),
+)
+def test_what_shows_something_does(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(line)[1:]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) > 3
+    assert said.err == ""
