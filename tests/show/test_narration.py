@@ -280,7 +280,7 @@ The client has the last FIN: both directions are closed, and the server is CLOSE
 服务器的数据也发完了，客户端进入 TIME-WAIT，等待 2MSL。
 客户端确认最后的 FIN，ack=w+1=16。
 客户端收到了最后的 FIN，两个方向都已关闭，服务器进入 CLOSED。
-2MSL 结束，客户端忘记这个连接，进入 CLOSED。""",
+2MSL 结束，客户端忘记这条连接，进入 CLOSED。""",
 }
 
 
