@@ -255,7 +255,7 @@ The client has the last FIN: both directions are closed, and the server is CLOSE
 客户端请求建立连接，自己的序号从 x 开始，进入 SYN-SENT。
 客户端的 SYN 到达服务器，服务器进入 SYN-RECEIVED。
 服务器同意建立连接，自己的序号从 y 开始，期望收到 x+1。
-客户端的 SYN 得到确认，也知道了服务器的序号，进入 ESTABLISHED。
+客户端的 SYN 得到确认，它也知道了服务器的序号，进入 ESTABLISHED。
 客户端确认服务器的 SYN，期望收到 y+1。
 服务器这时才知道自己的 SYN 已到达，进入 ESTABLISHED。
 客户端的程序把 14 字节交给 TCP。
