@@ -69,7 +69,7 @@ OPTION_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "IPV6_V6ONLY": ("no IPv4 on this socket", "此套接字不接受 IPv4"),
     "IPV6_FLOWINFO_SEND": ("send the flow label of the address", "发送地址中给出的流标签"),
     "IPV6_TCLASS": ("traffic class", "流量类别"),
-    "IPV6_AUTOFLOWLABEL": ("a flow label for each connection", "为每个连接生成流标签"),
+    "IPV6_AUTOFLOWLABEL": ("a flow label for each connection", "为每条连接生成流标签"),
     "IPV6_TRANSPARENT": ("as IP_FREEBIND", "同 IP_FREEBIND"),
     "IPV6_FREEBIND": ("as IP_FREEBIND", "同 IP_FREEBIND"),
 }

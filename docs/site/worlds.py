@@ -20,11 +20,11 @@ from synfin.show.words import LANGUAGES, Language
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "nothing": ("No experiments here yet.", "这里还没有实验。"),
     "made": ("Made by running `{command}`.", "由 `{command}` 运行得出。"),
-    "claims": ("What the texts say, and what a host does", "课本怎么说，主机怎么做"),
+    "claims": ("What the texts say, and what a host does", "教科书怎么说，主机怎么做"),
     "about claims": (
         "Sentences that widely read texts repeat, beside the RFC, and beside what was measured on the kernel of Linux "
         "{version}. Below the table each is put to the test in the simulator. `synfin lab claims` shows the same.",
-        "流传很广的课本和文章里反复出现的说法，与 RFC 对照，也与在 Linux {version} 内核上测得的结果对照。"
+        "流传很广的教科书和文章里反复出现的说法，与 RFC 对照，也与在 Linux {version} 内核上测得的结果对照。"
         "表格之后，每个说法都在模拟器里检验过。`synfin lab claims --lang zh` 显示同样的内容。",
     ),
     "glossary": ("Glossary", "术语表"),

@@ -12,7 +12,7 @@ import pytest
 from synfin.lab.experiment import Experiment
 from synfin.lab.registry import experiment, rows
 from synfin.lab.running import Run, run
-from synfin.lab.words import translation
+from synfin.lab.words import filled, translation
 
 #: Rows of the mission that are marked `lab`, sections A to E.
 LAB_ROWS = [
@@ -35,7 +35,7 @@ def runs_of(row: str, seed: int = 0) -> dict[str, Run]:
 def shown(one: Experiment, runs: dict[str, Run]) -> list[str]:
     """Every sentence of an experiment, as it is said in English."""
     sentences = [one.question, one.prediction, one.watch, one.answer, *(world.title for world in one.worlds)]
-    sentences += [claim.text.format(**(claim.values(runs) if claim.values else {})) for claim in one.claims]
+    sentences += [filled(claim.text, claim.values(runs) if claim.values else {}, str) for claim in one.claims]
     return [*sentences, *(each.text for each in one.tries)]
 
 

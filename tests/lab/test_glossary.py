@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 import synfin
 from synfin.cli.main import main
-from synfin.lab.telling.glossary import SECTIONS, Entry, alike, entries, lookup, table, whole_entry
+from synfin.lab.telling.glossary import OWN_WORDS, SECTIONS, Entry, alike, entries, lookup, table, whole_entry
 from synfin.lab.telling.glossary_protocol import FLAGS, MESSAGES, STATES, TIMERS
 from synfin.lab.words import translation
 from synfin.show import words
@@ -21,6 +21,8 @@ from synfin.tcp import states, timers
 from synfin.wire.tcp import flag_names
 
 SOURCE = Path(synfin.__file__).parent
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("docs/**/*.zh.md")), *ROOT.glob("README.zh-CN.md"), *ROOT.glob("examples/README.zh-CN.md")]
 #: Terms that have one word in Chinese, whatever the sentence.
 ONE_WORD = (
     "accept queue",
@@ -94,6 +96,38 @@ def test_no_text_uses_a_word_that_the_glossary_avoids() -> None:
     for _, chinese in texts():
         for word, entry in avoided:
             assert word not in chinese, f"{word}: say {entry.chinese} ({entry.term}) in {chinese}"
+
+
+def test_the_lab_has_one_word_for_each_thing_of_its_own() -> None:
+    """A "world" that a reader meets is 情形 everywhere; so with the other things that the lab has of its own."""
+    named = Counter[str]()
+    for english, chinese in texts():
+        for term, own, avoided in OWN_WORDS:
+            assert not [word for word in avoided if word in chinese], f"say {own} ({term}) in {chinese}"
+            named[term] += bool(re.search(rf"\b{term}s?\b", english, re.IGNORECASE) and own in chinese)
+    assert all(named[term] for term, _, _ in OWN_WORDS)
+
+
+def test_the_seven_messages_have_one_name() -> None:
+    """ "Message 3" is 报文3 in every text, as in the ladder, and a message is not called a segment."""
+    numbered = 0
+    for english, chinese in texts():
+        assert not re.search("报文 [1-7]", chinese), chinese
+        if re.search(r"\b(third|last) message\b", english):
+            assert not re.search("(第三|最后一)个报文段", chinese), chinese
+        for number in re.findall(r"\bmessages? ([1-7])\b", english, re.IGNORECASE):
+            numbered += 1
+            assert f"报文{number}" in chinese, (english, chinese)
+    assert numbered > 20
+
+
+def test_the_site_uses_the_same_words() -> None:
+    """The Chinese pages, outside of their programs and tables of other programs' words."""
+    avoided = [word for entry in entries() for word in entry.avoided]
+    avoided += [word for _, _, words_ in OWN_WORDS for word in words_]
+    for page in PAGES:
+        text = re.sub(r"(?s)```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"))
+        assert not [word for word in avoided if word in text], page
 
 
 def test_what_is_avoided_is_nobodys_own_word() -> None:

@@ -238,6 +238,24 @@ def test_tables_keep_within_the_page(rows: list[list[str]]) -> None:
         assert line == line.rstrip()
 
 
+def test_a_table_breaks_titles_and_sentences_rather_than_names() -> None:
+    rows = [
+        ("参数", "发出的 SYN 数", "测量什么"),
+        ("tcp_syn_linear_timeouts", "11", "SYN 全部丢失时，发出的 SYN 数"),
+        ("tcp_retries2", "8", "得不到确认时的秒数"),
+    ]
+    assert list(aligned(rows, 50)) == [
+        "  参数                     发出的  测量什么",
+        "                           SYN 数",
+        "  ───────────────────────  ──────  ───────────────",
+        "  tcp_syn_linear_timeouts      11  SYN 全部丢失",
+        "                                   时，发出的 SYN",
+        "                                   数",
+        "  tcp_retries2                  8  得不到确认时的",
+        "                                   秒数",
+    ]
+
+
 @given(st.text("ab 12汉字，。”“（）：、", max_size=200), st.integers(30, 100))
 def test_chinese_is_broken_by_the_rules(text: str, width: int) -> None:
     lines = list(hanging("  ✓ ", text, width))

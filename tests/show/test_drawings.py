@@ -91,7 +91,7 @@ def test_the_ladder_says_what_happened(world: Worlds) -> None:
 def test_the_ladder_in_chinese(world: Worlds) -> None:
     texts = said(render_ladder_svg(whole(world()), language="zh"))
     assert [f"报文{number}" in texts for number in range(1, 8)] == [True] * 7
-    assert {"客户端", "服务器", "FIN-WAIT-2 终止等待 2", "一个 TCP 连接的一生"} <= set(texts)
+    assert {"客户端", "服务器", "FIN-WAIT-2 终止等待 2", "一条 TCP 连接的一生"} <= set(texts)
 
 
 def test_arrows_fall_in_the_true_order(world: Worlds) -> None:

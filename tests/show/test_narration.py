@@ -255,7 +255,7 @@ The client has the last FIN: both directions are closed, and the server is CLOSE
 客户端请求建立连接，自己的序号从 x 开始，进入 SYN-SENT。
 客户端的 SYN 到达服务器，服务器进入 SYN-RECEIVED。
 服务器同意建立连接，自己的序号从 y 开始，期望收到 x+1。
-客户端的 SYN 得到确认，也知道了服务器的序号，进入 ESTABLISHED。
+客户端的 SYN 得到确认，它也知道了服务器的序号，进入 ESTABLISHED。
 客户端确认服务器的 SYN，期望收到 y+1。
 服务器这时才知道自己的 SYN 已到达，进入 ESTABLISHED。
 客户端的程序把 14 字节交给 TCP。
@@ -280,7 +280,7 @@ The client has the last FIN: both directions are closed, and the server is CLOSE
 服务器的数据也发完了，客户端进入 TIME-WAIT，等待 2MSL。
 客户端确认最后的 FIN，ack=w+1=16。
 客户端收到了最后的 FIN，两个方向都已关闭，服务器进入 CLOSED。
-2MSL 结束，客户端忘记这个连接，进入 CLOSED。""",
+2MSL 结束，客户端忘记这条连接，进入 CLOSED。""",
 }
 
 

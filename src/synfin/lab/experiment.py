@@ -43,7 +43,7 @@ class World:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A sentence, and whether it `holds` in what was run. `values` fill the gaps of the sentence (``{seconds}``), with
-    what was measured."""
+    what was measured; a list is written as the language lists things."""
 
     text: str
     holds: Callable[[Runs], bool]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import Formatter
 from typing import Final
@@ -12,7 +12,7 @@ from synfin.lab.experiment import NOT_THERE, Claim, Experiment, Table, holds
 from synfin.lab.layout import aligned, hanging, heading, paragraph
 from synfin.lab.running import Run, Runs, numbered, run
 from synfin.lab.what_if import Change, described, numbers, paired
-from synfin.lab.words import translation
+from synfin.lab.words import filled, translation
 from synfin.show.history import History
 from synfin.show.ladder import render_ladder
 from synfin.show.narration import Narrate
@@ -294,11 +294,11 @@ class Report:
         for claim in self.experiment.claims:
             if holds(claim, runs):
                 if not failed:
-                    yield from hanging("  ✓ ", _said(claim, runs, gettext(claim.text)), self._page)
+                    yield from hanging("  ✓ ", _said(claim, runs, gettext), self._page)
                 continue
             # In the words of the world as it usually is: figures of this one would speak of something else.
             usual = run(self.experiment, self.seed) if usual is None else usual
-            said = _said(claim, usual, gettext(claim.text))
+            said = _said(claim, usual, gettext)
             yield from hanging("  ✗ ", gettext("not so here: {claim}").format(claim=said), self._page)
 
     def _table(self, experiment: Experiment) -> Iterator[str]:
@@ -335,9 +335,10 @@ def judged(experiment: Experiment, runs: Runs) -> int:
     return len(experiment.failed(runs))
 
 
-def _said(claim: Claim, runs: Mapping[str, Run], text: str) -> str:
+def _said(claim: Claim, runs: Mapping[str, Run], gettext: Callable[[str], str]) -> str:
     """The claim's sentence, with its figures; dots stand for those that could not be measured."""
+    text = gettext(claim.text)
     try:
-        return text.format(**(claim.values(runs) if claim.values is not None else {}))
+        return filled(text, claim.values(runs) if claim.values is not None else {}, gettext)
     except NOT_THERE:
         return "".join(literal + ("…" if name is not None else "") for literal, name, _, _ in Formatter().parse(text))

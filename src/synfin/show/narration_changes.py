@@ -289,7 +289,7 @@ CHANGED: Final[Mapping[str, Telling]] = {
         N_("Its program gets an error, mostly ETIMEDOUT. Without keep-alive it would have waited for ever."),
     ),
     "two-way-open": Telling(
-        N_("Laboratory: two messages are enough for {who}."),
+        N_("Laboratory variant: two messages are enough for {who}."),
         N_("No TCP does this. The third message, which tells an old SYN from a new one, is not waited for."),
     ),
     "host-down": Telling(

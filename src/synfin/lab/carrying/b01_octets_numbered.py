@@ -118,7 +118,7 @@ EXPERIMENT = Experiment(
                 [one.segment.payload_length for one in runs["wrap"].sent(DATA)] == [WRITE] * 3
                 and all(after.segment.seq == following(one) for one, after in pairwise(numbered(runs["wrap"])))
             ),
-            lambda runs: {"numbers": ", ".join(str(one.segment.seq) for one in runs["wrap"].sent(DATA))},
+            lambda runs: {"numbers": [one.segment.seq for one in runs["wrap"].sent(DATA)]},
         ),
         Claim(
             N_(

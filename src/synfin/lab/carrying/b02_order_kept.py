@@ -106,7 +106,7 @@ EXPERIMENT = Experiment(
             ),
             lambda runs: arrived(runs["overtaken"]) == [18, 37, 1] and out_of_order(runs["overtaken"]) == 2,
             lambda runs: {
-                "order": ", ".join(map(str, arrived(runs["overtaken"]))),
+                "order": arrived(runs["overtaken"]),
                 "kept": out_of_order(runs["overtaken"]),
             },
         ),

@@ -162,7 +162,7 @@ EXPERIMENT = Experiment(
             ),
             lambda runs: {
                 "count": len(probes(runs["slow"])),
-                "waits": ", ".join(f"{wait:.2f}" for wait in waits(runs["slow"])),
+                "waits": [f"{wait:.2f}" for wait in waits(runs["slow"])],
             },
         ),
         Claim(

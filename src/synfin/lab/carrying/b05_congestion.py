@@ -205,7 +205,7 @@ EXPERIMENT = Experiment(
             lambda runs: rounds(runs["reno"], 1, 3) == [10, 20, 40] == rounds(runs["cubic"], 1, 3),
             lambda runs: {
                 "first": cwnd_at(runs["reno"], ROUND_TRIP),
-                "rounds": ", ".join(map(str, rounds(runs["reno"], 1, 3))),
+                "rounds": rounds(runs["reno"], 1, 3),
             },
         ),
         Claim(
@@ -248,7 +248,7 @@ EXPERIMENT = Experiment(
         Claim(
             N_("Congestion avoidance: from there Reno adds one segment with every round trip: {rounds}."),
             lambda runs: [later - earlier for earlier, later in pairwise(rounds(runs["reno"], 5, 11))] == [1] * 6,
-            lambda runs: {"rounds": ", ".join(map(str, rounds(runs["reno"], 5, 11)))},
+            lambda runs: {"rounds": rounds(runs["reno"], 5, 11)},
         ),
         Claim(
             N_(

@@ -56,8 +56,8 @@ def reads(run: Run) -> list[bytes]:
     return [call.result for call in calls if call.name == "recv" and isinstance(call.result, bytes) and call.result]
 
 
-def sizes(run: Run) -> str:
-    return ", ".join(str(len(piece)) for piece in reads(run))
+def sizes(run: Run) -> list[int]:
+    return [len(piece) for piece in reads(run)]
 
 
 EXPERIMENT = Experiment(
@@ -81,7 +81,7 @@ EXPERIMENT = Experiment(
             N_("Two writes, of {writes} octets, can be one read: {read!r}."),
             lambda runs: written(runs["gathered"]) == [7, 7] and reads(runs["gathered"]) == [b"".join(GREETINGS)],
             lambda runs: {
-                "writes": ", ".join(map(str, written(runs["gathered"]))),
+                "writes": written(runs["gathered"]),
                 "read": reads(runs["gathered"])[0],
             },
         ),

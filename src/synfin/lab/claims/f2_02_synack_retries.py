@@ -71,7 +71,7 @@ CLAIM = TextClaim(
             lambda runs: [round(time) for time in runs["silent"].times(SYN_ACK, "server")] == [0, 1, 3, 7, 15, 31],
             lambda runs: {
                 "count": len(runs["silent"].sent(SYN_ACK)),
-                "times": ", ".join(f"{time:.2f}" for time in runs["silent"].times(SYN_ACK, "server")),
+                "times": [f"{time:.2f}" for time in runs["silent"].times(SYN_ACK, "server")],
             },
         ),
         Claim(

@@ -144,7 +144,7 @@ CLAIM = TextClaim(
                 and data(runs["old"])[0].seq > data(runs["old"])[2].seq
             ),
             lambda runs: {
-                "sizes": ", ".join(str(one.payload_length) for one in data(runs["old"])[:3]),
+                "sizes": [one.payload_length for one in data(runs["old"])[:3]],
                 "second": (data(runs["old"])[1].seq - data(runs["old"])[0].seq) % (1 << 32) + 1,
                 "third": (data(runs["old"])[2].seq - data(runs["old"])[0].seq) % (1 << 32) + 1,
             },

@@ -120,7 +120,7 @@ CLAIM = TextClaim(
                 len(backed_off(runs["lossy"])) == 3
                 and all(abs(later - 2 * one) <= 1 for one, later in pairwise(backed_off(runs["lossy"])))
             ),
-            lambda runs: {"waits": ", ".join(map(str, backed_off(runs["lossy"])))},
+            lambda runs: {"waits": backed_off(runs["lossy"])},
         ),
         Claim(
             N_("In the end the RTO is {clean} ms where nothing was lost, and {lossy} ms where {lost} segments were."),

@@ -14,7 +14,7 @@ from synfin.lab.claims.measured import Measurements, load
 from synfin.lab.claims.text_claim import N_, Measured, TextClaim
 from synfin.lab.experiment import holds
 from synfin.lab.running import Run, Runs
-from synfin.lab.words import translation
+from synfin.lab.words import filled, translation
 from synfin.show.ladder import render_ladder
 from synfin.show.words import Language
 
@@ -132,7 +132,7 @@ def _verdicts(claim: TextClaim, runs: Runs, language: Language) -> Iterator[str]
     for one in claim.claims:
         if holds(one, runs):
             values = one.values(runs) if one.values is not None else {}
-            yield from _hanging("  ✓ ", gettext(one.text).format(**values))
+            yield from _hanging("  ✓ ", filled(gettext(one.text), values, gettext))
         else:
             yield from _hanging("  ✗ ", gettext("not so here: {claim}").format(claim=gettext(one.text)))
     if claim.text in claim.failed(runs):

@@ -83,7 +83,7 @@ EXPERIMENT = Experiment(
     worlds=(
         World("plain", N_("A handshake, then six octets"), scenario),
         World("lost", N_("The same, and the first SYN is lost"), scenario, ("lose 1st SYN",)),
-        World("early", N_("Laboratory: the SYN carries the six octets already"), early),
+        World("early", N_("Laboratory variant: the SYN carries the six octets already"), early),
     ),
     watch=N_("seq and ack of the first five segments, counted from x."),
     claims=(

@@ -172,19 +172,19 @@ EXPERIMENT = Experiment(
         "the third? And what if the client answers with RST, says nothing, or is still in TIME-WAIT?"
     ),
     worlds=(
-        world("two-reset", N_("Laboratory: two messages; the client answers RST"), 2, "reset"),
-        world("two-silent", N_("Laboratory: two messages; the client stays silent"), 2, "silent"),
-        world("two-time-wait", N_("Laboratory: two messages; the client is in TIME-WAIT"), 2, "time-wait"),
+        world("two-reset", N_("Laboratory variant: two messages; the client answers RST"), 2, "reset"),
+        world("two-silent", N_("Laboratory variant: two messages; the client stays silent"), 2, "silent"),
+        world("two-time-wait", N_("Laboratory variant: two messages; the client is in TIME-WAIT"), 2, "time-wait"),
         World(
             "two-keepalive",
-            N_("Laboratory: two messages; silent client, SO_KEEPALIVE set"),
+            N_("Laboratory variant: two messages; silent client, SO_KEEPALIVE set"),
             partial(scenario, messages=2, reaction="silent", keepalive=True),
             ("delay 1st SYN by 90s",),
             picture="none",
         ),
         World(
             "two-busy",
-            N_("Laboratory: two messages; silent client, busy program, listen(0)"),
+            N_("Laboratory variant: two messages; silent client, busy program, listen(0)"),
             partial(scenario, messages=2, reaction="silent", idle=False),
             ("delay 1st SYN by 90s",),
             picture="none",

@@ -112,7 +112,9 @@ EXPERIMENT = Experiment(
         "server learn?"
     ),
     worlds=(
-        World("forged", N_("Laboratory: a forged SYN+ACK, ack=x+2; the SYN was lost"), forged, ("lose 1st SYN",)),
+        World(
+            "forged", N_("Laboratory variant: a forged SYN+ACK, ack=x+2; the SYN was lost"), forged, ("lose 1st SYN",)
+        ),
         World(
             "old-syn",
             N_("A SYN of an earlier attempt reaches the server first"),

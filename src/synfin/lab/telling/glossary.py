@@ -16,7 +16,7 @@ from synfin.lab.words import translation
 from synfin.show.ladder_text import wrapped_text
 from synfin.show.words import N_, Language
 
-__all__ = ["SECTIONS", "Entry", "alike", "entries", "lookup", "table", "whole_entry"]
+__all__ = ["OWN_WORDS", "SECTIONS", "Entry", "alike", "entries", "lookup", "table", "whole_entry"]
 
 #: The entries, by section.
 SECTIONS: Final[Sequence[tuple[str, tuple[Entry, ...]]]] = (
@@ -28,6 +28,13 @@ SECTIONS: Final[Sequence[tuple[str, tuple[Entry, ...]]]] = (
     (N_("Data under way"), CARRYING),
     (N_("Congestion and loss"), CONGESTION),
     (N_("How connections close, and what goes wrong"), CLOSING),
+)
+
+#: What the lab calls its own things: English, Chinese, and the Chinese words that no text uses for them.
+OWN_WORDS: Final[Sequence[tuple[str, str, tuple[str, ...]]]] = (
+    ("world", "情形", ("世界",)),
+    ("ladder", "时序图", ("梯形图",)),
+    ("laboratory", "实验变体", ("实验室变体",)),
 )
 
 _WIDTH: Final = 100

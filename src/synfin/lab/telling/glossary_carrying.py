@@ -28,6 +28,14 @@ CARRYING: Final = (
         ("累计确认",),
     ),
     Entry(
+        "bare ACK",
+        "单独的 ACK",
+        N_("An ACK without data: it takes no number, so nobody acknowledges it, and no timer belongs to it."),
+        "RFC 9293 §3.10.7.4",
+        ("pure ACK", "纯 ACK"),
+        ("纯 ACK", "单纯的 ACK"),
+    ),
+    Entry(
         "delayed ACK",
         "延迟确认",
         N_("An ACK that waits a little, so as to ride on data."),
@@ -65,7 +73,14 @@ CARRYING: Final = (
         "RFC 2883 §4",
         ("duplicate SACK", "重复 SACK"),
     ),
-    Entry("retransmission", "重传", N_("What is not acknowledged is sent again."), "RFC 9293 §3.8.1", ("重发", "再送")),
+    Entry(
+        "retransmission",
+        "重传",
+        N_("What is not acknowledged is sent again."),
+        "RFC 9293 §3.8.1",
+        ("重发", "再送"),
+        ("重发", "再送"),
+    ),
     Entry(
         "round-trip time",
         "往返时间",
@@ -97,6 +112,14 @@ CARRYING: Final = (
         N_("The round trip of what was sent twice is not measured: which one was acknowledged?"),
         "RFC 6298 §3",
     ),
+    Entry(
+        "gap",
+        "空缺",
+        N_("What is missing before something that has arrived."),
+        "RFC 5681 §2",
+        ("hole", "缺口"),
+        ("缺口",),
+    ),
     Entry("out of order", "失序", N_("Arrived before something with a lower number."), "RFC 9293 §3.10.7.4", ("乱序",)),
     Entry(
         "sliding window",
@@ -104,6 +127,14 @@ CARRYING: Final = (
         N_("What may be sent before more is acknowledged; every ACK moves it on."),
         "RFC 9293 §3.8.6",
         ("滑窗",),
+    ),
+    Entry(
+        "buffer",
+        "缓冲区",
+        N_("Where octets wait: to be acknowledged at the sender, to be read at the receiver."),
+        "RFC 9293 §3.9.1.2",
+        ("缓存", "缓冲"),
+        ("缓存",),
     ),
     Entry(
         "receive window",

@@ -100,6 +100,7 @@ FLAGS: Final = (
         N_("Ends a connection at once, or refuses it."),
         "RFC 9293 §3.5.2",
         ("reset", "复位", "重置"),
+        ("重置",),
     ),
     Entry("URG", "紧急标志", N_("The urgent pointer counts."), "RFC 9293 §3.8.5", ("紧急",)),
     Entry(

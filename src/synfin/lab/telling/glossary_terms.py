@@ -53,6 +53,14 @@ OPENING: Final = (
         ("插口",),
         ("插口",),
     ),
+    Entry(
+        "listener",
+        "监听套接字",
+        N_("A socket that takes connections and carries none itself; its TCB is in LISTEN."),
+        "RFC 9293 §3.9.1.1",
+        ("监听者", "监听方"),
+        ("监听者", "监听方"),
+    ),
     Entry("client", "客户端", N_("The end that opens."), "RFC 9293 §3.5", ("客户", "客户机"), ("客户机",)),
     Entry("server", "服务器", N_("The end that listens."), "RFC 9293 §3.5", ("服务端", "服务方"), ("服务端",)),
     Entry("peer", "对方", N_("The other end of a connection."), "RFC 9293 §4", ("对端", "对等方"), ("对等方",)),
@@ -221,7 +229,7 @@ CLOSING: Final = (
         N_("One end has a connection of which the other knows nothing any more. Not half-closed."),
         "RFC 9293 §3.5.1",
         ("半打开",),
-        ("半打开",),
+        ("半打开", "半开连接"),
     ),
     Entry(
         "graceful close",
@@ -236,14 +244,15 @@ CLOSING: Final = (
         N_("To end a connection with RST; what was not delivered is lost."),
         "RFC 9293 §3.10.5",
         ("异常终止", "放弃连接"),
+        ("异常终止",),
     ),
     Entry(
         "end of file",
         "文件结束",
         N_("What recv() returns after a FIN: nothing, and no error."),
         "RFC 9293 §3.9.1.3",
-        ("EOF", "文件结束符"),
-        ("文件结束符",),
+        ("EOF", "end of the file", "end of the stream", "文件尾", "文件结束符"),
+        ("文件结束符", "文件尾", "流结束", "流已结束"),
     ),
     # what goes wrong
     Entry(
