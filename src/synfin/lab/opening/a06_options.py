@@ -120,14 +120,14 @@ EXPERIMENT = Experiment(
     ),
     worlds=(
         World("all", N_("Both offer all; the first data segment is lost"), scenario, ("lose 1st data",)),
-        World("no-scaling", N_("The client offers no window scale"), partial(scenario, asks="tcp_window_scaling")),
-        World("no-timestamps", N_("The server offers no timestamps"), partial(scenario, answers="tcp_timestamps")),
         World(
             "no-sack",
             N_("The server does not permit SACK; the first data segment is lost"),
             partial(scenario, answers="tcp_sack"),
             ("lose 1st data",),
         ),
+        World("no-scaling", N_("The client offers no window scale"), partial(scenario, asks="tcp_window_scaling")),
+        World("no-timestamps", N_("The server offers no timestamps"), partial(scenario, answers="tcp_timestamps")),
         World("mss", N_("The server asks for smaller segments (TCP_MAXSEG)"), partial(scenario, mss=1000)),
     ),
     watch=N_("The options of messages 1 and 2, and what of them is left in the segments that follow."),

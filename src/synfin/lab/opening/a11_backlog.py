@@ -151,6 +151,9 @@ EXPERIMENT = Experiment(
             partial(scenario, clients=(0, 100 * MS, 200 * MS), backlog=1, accepts_at=3 * SECOND),
             connections=3,
         ),
+        of_profile("linux", N_("Profile linux: five clients, a backlog of 2, nobody ever accepts")),
+        of_profile("freebsd", N_("Profile freebsd: the same")),
+        of_profile("rfc", N_("Profile rfc: the same")),
         late("last-ack", N_("Accept queue full when the last ACK arrives: listen(2), four clients"), "0"),
         late("abort", N_("The same, with tcp_abort_on_overflow"), "1"),
         full(
@@ -160,9 +163,6 @@ EXPERIMENT = Experiment(
             backlog=0,
         ),
         full("cookies", N_("SYN queue full (tcp_max_syn_backlog = 1), with SYN cookies"), "1", most=1),
-        of_profile("linux", N_("Profile linux: five clients, a backlog of 2, nobody ever accepts")),
-        of_profile("freebsd", N_("Profile freebsd: the same")),
-        of_profile("rfc", N_("Profile rfc: the same")),
     ),
     watch=N_(
         "Which segments the server leaves without an answer, and what the client takes the connection for meanwhile."
