@@ -216,11 +216,7 @@ EXPERIMENT = Experiment(
                 "closed both edges are the same."
             ),
             lambda runs: (
-                all(
-                    list(each) == sorted(each)
-                    for run in runs.values()
-                    for each in zip(*edges(run), strict=True)
-                )
+                all(list(each) == sorted(each) for run in runs.values() for each in zip(*edges(run), strict=True))
                 and edges(runs["slow"])[0][1] < WRITE < edges(runs["slow"])[-1][1]
                 and any(left == right for left, right in edges(runs["slow"]))
             ),

@@ -28,9 +28,7 @@ def client(program: Program, stays: int) -> Steps[None]:
     sock.close()
 
 
-def scenario(
-    network: Network, syn_retries: int = 6, synack_retries: int = 5, stays: int = 20 * MS
-) -> list[Program]:
+def scenario(network: Network, syn_retries: int = 6, synack_retries: int = 5, stays: int = 20 * MS) -> list[Program]:
     """The client doubles each wait, from the first, and keeps the connection for the time `stays`."""
     asks, answers = Parameters(), Parameters()
     asks.set("net.ipv4.tcp_syn_linear_timeouts", "0")

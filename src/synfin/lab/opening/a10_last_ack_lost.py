@@ -145,8 +145,8 @@ EXPERIMENT = Experiment(
         Claim(
             N_(
                 "If it is only late, the server has repeated its SYN+ACK by then, and the second ACK has opened the "
-                "connection {seconds:.2f} s before the first one comes. By its timestamp that is an old duplicate: it is "
-                "dropped, answered with a bare ACK, and changes nothing."
+                "connection {seconds:.2f} s before the first one comes. By its timestamp that is an old duplicate: it "
+                "is dropped, answered with a bare ACK, and changes nothing."
             ),
             lambda runs: (
                 len(runs["late"].sent(SYN_ACK)) == len(runs["late"].sent(ACK, "client")) == 2
