@@ -273,9 +273,9 @@ EXPERIMENT = Experiment(
         "stays; each connection gets its own, as a small request when the SYN comes and in full with the third "
         "message, and accept() only hands out what is there. In it are the four-tuple, the state, both initial "
         "numbers, what was sent and acknowledged (snd_una, snd_nxt), what is expected (rcv_nxt), both windows, the "
-        "MSS, round trip, time-out and cwnd, the timers and two buffers. Octets are freed one by one, as they are acknowledged or read. "
-        "close() does not end it; the last message does, or the limit of a timer, or a RST. In TIME-WAIT a small "
-        "record takes its place, and holds the port, until 2MSL are over."
+        "MSS, round trip, time-out and cwnd, the timers and two buffers. Octets are freed one by one, as they are "
+        "acknowledged or read. close() does not end it; the last message does, or the limit of a timer, or a RST. In "
+        "TIME-WAIT a small record takes its place, and holds the port, until 2MSL are over."
     ),
     clauses=("RFC 9293 §3.3.1", "RFC 9293 §3.10.1", "RFC 9293 §3.6.1"),
     tries=(
