@@ -60,18 +60,18 @@ EXPERIMENT = Experiment(
     ),
     worlds=(
         World("once", N_("The first SYN is lost"), scenario, ("lose 1st SYN",)),
-        World(
-            "late",
-            N_("The first SYN is not lost, but 1.5 s late"),
-            partial(scenario, stays=SECOND),
-            ("delay 1st SYN by 1500ms",),
-        ),
         World("always", N_("Every SYN is lost"), scenario, ("lose SYN",)),
         World(
             "doubling",
             N_("The same, and the waits double from the first (tcp_syn_linear_timeouts = 0)"),
             partial(scenario, linear=0),
             ("lose SYN",),
+        ),
+        World(
+            "late",
+            N_("The first SYN is not lost, but 1.5 s late"),
+            partial(scenario, stays=SECOND),
+            ("delay 1st SYN by 1500ms",),
         ),
     ),
     watch=N_("The times at which the SYN leaves, and the sequence number that it carries each time."),
