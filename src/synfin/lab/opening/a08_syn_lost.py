@@ -150,7 +150,7 @@ EXPERIMENT = Experiment(
         "waits longer each time, so as not to add to whatever is wrong. tcp_syn_retries bounds how often it tries; "
         "then the open fails with a time-out, which says no more than that nobody answered."
     ),
-    clauses=("RFC 9293 §3.8.1", "RFC 6298 §2", "RFC 9293 §3.8.3", "RFC 5961 §4.2"),
+    clauses=("RFC 9293 §3.8.1", "RFC 6298 §2", "RFC 9293 §3.8.3", "RFC 7323 §5.3"),
     tries=(
         Try("A8 --world always --set tcp_syn_retries=2", N_("Give up earlier.")),
         Try("A8 --world doubling --set tcp_rto_max_ms=4000", N_("No wait is longer than four seconds.")),
