@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from synfin.cli.main import main
-from synfin.lab.claims import kernel
+from synfin.lab.claims import catalogue, kernel
 
 
 def said(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -51,6 +52,53 @@ def test_another_kernels_figures_are_shown(tmp_path: Path, capfd: pytest.Capture
     assert "The default is 7, and 0" in out
     assert "not measured here" in out
     assert "measured on Linux 5.0" in out
+
+
+def test_a_check_of_all_has_the_texts_too(capfd: pytest.CaptureFixture[str]) -> None:
+    out = said(capfd, "run", "all", "--check", "--lang", "en").splitlines()
+    assert sum(line.startswith("✓ F2.") for line in out) == 28
+    assert out[-1].startswith("sayings of the texts: 28, ")
+    assert "not so: 0" in out[-1]
+    assert sum(line.startswith("experiments: 49, ") for line in out) == 1
+
+
+def test_a_check_of_some(capfd: pytest.CaptureFixture[str]) -> None:
+    out = said(capfd, "run", "f2.4", "F2.5", "--check", "--lang", "zh")
+    assert "✓ F2.4 " in out
+    assert "书上的说法 2 条，相关结论 7 条，不成立 0 条" in out
+    both = said(capfd, "run", "A8", "F2.4", "--check", "--lang", "en")
+    assert "✓ A8 " in both
+    assert "✓ F2.4 " in both
+    assert "sayings of the texts: 28," in said(capfd, "run", "F2", "--check", "--lang", "en")
+
+
+def test_a_check_fails_on_a_text_that_proves_right(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    believed = replace(catalogue.claim("F2.9"), text_holds=lambda _: True)
+    monkeypatch.setattr(catalogue, "claim", lambda name: believed)
+    assert main(["lab", "run", "F2.9", "--check", "--lang", "en"]) == 1
+    out, _ = capfd.readouterr()
+    assert "✗ F2.9 " in out
+    assert "not refuted here: When the third message is sent, both ends are ESTABLISHED." in out
+    assert "not so: 1" in out
+
+
+def test_worlds_of_one_alone_are_shown_as_one_wishes(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "*SYN-RECEIVED" not in said(capfd, "run", "F2.12", "--brief", "--lang", "en")
+    plain = said(capfd, "run", "F2.12", "--lang", "en")
+    assert " seq=0 " in plain
+    assert " seq=0 " not in said(capfd, "run", "F2.12", "--absolute", "--lang", "en")
+    explained = said(capfd, "run", "F2.12", "--explain", "--lang", "en")
+    assert explained.count("RFC 9293 §") > plain.count("RFC 9293 §") + 5
+
+
+@pytest.mark.parametrize(
+    "option", ["--lose 3", "--set tcp_sack=0", "--world both", "--svg a.svg", "--pcap a.pcap", "--fault reboot"]
+)
+def test_what_is_for_experiments_alone_is_refused(option: str, capfd: pytest.CaptureFixture[str]) -> None:
+    name = option.split(maxsplit=1)[0]
+    assert f"F2.4 takes no {name}; it takes --lang, --seed, --check" in wrong(capfd, "run", "f2.4", *option.split())
 
 
 @pytest.mark.tun

@@ -52,6 +52,7 @@ def with_control(test: Callable[[Stack, Stack], Awaitable[None]]) -> None:
     asyncio.run(body())
 
 
+@pytest.mark.row("E5")
 def test_the_table(capfd: Capture, run_directory: Path) -> None:
     async def test(client: Stack, server: Stack) -> None:
         accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()

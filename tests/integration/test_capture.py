@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from socket import SHUT_WR
 
 import pytest
 
-from synfin.wire.tcp import FIN, RST, SYN
+from synfin.wire.tcp import ACK, FIN, RST, SYN
 from tests.integration import tshark
 from tests.integration.peers import (
     KERNELS,
@@ -45,6 +46,7 @@ def set_parameters(device: str, *settings: str) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
 
 
+@pytest.mark.row("E5")
 @offloads
 @versions
 def test_a_lossless_transfer(in_namespace: Run, tmp_path: Path, offload: bool, version: int) -> None:
@@ -100,6 +102,42 @@ def test_a_transfer_with_losses(in_namespace: Run, tmp_path: Path, offload: bool
     in_namespace(body)
     tshark.assert_sound(capture)
     assert tshark.fields(capture, "frame.number", only="tcp.analysis.retransmission")
+
+
+@pytest.mark.row("E4", "E5")
+@versions
+def test_http_in_clear(in_namespace: Run, tmp_path: Path, version: int) -> None:
+    """From the first SYN to the last ACK, each segment with its flags and numbers."""
+    capture, root = tmp_path / "http.pcapng", tmp_path / "root"
+    root.mkdir()
+    (root / "page").write_text("Hello!")
+
+    def body() -> None:
+        with serving("http", str(root), "--pcap", str(capture)), kernel_client(version, 80) as client:
+            client.sendall(b"GET /page HTTP/1.1\r\nHost: ours\r\nConnection: close\r\n\r\n")
+            while client.recv(4096):
+                pass
+            client.shutdown(SHUT_WR)
+
+    in_namespace(body)
+    tshark.assert_sound(capture)
+    names = ("tcp.flags", "tcp.seq", "tcp.ack", "tcp.nxtseq", "tcp.dstport", "http.request.uri", "tcp.payload")
+    packets = tshark.fields(capture, *names, only="tcp.port == 80")
+    flags = [int(packet["tcp.flags"], 0) & (SYN | FIN | RST | ACK) for packet in packets]
+    assert flags[:3] == [SYN, SYN | ACK, ACK]
+    assert flags.count(FIN | ACK) == 2
+    assert RST not in [each & RST for each in flags]
+    assert flags[-1] == ACK
+    asked = [packet for packet in packets if packet["tcp.dstport"] == "80"]
+    assert [packet["http.request.uri"] for packet in asked if packet["http.request.uri"]] == ["/page"]
+    said = b"".join(bytes.fromhex(packet["tcp.payload"].replace(":", "")) for packet in packets)
+    assert said.startswith(b"GET /page HTTP/1.1\r\n")
+    assert said.endswith(b"Hello!")
+    # Each has acknowledged all that the other sent, the FIN too.
+    for mine, others in ((True, False), (False, True)):
+        sent = max(int(packet["tcp.nxtseq"]) for packet in packets if (packet["tcp.dstport"] == "80") is mine)
+        heard = max(int(packet["tcp.ack"]) for packet in packets if (packet["tcp.dstport"] == "80") is others)
+        assert sent == heard
 
 
 @versions

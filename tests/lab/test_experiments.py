@@ -23,7 +23,7 @@ LAB_ROWS = [
     *(f"E{number}" for number in (1, 2, 3, 4, 6, 7)),
 ]
 
-every = pytest.mark.parametrize("row", rows())
+every = pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.row(row)) for row in rows()])
 
 
 @cache
@@ -37,6 +37,10 @@ def shown(one: Experiment, runs: dict[str, Run]) -> list[str]:
     sentences = [one.question, one.prediction, one.watch, one.answer, *(world.title for world in one.worlds)]
     sentences += [filled(claim.text, claim.values(runs) if claim.values else {}, str) for claim in one.claims]
     return [*sentences, *(each.text for each in one.tries)]
+
+
+def test_every_row_that_is_marked_lab_is_one() -> None:
+    assert rows() == LAB_ROWS
 
 
 @every

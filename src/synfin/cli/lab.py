@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from synfin.cli.errors import UsageError
+from synfin.cli.lab_claims import check as check_claims
+from synfin.cli.lab_claims import chosen as chosen_claims
 from synfin.cli.lab_claims import claims
 from synfin.cli.lab_claims import show as show_claims
 from synfin.cli.lab_glossary import glossary
@@ -44,7 +46,12 @@ def lab(context: typer.Context, lang: Language = None) -> None:
 
 @commands.command()
 def run(
-    rows: Annotated[list[str], typer.Argument(metavar="ROW", help="Questions by their numbers, such as A7; or all.")],
+    rows: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ROW", help="Questions by their numbers, such as A7; lines of F2, such as F2.4; or all."
+        ),
+    ],
     lang: Language = None,
     seed: Annotated[int, typer.Option(help="Chooses all that is random.")] = 0,
     world: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Show this world. Repeatable.")] = None,
@@ -72,7 +79,8 @@ def run(
     stacked: Annotated[bool, typer.Option("--stacked", help="Worlds one below the other, not side by side.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Without the worlds: what holds, and why.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Only whether all that is claimed holds; if not, exit code 1.")
+        bool,
+        typer.Option("--check", help="Only whether all that is claimed holds; if not, exit code 1. With all, F2 too."),
     ] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw the worlds side by side into this SVG file.")] = None,
     pcap: Annotated[
@@ -88,14 +96,29 @@ def run(
     from synfin.lab.report import Wishes
     from synfin.show.words import language
 
+    # F2 is a table of texts' claims, with a page of its own.
     texts = [row for row in rows if row.upper().startswith("F2")]
-    if texts:
-        # F2 is a table of texts' claims, with a page of its own.
-        show_claims(texts, lang, seed)
-        rows = [row for row in rows if row not in texts]
-        if not rows:
-            return 0
-        print()
+    for_experiments = {
+        "--world": world,
+        "--set": settings,
+        "--lose": lose,
+        "--duplicate": duplicate,
+        "--corrupt": corrupt,
+        "--delay": delay,
+        "--fault": fault,
+        "--svg": svg,
+        "--pcap": pcap,
+        "--events": events_to,
+    }
+    given = [name for name, value in for_experiments.items() if value]
+    if texts and given:
+        raise UsageError(
+            f"{texts[0].upper()} takes no {given[0]}",
+            "it takes --lang, --seed, --check, --brief, --explain and --absolute",
+        )
+    names = chosen_claims(texts)
+    everything = not given and any(row.lower() == "all" for row in rows)
+    rows = [row for row in rows if row not in texts]
     found = experiments_of(rows)
     changes = changes_of(lose or [], duplicate or [], corrupt or [], delay or [], fault or [])
     values = settings_of(settings or [])
@@ -113,7 +136,12 @@ def run(
         stacked=stacked,
     )
     if check:
-        return check_all(found, worlds, changes, values, seed, wishes, files)
+        code = check_all(found, worlds, changes, values, seed, wishes, files) if found else 0
+        return max(code, check_claims([] if everything else names, lang, seed)) if texts or everything else code
+    if texts:
+        show_claims(names, lang, seed, brief=brief, explain=explain, absolute=absolute)
+        if found:
+            print()
     for number, one in enumerate(found):
         if number:
             print()

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -40,27 +41,69 @@ def show(
     measured: Path | None = None,
     measure: Path | None = None,
     quick: bool = False,
+    *,
+    brief: bool = False,
+    explain: bool = False,
+    absolute: bool = False,
 ) -> None:
-    """Prints claims by name, "F2" being all of them; see `claims`. One that is asked for alone shows its worlds too."""
+    """Prints claims by name, "F2" being all of them; see `claims`. One that is asked for alone shows its worlds too,
+    unless `brief`; `explain` and `absolute` are for these."""
     from synfin.lab.claims import catalogue
     from synfin.lab.claims.report import lines
     from synfin.show.words import language
 
     known = catalogue.names()
-    chosen = [name.upper() for name in names if name.upper() != catalogue.ROW]
-    for name in chosen:
-        if name not in known:
-            raise UsageError(f"there is no claim {name!r}", f"choose one of {known[0]} to {known[-1]}")
+    asked = chosen(names)
     if quick and measure is None:
         raise UsageError("--quick goes with --measure", "write: --measure FILE --quick")
     if measure is not None:
-        _measure(chosen or known, measure, quick)
+        _measure(asked or known, measure, quick)
     figures = _load(measured if measured is not None else measure)
     color = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for line in lines(
-        chosen or known, language(lang, os.environ), figures, worlds=len(chosen) == 1, seed=seed, color=color
+        asked or known,
+        language(lang, os.environ),
+        figures,
+        worlds=len(asked) == 1 and not brief,
+        seed=seed,
+        color=color,
+        narrate="full" if explain else "short",
+        relative=not absolute,
     ):
         print(line)
+
+
+def check(names: Sequence[str], lang: Literal["en", "zh"] | None = None, seed: int = 0) -> int:
+    """Runs claims by name, "F2" or none being all of them, and prints which sentences do not hold. Returns the exit
+    code."""
+    from synfin.lab.claims import catalogue
+    from synfin.lab.claims.report import checked, summary
+    from synfin.show.words import language
+
+    asked = chosen(names) or catalogue.names()
+    spoken = language(lang, os.environ)
+    began = perf_counter()
+    failed = 0
+    for name in asked:
+        wrong, said = checked(name, spoken, seed)
+        failed += wrong
+        print("\n".join(said))
+    print(summary(asked, failed, perf_counter() - began, spoken))
+    return 1 if failed else 0
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """Claims by their names, each once; none for all of them, which is what "F2" says."""
+    from synfin.lab.claims import catalogue
+
+    known = catalogue.names()
+    found = list(dict.fromkeys(name.upper() for name in names))
+    if catalogue.ROW in found:
+        found = []
+    for name in found:
+        if name not in known:
+            raise UsageError(f"there is no claim {name!r}", f"choose one of {known[0]} to {known[-1]}")
+    return found
 
 
 def _measure(names: Sequence[str], file: Path, quick: bool) -> None:

@@ -21,7 +21,7 @@ from synfin.show.side_by_side import FEWEST_CELLS, render_side_by_side
 from synfin.show.words import Language
 from synfin.wire.tcp import Segment
 
-__all__ = ["MOST_SEGMENTS", "MOST_WORLDS", "PAGE", "Report", "Wishes", "judged", "summary", "written"]
+__all__ = ["MOST_SEGMENTS", "MOST_WORLDS", "PAGE", "Report", "Wishes", "judged", "said", "summary", "written"]
 
 #: How wide text is at most; histories side by side may be wider.
 PAGE: Final = 100
@@ -294,12 +294,12 @@ class Report:
         for claim in self.experiment.claims:
             if holds(claim, runs):
                 if not failed:
-                    yield from hanging("  ✓ ", _said(claim, runs, gettext), self._page)
+                    yield from hanging("  ✓ ", said(claim, runs, gettext), self._page)
                 continue
             # In the words of the world as it usually is: figures of this one would speak of something else.
             usual = run(self.experiment, self.seed) if usual is None else usual
-            said = _said(claim, usual, gettext)
-            yield from hanging("  ✗ ", gettext("not so here: {claim}").format(claim=said), self._page)
+            sentence = said(claim, usual, gettext)
+            yield from hanging("  ✗ ", gettext("not so here: {claim}").format(claim=sentence), self._page)
 
     def _table(self, experiment: Experiment) -> Iterator[str]:
         table = _measured(experiment, self.judged_in)
@@ -335,7 +335,7 @@ def judged(experiment: Experiment, runs: Runs) -> int:
     return len(experiment.failed(runs))
 
 
-def _said(claim: Claim, runs: Mapping[str, Run], gettext: Callable[[str], str]) -> str:
+def said(claim: Claim, runs: Mapping[str, Run], gettext: Callable[[str], str]) -> str:
     """The claim's sentence, with its figures; dots stand for those that could not be measured."""
     text = gettext(claim.text)
     try:

@@ -22,6 +22,7 @@ LINES = 28
 every = pytest.mark.parametrize("name", catalogue.names())
 
 
+@pytest.mark.row("F2")
 def test_every_line_of_the_table_is_there() -> None:
     assert catalogue.names() == [f"F2.{number}" for number in range(1, LINES + 1)]
     with pytest.raises(KeyError):
@@ -29,6 +30,7 @@ def test_every_line_of_the_table_is_there() -> None:
     assert catalogue.claim("f2.4").name == "F2.4"
 
 
+@pytest.mark.row("F2")
 @every
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_truth_holds_and_the_text_does_not(name: str, seed: int) -> None:

@@ -166,9 +166,9 @@ EXPERIMENT = Experiment(
     ),
     worlds=(
         World("measured", N_("Round trips of varying length"), measured, ("jitter 80ms",), picture="curves"),
-        World("silence", N_("The network falls silent once the connection is open"), silence, ("partition from 1s",)),
         World("karn", N_("A message is lost once, without timestamps"), unstamped, ("lose 1st data",)),
         World("timestamps", N_("The same loss, with timestamps"), stamped, ("lose 1st data",)),
+        World("silence", N_("The network falls silent once the connection is open"), silence, ("partition from 1s",)),
     ),
     watch=N_(
         "RTT, SRTT, RTTVAR and RTO in the table; then the times at which the unanswered message leaves. Probes of the "

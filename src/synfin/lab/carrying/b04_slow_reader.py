@@ -92,6 +92,15 @@ def within(run: Run) -> bool:
     return bool(edge)
 
 
+def edges(run: Run) -> list[tuple[int, int]]:
+    """Left and right edge of the window in each of the server's segments, counted from the client's initial number."""
+    found = []
+    for one in run.sent(host="server"):
+        left = one.receiver.relative(one.segment.ack)
+        found.append((left, left + one.window))
+    return found
+
+
 def read(run: Run) -> int:
     """How many octets the server's program read."""
     calls = run.program("server").calls
@@ -199,6 +208,19 @@ EXPERIMENT = Experiment(
                 and runs["deaf"].program("server").call("recv").waits
                 and not runs["deaf"].history.retransmissions
             ),
+        ),
+        Claim(
+            N_(
+                "The window slides: its left edge is ack, its right edge ack+win, and neither ever moves back. From "
+                "the first segment to the last the right edge goes from {first} to {last}, and when the window is "
+                "closed both edges are the same."
+            ),
+            lambda runs: (
+                all(list(each) == sorted(each) for run in runs.values() for each in zip(*edges(run), strict=True))
+                and edges(runs["slow"])[0][1] < WRITE < edges(runs["slow"])[-1][1]
+                and any(left == right for left, right in edges(runs["slow"]))
+            ),
+            lambda runs: {"first": edges(runs["slow"])[0][1], "last": edges(runs["slow"])[-1][1]},
         ),
         Claim(
             N_("All {octets} octets arrive where the probes do."),

@@ -11,6 +11,7 @@ from synfin.lab.experiment import N_, Claim, Experiment, Table, Try, World
 from synfin.lab.running import DATA, Run, Runs
 from synfin.show.history import Transmission
 from synfin.sim import Network, Program, Steps, start
+from synfin.wire.sequence import wrap
 from synfin.wire.tcp import ACK, FIN, PSH, RST, SYN, URG
 
 LETTER: Final = b"x" * 2000
@@ -156,7 +157,7 @@ EXPERIMENT = Experiment(
             lambda runs: (
                 [one.sender.host for one in bearing(runs["all"], FIN)] == ["server"]
                 and after(runs["all"], bearing(runs["all"], FIN)[0])[0].segment.ack
-                == bearing(runs["all"], FIN)[0].segment.seq + 1
+                == wrap(bearing(runs["all"], FIN)[0].segment.seq + 1)
                 and runs["all"].program("client").call("recv").result == b""
             ),
             lambda runs: {

@@ -91,18 +91,18 @@ CLAIM = TextClaim(
     worlds=(
         World("complete", N_("Nobody accepts; five clients connect"), scenario, (), SECOND, connections=4),
         World(
-            "somaxconn",
-            N_("A backlog of 5, but net.core.somaxconn is 1"),
-            partial(scenario, backlog=LARGER, somaxconn=1),
-            (),
-            SECOND,
-            "none",
-        ),
-        World(
             "half-open",
             N_("The same, but SYN+ACKs are lost after the second"),
             scenario,
             ("lose SYN+ACK from 150ms",),
+            SECOND,
+            "none",
+        ),
+        World(
+            "somaxconn",
+            N_("A backlog of 5, but net.core.somaxconn is 1"),
+            partial(scenario, backlog=LARGER, somaxconn=1),
+            (),
             SECOND,
             "none",
         ),

@@ -142,6 +142,7 @@ CLAIM = TextClaim(
             lambda runs: (
                 [(later.seq - one.seq) % (1 << 32) for one, later in pairwise(data(runs["old"])[:3])] == [100, 200]
                 and data(runs["old"])[0].seq > data(runs["old"])[2].seq
+                and data(runs["old"])[0].seq == (runs["old"].sent()[0].segment.seq + 1) % (1 << 32)
             ),
             lambda runs: {
                 "sizes": [one.payload_length for one in data(runs["old"])[:3]],

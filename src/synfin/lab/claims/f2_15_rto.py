@@ -6,7 +6,7 @@ from functools import partial
 from itertools import pairwise
 from math import log2
 
-from synfin.events import RoundTripMeasured
+from synfin.events import RoundTripMeasured, TimerStarted
 from synfin.lab.claims.bench import DELAY, MS, PORT, SECOND, pair
 from synfin.lab.claims.kernel import Kernel
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
@@ -37,9 +37,9 @@ def client(program: Program) -> Steps[None]:
     sock.close()
 
 
-def scenario(network: Network, delay: int = DELAY) -> list[Program]:
+def scenario(network: Network, delay: int = DELAY, timestamps: int = 1) -> list[Program]:
     # Without tail-loss probes there is nothing but the time-out.
-    here, there = pair(network, {"tcp_early_retrans": "0"}, delay=delay)
+    here, there = pair(network, {"tcp_early_retrans": "0", "tcp_timestamps": str(timestamps)}, delay=delay)
     return [start(network, there, server), start(network, here, client)]
 
 
@@ -57,6 +57,28 @@ def backed_off(run: Run) -> list[int]:
     first = run.sent(DATA, "client")[0].segment.seq
     times = [one.time for one in run.sent(DATA, "client") if one.segment.seq == first]
     return [round((later - one) / MS) for one, later in pairwise(times)]
+
+
+def questions(run: Run) -> list[int]:
+    """When each question was sent first (nanoseconds)."""
+    first: dict[int, int] = {}
+    for one in run.sent(DATA, "client"):
+        first.setdefault(one.segment.seq, one.time)
+    return list(first.values())
+
+
+def measured_questions(run: Run) -> list[bool]:
+    """Of each question, whether its answer gave a measurement."""
+    times = [*questions(run), run.end]
+    samples = [event.time for event in run.of(RoundTripMeasured, "client")]
+    return [any(one < time <= later for time in samples) for one, later in pairwise(times)]
+
+
+def rto_of_second(run: Run) -> int:
+    """The time-out that the second question was given, in milliseconds."""
+    time = questions(run)[1]
+    timer = next(one for one in run.of(TimerStarted, "client") if one.time == time)
+    return round((timer.deadline - timer.time) / MS)
 
 
 def on_linux() -> Figures:
@@ -105,6 +127,14 @@ CLAIM = TextClaim(
             60 * SECOND,
         ),
         World(
+            "karn",
+            N_("No timestamps; the first question is lost once"),
+            partial(scenario, timestamps=0),
+            ("lose 1st data",),
+            60 * SECOND,
+            "none",
+        ),
+        World(
             "far",
             N_("Nothing is lost, and the way is ten times as long"),
             partial(scenario, delay=10 * DELAY),
@@ -129,6 +159,21 @@ CLAIM = TextClaim(
                 "clean": last_rto(runs["clean"]),
                 "lossy": last_rto(runs["lossy"]),
                 "lost": lost(runs["lossy"]),
+            },
+        ),
+        Claim(
+            N_(
+                "Karn's rule: what was sent twice gives no measurement, for nobody knows which of the two is answered. "
+                "Of {questions} questions {samples} are measured, and the doubled RTO stays until the first of these."
+            ),
+            lambda runs: (
+                len(questions(runs["karn"])) == MESSAGES
+                and measured_questions(runs["karn"]) == [False, True, True, True]
+                and rto_of_second(runs["karn"]) == 2 * backed_off(runs["karn"])[0]
+            ),
+            lambda runs: {
+                "questions": len(questions(runs["karn"])),
+                "samples": sum(measured_questions(runs["karn"])),
             },
         ),
         Claim(

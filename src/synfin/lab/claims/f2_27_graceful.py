@@ -106,7 +106,12 @@ CLAIM = TextClaim(
         ),
         Claim(
             N_("Where the client reads to the end, all {octets} octets arrive, and both ends close with a FIN."),
-            lambda runs: read(runs["all"]) == OCTETS and not runs["all"].sent(RST) and last(runs["all"]) == 0,
+            lambda runs: (
+                read(runs["all"]) == OCTETS
+                and not runs["all"].sent(RST)
+                and last(runs["all"]) == 0
+                and {one.sender.host for one in runs["all"].sent(FIN)} == {"client", "server"}
+            ),
             lambda runs: {"octets": read(runs["all"])},
         ),
     ),

@@ -13,12 +13,14 @@ from synfin.lab.claims.columns import NO_BREAK, beside, wrap
 from synfin.lab.claims.measured import Measurements, load
 from synfin.lab.claims.text_claim import N_, Measured, TextClaim
 from synfin.lab.experiment import holds
+from synfin.lab.report import said
 from synfin.lab.running import Run, Runs
-from synfin.lab.words import filled, translation
+from synfin.lab.words import translation
 from synfin.show.ladder import render_ladder
+from synfin.show.narration import Narrate
 from synfin.show.words import Language
 
-__all__ = ["lines", "listing"]
+__all__ = ["checked", "lines", "listing", "summary"]
 
 WIDTH: Final = 100
 _COLUMN: Final = (WIDTH - 2 * 3) // 3
@@ -44,11 +46,13 @@ def lines(
     worlds: bool = False,
     seed: int = 0,
     color: bool = False,
+    narrate: Narrate = "short",
+    relative: bool = True,
 ) -> Iterator[str]:
     """Claims by name ("F2.4"), in three columns, with what was seen of them in the simulator below.
 
     `measured`: figures of Linux; by default those that are kept with synfin. With `worlds` the ladders of each are
-    shown too. Raises KeyError for a claim that there is none of.
+    shown too; `narrate` and `relative` as in `render_ladder`. Raises KeyError for a claim that there is none of.
     """
     gettext = translation(language).gettext
     figures = load() if measured is None else measured
@@ -59,7 +63,7 @@ def lines(
         yield from _three(claim, figures, language)
         runs = catalogue.run(claim, seed)
         if worlds:
-            yield from _worlds(runs, language, color)
+            yield from _worlds(runs, language, color, narrate, relative)
         yield from _verdicts(claim, runs, language)
     yield _RULE
     yield gettext("● measured on Linux {version}").format(version=figures.kernel)
@@ -99,7 +103,7 @@ def _linux(claim: TextClaim, one: Measured, figures: Measurements, language: Lan
         mark = "  "
 
 
-def _worlds(runs: Runs, language: Language, color: bool) -> Iterator[str]:
+def _worlds(runs: Runs, language: Language, color: bool, narrate: Narrate, relative: bool) -> Iterator[str]:
     gettext = translation(language).gettext
     for run in runs.values():
         yield ""
@@ -108,7 +112,7 @@ def _worlds(runs: Runs, language: Language, color: bool) -> Iterator[str]:
         if run.shown.picture != "none":
             for history in run.histories[: run.shown.connections]:
                 yield ""
-                yield render_ladder(history, language=language, color=color)
+                yield render_ladder(history, language=language, color=color, narrate=narrate, relative=relative)
             yield ""
         yield from _calls(run, language)
     yield ""
@@ -131,12 +135,39 @@ def _verdicts(claim: TextClaim, runs: Runs, language: Language) -> Iterator[str]
     gettext = translation(language).gettext
     for one in claim.claims:
         if holds(one, runs):
-            values = one.values(runs) if one.values is not None else {}
-            yield from _hanging("  ✓ ", filled(gettext(one.text), values, gettext))
-        else:
-            yield from _hanging("  ✗ ", gettext("not so here: {claim}").format(claim=gettext(one.text)))
+            yield from _hanging("  ✓ ", said(one, runs, gettext))
+    yield from _failures(claim, runs, language)
+
+
+def _failures(claim: TextClaim, runs: Runs, language: Language) -> Iterator[str]:
+    gettext = translation(language).gettext
+    for one in claim.claims:
+        if not holds(one, runs):
+            sentence = said(one, runs, gettext)
+            yield from _hanging("  ✗ ", gettext("not so here: {claim}").format(claim=sentence))
     if claim.text in claim.failed(runs):
         yield from _hanging("  ✗ ", gettext("not refuted here: {claim}").format(claim=gettext(claim.text)))
+
+
+def checked(name: str, language: Language, seed: int = 0) -> tuple[int, list[str]]:
+    """How many sentences of a claim do not hold (or, for the texts' own, hold), and lines that say which; the first
+    line names the claim. Raises KeyError for a claim that there is none of."""
+    gettext = translation(language).gettext
+    claim = catalogue.claim(name)
+    runs = catalogue.run(claim, seed)
+    wrong = len(claim.failed(runs))
+    text = gettext("“{text}”").format(text=gettext(claim.text))
+    return wrong, [*_hanging(f"{'✗' if wrong else '✓'} {name:6} ", text), *_failures(claim, runs, language)]
+
+
+def summary(names: Sequence[str], failed: int, seconds: float, language: Language) -> str:
+    """What a check of those claims came to. Each has one sentence more than it claims: the texts', which must not
+    hold."""
+    text = translation(language).gettext(
+        "sayings of the texts: {texts}, claims about them: {claims}, not so: {failed}; {seconds} s"
+    )
+    claims = sum(len(catalogue.claim(name).claims) + 1 for name in names)
+    return text.format(texts=len(names), claims=claims, failed=failed, seconds=f"{seconds:.1f}")
 
 
 def _hanging(mark: str, text: str) -> Iterator[str]:

@@ -82,8 +82,8 @@ EXPERIMENT = Experiment(
     watch=N_("The number seq=u of the first FIN, the ack that answers it, and the state of its sender."),
     worlds=(
         World("client", N_("The client closes first, nothing was sent"), client_first),
-        World("data", N_("The client closes first, after some data"), partial(client_first, says=SAID)),
         World("server", N_("The server closes first"), server_first),
+        World("data", N_("The client closes first, after some data"), partial(client_first, says=SAID)),
     ),
     claims=(
         Claim(

@@ -91,13 +91,13 @@ EXPERIMENT = Experiment(
     watch=N_("What becomes of the data that the server sends after the client's FIN."),
     worlds=(
         World("shutdown", N_("The client calls shutdown(SHUT_WR)"), partial(scenario, closes=False, works=2 * SECOND)),
+        World("close", N_("The client calls close()"), partial(scenario, closes=True, works=2 * SECOND)),
         World(
             "long",
             N_("shutdown(SHUT_WR), and the answer takes ten minutes"),
             partial(scenario, closes=False, works=10 * MINUTE),
             picture="none",
         ),
-        World("close", N_("The client calls close()"), partial(scenario, closes=True, works=2 * SECOND)),
     ),
     claims=(
         Claim(

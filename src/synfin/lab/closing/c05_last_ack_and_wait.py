@@ -136,7 +136,7 @@ EXPERIMENT = Experiment(
         "whole wait. It is a setting. Linux has it fixed at one minute, in TCP_TIMEWAIT_LEN; here it is "
         "synfin.tcp_timewait_len."
     ),
-    clauses=("RFC 9293 §3.4.2", "RFC 9293 §3.6", "RFC 9293 §3.10.7.4"),
+    clauses=("RFC 9293 §3.4.2", "RFC 9293 §3.6", "RFC 9293 §3.6.1", "RFC 9293 §3.10.7.4"),
     tries=(
         Try("C5 --world linux --set tcp_timewait_len=5", N_("A wait of your own.")),
         Try(

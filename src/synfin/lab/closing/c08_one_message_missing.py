@@ -253,8 +253,8 @@ EXPERIMENT = Experiment(
         Claim(
             N_(
                 "If the client's FIN never arrives, the client gives up after {fins} FINs and {seconds:.0f} s, as "
-                "tcp_orphan_retries says for a socket that its program has closed. The server notices nothing: it "
-                "stays ESTABLISHED, and recv() waits."
+                "tcp_orphan_retries says for a socket that its program has closed (its 0 stands for 8). The server "
+                "notices nothing: it stays ESTABLISHED, and recv() waits."
             ),
             lambda runs: (
                 fins(runs["4-never"]) == (10, 0)

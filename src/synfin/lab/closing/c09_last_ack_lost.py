@@ -140,7 +140,7 @@ EXPERIMENT = Experiment(
         "TIME-WAIT. Who does not wait leaves the other end with a reset, which looks like an error, or with silence, "
         "and a connection that takes long to die."
     ),
-    clauses=("RFC 9293 §3.6", "RFC 9293 §3.10.7.4", "RFC 9293 §3.4.3"),
+    clauses=("RFC 9293 §3.6", "RFC 9293 §3.6.1", "RFC 9293 §3.10.7.4"),
     tries=(
         Try("C9 --set tcp_orphan_retries=2", N_("The server gives up earlier, since its program has closed.")),
         Try(

@@ -177,13 +177,6 @@ EXPERIMENT = Experiment(
             ROUND + 76 * SECOND,
         ),
         World(
-            "timestamps",
-            N_("No TIME-WAIT, but timestamps (PAWS). The same data come late"),
-            partial(data, here=tuned(tcp_max_tw_buckets=0), there=tuned()),
-            LATE,
-            ROUND + 16 * SECOND,
-        ),
-        World(
             "one-msl",
             N_("Laboratory variant: TIME-WAIT of one MSL, 30 s. The last ACK and a FIN take nearly an MSL each"),
             partial(end, here=tuned(tcp_timestamps=0, tcp_timewait_len=30)),
@@ -196,6 +189,13 @@ EXPERIMENT = Experiment(
             partial(end, here=tuned(tcp_timestamps=0, tcp_timewait_len=60)),
             SLOW,
             ROUND + 91 * SECOND,
+        ),
+        World(
+            "timestamps",
+            N_("No TIME-WAIT, but timestamps (PAWS). The same data come late"),
+            partial(data, here=tuned(tcp_max_tw_buckets=0), there=tuned()),
+            LATE,
+            ROUND + 16 * SECOND,
         ),
     ),
     claims=(

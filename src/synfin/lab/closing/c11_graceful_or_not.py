@@ -87,7 +87,7 @@ EXPERIMENT = Experiment(
     watch=N_("When close() returns, what has been sent by then, and what the server reads in the end."),
     worlds=(
         World("graceful", N_("close() as it comes"), partial(scenario, here=writes)),
-        World("unread", N_("The reader closes with data unread"), partial(scenario, here=listens, there=reads_little)),
+        World("linger-zero", N_("SO_LINGER, 0 seconds"), partial(scenario, here=partial(writes, linger=0))),
         World("linger", N_("SO_LINGER, 1 second"), partial(scenario, here=partial(writes, linger=LINGER))),
         World(
             "linger-over",
@@ -95,7 +95,7 @@ EXPERIMENT = Experiment(
             partial(scenario, here=partial(writes, linger=LINGER)),
             ("partition from 35ms to 1535ms",),
         ),
-        World("linger-zero", N_("SO_LINGER, 0 seconds"), partial(scenario, here=partial(writes, linger=0))),
+        World("unread", N_("The reader closes with data unread"), partial(scenario, here=listens, there=reads_little)),
     ),
     claims=(
         Claim(

@@ -113,6 +113,13 @@ EXPERIMENT = Experiment(
     worlds=(
         World("speaks", N_("The server restarts, then the client speaks"), scenario(speaks), ("reboot server at 1s",)),
         World(
+            "returns",
+            N_("The client restarts, and connects again from the same port"),
+            scenario(comes_back),
+            ("reboot client at 1s",),
+            until=4 * SECOND,
+        ),
+        World(
             "waits",
             N_("The server restarts, and the client waits in recv() for a day"),
             scenario(partial(waits, False)),
@@ -124,13 +131,6 @@ EXPERIMENT = Experiment(
             N_("The same, and the client has SO_KEEPALIVE"),
             scenario(partial(waits, True)),
             ("reboot server at 1s",),
-        ),
-        World(
-            "returns",
-            N_("The client restarts, and connects again from the same port"),
-            scenario(comes_back),
-            ("reboot client at 1s",),
-            until=4 * SECOND,
         ),
     ),
     claims=(

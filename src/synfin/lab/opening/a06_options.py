@@ -10,6 +10,7 @@ from synfin.host.socket_option_numbers import TCP_MAXSEG
 from synfin.lab.bench import CLIENT, DELAY, MS, PORT, SERVER
 from synfin.lab.experiment import N_, Claim, Experiment, Table, Try, World
 from synfin.lab.running import ACK, DATA, SYN, SYN_ACK, Run, Runs
+from synfin.reasons import RETRANSMISSION_TIMEOUT
 from synfin.show.history import Transmission
 from synfin.sim import Network, Program, Steps, start
 from synfin.wire.tcp_options import Options
@@ -120,14 +121,14 @@ EXPERIMENT = Experiment(
     ),
     worlds=(
         World("all", N_("Both offer all; the first data segment is lost"), scenario, ("lose 1st data",)),
-        World("no-scaling", N_("The client offers no window scale"), partial(scenario, asks="tcp_window_scaling")),
-        World("no-timestamps", N_("The server offers no timestamps"), partial(scenario, answers="tcp_timestamps")),
         World(
             "no-sack",
             N_("The server does not permit SACK; the first data segment is lost"),
             partial(scenario, answers="tcp_sack"),
             ("lose 1st data",),
         ),
+        World("no-scaling", N_("The client offers no window scale"), partial(scenario, asks="tcp_window_scaling")),
+        World("no-timestamps", N_("The server offers no timestamps"), partial(scenario, answers="tcp_timestamps")),
         World("mss", N_("The server asks for smaller segments (TCP_MAXSEG)"), partial(scenario, mss=1000)),
     ),
     watch=N_("The options of messages 1 and 2, and what of them is left in the segments that follow."),
@@ -208,6 +209,8 @@ EXPERIMENT = Experiment(
                 sacked(runs["all"]) > 0
                 and sacked(runs["no-sack"]) == 0
                 and mended(runs["no-sack"]) > 2 * mended(runs["all"])
+                and [one.reason for one in runs["no-sack"].history.retransmissions] == [RETRANSMISSION_TIMEOUT]
+                and RETRANSMISSION_TIMEOUT not in [one.reason for one in runs["all"].history.retransmissions]
             ),
             lambda runs: {"without": mended(runs["no-sack"]), "with_": mended(runs["all"])},
         ),

@@ -173,8 +173,11 @@ EXPERIMENT = Experiment(
     ),
     worlds=(
         world("two-reset", N_("Laboratory variant: two messages; the client answers RST"), 2, "reset"),
+        world("three-reset", N_("Three messages; the client answers RST"), 3, "reset"),
         world("two-silent", N_("Laboratory variant: two messages; the client stays silent"), 2, "silent"),
+        world("three-silent", N_("Three messages; the client stays silent"), 3, "silent"),
         world("two-time-wait", N_("Laboratory variant: two messages; the client is in TIME-WAIT"), 2, "time-wait"),
+        world("three-time-wait", N_("Three messages; the client is in TIME-WAIT"), 3, "time-wait"),
         World(
             "two-keepalive",
             N_("Laboratory variant: two messages; silent client, SO_KEEPALIVE set"),
@@ -182,6 +185,7 @@ EXPERIMENT = Experiment(
             ("delay 1st SYN by 90s",),
             picture="none",
         ),
+        world("three-rfc1337", N_("Three messages; TIME-WAIT, with tcp_rfc1337"), 3, "rfc1337"),
         World(
             "two-busy",
             N_("Laboratory variant: two messages; silent client, busy program, listen(0)"),
@@ -189,10 +193,6 @@ EXPERIMENT = Experiment(
             ("delay 1st SYN by 90s",),
             picture="none",
         ),
-        world("three-reset", N_("Three messages; the client answers RST"), 3, "reset"),
-        world("three-silent", N_("Three messages; the client stays silent"), 3, "silent"),
-        world("three-time-wait", N_("Three messages; the client is in TIME-WAIT"), 3, "time-wait"),
-        world("three-rfc1337", N_("Three messages; TIME-WAIT, with tcp_rfc1337"), 3, "rfc1337"),
         World(
             "three-busy",
             N_("Three messages; silent client, busy program, listen(0)"),

@@ -1,4 +1,4 @@
-"""A8: the SYN is lost, once and always."""
+"""A8: the SYN is lost, once and always, or late."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from functools import partial
 from itertools import pairwise
 
 from synfin.host.parameters import Parameters
-from synfin.lab.bench import CLIENT, DELAY, MS, PORT, SERVER
+from synfin.lab.bench import CLIENT, DELAY, MS, PORT, SECOND, SERVER
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
-from synfin.lab.running import SYN, Runs
+from synfin.lab.running import ACK, SYN, SYN_ACK, Runs
+from synfin.show.history import Arrival
 from synfin.sim import Network, Program, Steps, start
 
 
@@ -20,25 +21,30 @@ def server(program: Program) -> Steps[None]:
     sock.close()
 
 
-def client(program: Program) -> Steps[None]:
+def client(program: Program, stays: int) -> Steps[None]:
     sock = yield from program.connected("server", PORT)
-    yield from program.sleep(20 * MS)
+    yield from program.sleep(stays)
     sock.close()
 
 
-def scenario(network: Network, linear: int = 4) -> list[Program]:
-    """`linear`: the client's tcp_syn_linear_timeouts."""
+def scenario(network: Network, linear: int = 4, stays: int = 20 * MS) -> list[Program]:
+    """`linear`: the client's tcp_syn_linear_timeouts; `stays`: how long it keeps the connection."""
     parameters = Parameters()
     parameters.set("net.ipv4.tcp_syn_linear_timeouts", str(linear))
     here, there = network.host("client", parameters), network.host("server")
     network.wire(here, f"{CLIENT}/24", there, f"{SERVER}/24", delay=DELAY)
-    return [start(network, there, server), start(network, here, client)]
+    return [start(network, there, server), start(network, here, partial(client, stays=stays))]
 
 
 def waits(runs: Runs, name: str = "always") -> list[float]:
     """Seconds between one SYN and the next, where none arrives."""
     times = runs[name].times(SYN)
     return [round(later - earlier, 3) for earlier, later in pairwise(times)]
+
+
+def late(runs: Runs) -> Arrival:
+    """Of the first SYN, where it is late."""
+    return runs["late"].sent(SYN)[0].arrivals[0]
 
 
 def retries(runs: Runs) -> int:
@@ -61,6 +67,12 @@ EXPERIMENT = Experiment(
             partial(scenario, linear=0),
             ("lose SYN",),
         ),
+        World(
+            "late",
+            N_("The first SYN is not lost, but 1.5 s late"),
+            partial(scenario, stays=SECOND),
+            ("delay 1st SYN by 1500ms",),
+        ),
     ),
     watch=N_("The times at which the SYN leaves, and the sequence number that it carries each time."),
     claims=(
@@ -75,6 +87,22 @@ EXPERIMENT = Experiment(
                 and "ESTABLISHED" in runs["once"].path("client")
             ),
             lambda runs: {"seconds": runs["once"].times(SYN)[1]},
+        ),
+        Claim(
+            N_(
+                "If it is only late, it is sent again just the same. The late one comes {seconds:.2f} s after the "
+                "connection has opened: it is answered with a bare ACK and changes nothing."
+            ),
+            lambda runs: (
+                len(runs["late"].sent(SYN)) == 2
+                and len(runs["late"].sent(SYN_ACK)) == 1
+                and (late(runs).old_state, late(runs).new_state) == ("ESTABLISHED", "ESTABLISHED")
+                and late(runs).dropped
+                and late(runs).time in [one.time for one in runs["late"].sent(ACK, "server")]
+                and len(runs["late"].histories) == 1
+                and runs["late"].program("client").error is None
+            ),
+            lambda runs: {"seconds": (late(runs).time - runs["late"].when("server", "ESTABLISHED")) / 1e9},
         ),
         Claim(
             N_("The first {linear} waits are of one second each; from then on each wait is twice the one before."),
@@ -122,7 +150,7 @@ EXPERIMENT = Experiment(
         "waits longer each time, so as not to add to whatever is wrong. tcp_syn_retries bounds how often it tries; "
         "then the open fails with a time-out, which says no more than that nobody answered."
     ),
-    clauses=("RFC 9293 §3.8.1", "RFC 6298 §2", "RFC 9293 §3.8.3"),
+    clauses=("RFC 9293 §3.8.1", "RFC 6298 §2", "RFC 9293 §3.8.3", "RFC 7323 §5.3"),
     tries=(
         Try("A8 --world always --set tcp_syn_retries=2", N_("Give up earlier.")),
         Try("A8 --world doubling --set tcp_rto_max_ms=4000", N_("No wait is longer than four seconds.")),

@@ -1,4 +1,4 @@
-"""A9: the SYN+ACK is lost, once and always."""
+"""A9: the SYN+ACK is lost, once and always, or late."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from synfin.host.parameters import Parameters
 from synfin.lab.bench import CLIENT, DELAY, MS, PORT, SECOND, SERVER
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
 from synfin.lab.opening.holdings import forgotten
-from synfin.lab.running import SYN, SYN_ACK, Runs
+from synfin.lab.running import ACK, SYN, SYN_ACK, Runs
+from synfin.show.history import Arrival
 from synfin.sim import Network, Program, Steps, start
 
 
@@ -21,21 +22,21 @@ def server(program: Program) -> Steps[None]:
     sock.close()
 
 
-def client(program: Program) -> Steps[None]:
+def client(program: Program, stays: int) -> Steps[None]:
     sock = yield from program.connected("server", PORT)
-    yield from program.sleep(20 * MS)
+    yield from program.sleep(stays)
     sock.close()
 
 
-def scenario(network: Network, syn_retries: int = 6, synack_retries: int = 5) -> list[Program]:
-    """The client doubles each wait, from the first."""
+def scenario(network: Network, syn_retries: int = 6, synack_retries: int = 5, stays: int = 20 * MS) -> list[Program]:
+    """The client doubles each wait, from the first, and keeps the connection for the time `stays`."""
     asks, answers = Parameters(), Parameters()
     asks.set("net.ipv4.tcp_syn_linear_timeouts", "0")
     asks.set("net.ipv4.tcp_syn_retries", str(syn_retries))
     answers.set("net.ipv4.tcp_synack_retries", str(synack_retries))
     here, there = network.host("client", asks), network.host("server", answers)
     network.wire(here, f"{CLIENT}/24", there, f"{SERVER}/24", delay=DELAY)
-    return [start(network, there, server), start(network, here, client)]
+    return [start(network, there, server), start(network, here, partial(client, stays=stays))]
 
 
 #: Else a timer of the server's would run out just when the repeated SYN arrives, and the two would cross.
@@ -56,6 +57,11 @@ def unasked(runs: Runs, name: str) -> list[float]:
 def waits(runs: Runs) -> list[float]:
     """Seconds between one of those and the next, where the client has given up."""
     return [later - earlier for earlier, later in pairwise(unasked(runs, "client-gives-up"))]
+
+
+def late(runs: Runs) -> Arrival:
+    """Of the first SYN+ACK, where it is late."""
+    return runs["late"].sent(SYN_ACK)[0].arrivals[0]
 
 
 def kept(runs: Runs) -> int:
@@ -90,6 +96,12 @@ EXPERIMENT = Experiment(
             N_("Lost for five seconds; the server gives up first (tcp_synack_retries = 1)"),
             partial(scenario, synack_retries=1),
             (SLOW, "lose SYN+ACK to 5s"),
+        ),
+        World(
+            "late",
+            N_("Not lost, but 1.5 s late"),
+            partial(scenario, stays=SECOND),
+            (SLOW, "delay 1st SYN+ACK by 1500ms"),
         ),
     ),
     watch=N_("Which SYN+ACKs answer a SYN, and which the server sends because its own timer ran out."),
@@ -160,6 +172,21 @@ EXPERIMENT = Experiment(
                 and runs["server-gives-up"].path("server").count("SYN-RECEIVED") == 2
             ),
             lambda runs: {"seconds": runs["server-gives-up"].program("client").call("connect").lasted / 1e9},
+        ),
+        Claim(
+            N_(
+                "If it is only late, the client repeats its SYN all the same, and the answer to that opens the "
+                "connection. The late one comes {seconds:.2f} s afterwards: it is answered with a bare ACK and "
+                "changes nothing."
+            ),
+            lambda runs: (
+                (len(runs["late"].sent(SYN)), len(runs["late"].sent(SYN_ACK))) == (2, 2)
+                and len(numbers(runs, "late")) == 1
+                and (late(runs).old_state, late(runs).new_state) == ("ESTABLISHED", "ESTABLISHED")
+                and late(runs).time in [one.time for one in runs["late"].sent(ACK, "client")]
+                and runs["late"].program("client").error is None
+            ),
+            lambda runs: {"seconds": (late(runs).time - runs["late"].when("client", "ESTABLISHED")) / 1e9},
         ),
     ),
     answer=N_(

@@ -1,4 +1,4 @@
-"""A10: the third message is lost, once and always."""
+"""A10: the third message is lost, once and always, or late."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from synfin.lab.bench import MS, PORT, SECOND, pair
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
 from synfin.lab.opening.holdings import forgotten
 from synfin.lab.running import ACK, DATA, RST, SYN_ACK, Runs
+from synfin.show.history import Arrival
 from synfin.sim import Network, Program, Steps, start
 
 
@@ -32,6 +33,11 @@ def client(program: Program, writes_after: int) -> Steps[None]:
 def scenario(network: Network, writes_after: int = 0) -> list[Program]:
     here, there = pair(network)
     return [start(network, there, server), start(network, here, partial(client, writes_after=writes_after))]
+
+
+def late(runs: Runs) -> Arrival:
+    """Of the first ACK, where it is late."""
+    return runs["late"].sent(ACK, "client")[0].arrivals[0]
 
 
 def gap(runs: Runs, name: str) -> float:
@@ -62,6 +68,7 @@ EXPERIMENT = Experiment(
             ("lose ACK from client",),
         ),
         World("reads", N_("Every ACK is lost; the client only reads"), scenario, ("lose ACK from client",)),
+        World("late", N_("The ACK is not lost, but 1.5 s late"), scenario, ("delay 1st ACK by 1500ms from client",)),
     ),
     watch=N_("How long the client is ESTABLISHED while the server is not, and which segment ends that."),
     claims=(
@@ -134,6 +141,20 @@ EXPERIMENT = Experiment(
                 and runs["reads"].state("client") == "ESTABLISHED"
                 and runs["reads"].world.network.next_time() is None
             ),
+        ),
+        Claim(
+            N_(
+                "If it is only late, the server has repeated its SYN+ACK by then, and the second ACK has opened the "
+                "connection {seconds:.2f} s before the first one comes. By its timestamp that is an old duplicate: it "
+                "is dropped, answered with a bare ACK, and changes nothing."
+            ),
+            lambda runs: (
+                len(runs["late"].sent(SYN_ACK)) == len(runs["late"].sent(ACK, "client")) == 2
+                and late(runs).old_state == late(runs).new_state == "ESTABLISHED"
+                and late(runs).dropped
+                and [one.time for one in runs["late"].sent(ACK, "server")] == [late(runs).time]
+            ),
+            lambda runs: {"seconds": (late(runs).time - runs["late"].when("server", "ESTABLISHED")) / 1e9},
         ),
     ),
     answer=N_(

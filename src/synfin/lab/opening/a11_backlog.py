@@ -98,6 +98,18 @@ def of_profile(name: str, title: str) -> World:
     return World(name, title, rest, until=HOUR - SECOND, picture="none")
 
 
+def full_of_profile(name: str, title: str) -> World:
+    """The SYN queue has room for one, and a stranger has it; SYN cookies as the profile has them."""
+    rest = partial(
+        scenario,
+        profile=name,
+        settings={"net.ipv4.tcp_max_syn_backlog": "1"},
+        strangers=1,
+        clients=(500 * MS,),
+    )
+    return World(f"{name}-syn", title, rest, picture="none")
+
+
 def client_of(run: Run, number: int) -> Program:
     return run.program(f"client {number}")
 
@@ -123,14 +135,32 @@ def kept(run: Run) -> float:
     return (forgotten(run) - run.when("server", "SYN-RECEIVED")) / 1e9
 
 
+def connected(run: Run) -> int:
+    """Nanoseconds that the only client's connect() took. Raises ValueError if it failed."""
+    call = run.program("client").call("connect")
+    if call.waits or call.error is not None:
+        raise ValueError("connect() failed")
+    return call.lasted
+
+
 def table(runs: Runs) -> Table:
     head = (
         N_("profile"),
         N_("complete with a backlog of 2"),
         N_("connect() of the others fails after"),
         N_("a half-open one is forgotten after"),
+        N_("connect() with the SYN queue full"),
     )
-    rows = [(name, str(held(runs[name])), f"{waited(runs[name]):g} s", f"{kept(runs[name]):g} s") for name in PROFILES]
+    rows = [
+        (
+            name,
+            str(held(runs[name])),
+            f"{waited(runs[name]):g} s",
+            f"{kept(runs[name]):g} s",
+            f"{connected(runs[f'{name}-syn']) / MS:g} ms",
+        )
+        for name in PROFILES
+    ]
     return Table(head, rows)
 
 
@@ -151,6 +181,9 @@ EXPERIMENT = Experiment(
             partial(scenario, clients=(0, 100 * MS, 200 * MS), backlog=1, accepts_at=3 * SECOND),
             connections=3,
         ),
+        of_profile("linux", N_("Profile linux: five clients, a backlog of 2, nobody ever accepts")),
+        of_profile("freebsd", N_("Profile freebsd: the same")),
+        of_profile("rfc", N_("Profile rfc: the same")),
         late("last-ack", N_("Accept queue full when the last ACK arrives: listen(2), four clients"), "0"),
         late("abort", N_("The same, with tcp_abort_on_overflow"), "1"),
         full(
@@ -160,9 +193,9 @@ EXPERIMENT = Experiment(
             backlog=0,
         ),
         full("cookies", N_("SYN queue full (tcp_max_syn_backlog = 1), with SYN cookies"), "1", most=1),
-        of_profile("linux", N_("Profile linux: five clients, a backlog of 2, nobody ever accepts")),
-        of_profile("freebsd", N_("Profile freebsd: the same")),
-        of_profile("rfc", N_("Profile rfc: the same")),
+        full_of_profile("linux", N_("Profile linux: SYN queue full, SYN cookies as they come")),
+        full_of_profile("freebsd", N_("Profile freebsd: the same, SYN queue full")),
+        full_of_profile("rfc", N_("Profile rfc: the same, SYN queue full")),
     ),
     watch=N_(
         "Which segments the server leaves without an answer, and what the client takes the connection for meanwhile."
@@ -271,6 +304,18 @@ EXPERIMENT = Experiment(
                 **{name: waited(runs[name]) for name in PROFILES},
                 **{f"kept_{name}": kept(runs[name]) for name in PROFILES},
             },
+        ),
+        Claim(
+            N_(
+                "Nor does a full SYN queue keep anybody out in any of the three, for all have SYN cookies as they "
+                "come: connect() takes {linux:g}, {freebsd:g} and {rfc:g} ms."
+            ),
+            lambda runs: all(
+                connected(runs[f"{name}-syn"]) == 2 * DELAY
+                and runs[f"{name}-syn"].when("server", "ESTABLISHED", 1) < forgotten(runs[f"{name}-syn"])
+                for name in PROFILES
+            ),
+            lambda runs: {name: connected(runs[f"{name}-syn"]) / MS for name in PROFILES},
         ),
     ),
     table=table,

@@ -168,7 +168,10 @@ EXPERIMENT = Experiment(
     watch=N_("At each change of state: what each host must remember from then on, and what it may forget."),
     claims=(
         Claim(
-            N_("Before anything there is nothing. listen() makes a listener and takes a port, but no connection."),
+            N_(
+                "Before anything there is nothing. listen() makes what the RFC calls the TCB of a passive open: a "
+                "listener with a port, for anybody. A connection it is not."
+            ),
             lambda runs: (
                 all(has(runs, name, BEFORE) == (0, 0, 0, 0) for name in ("client", "server"))
                 and has(runs, "server", LISTENING) == (0, 0, 0, 1)
@@ -266,12 +269,13 @@ EXPERIMENT = Experiment(
     ),
     table=table,
     answer=N_(
-        "The client's TCB is made by connect(), the server's by the third message; before it there is a request, and "
-        "accept() only hands out what is there. In it are the four-tuple, the state, both initial numbers, what was "
-        "sent and acknowledged (snd_una, snd_nxt), what is expected (rcv_nxt), both windows, the MSS, round trip, "
-        "time-out and cwnd, the timers and two buffers. Octets are freed one by one, as they are acknowledged or read. "
-        "close() does not end it; the last message does, or the limit of a timer, or a RST. In TIME-WAIT a small "
-        "record takes its place, and holds the port, until 2MSL are over."
+        "The client's TCB is made by connect(). The server's passive open makes one in LISTEN, the listener, which "
+        "stays; each connection gets its own, as a small request when the SYN comes and in full with the third "
+        "message, and accept() only hands out what is there. In it are the four-tuple, the state, both initial "
+        "numbers, what was sent and acknowledged (snd_una, snd_nxt), what is expected (rcv_nxt), both windows, the "
+        "MSS, round trip, time-out and cwnd, the timers and two buffers. Octets are freed one by one, as they are "
+        "acknowledged or read. close() does not end it; the last message does, or the limit of a timer, or a RST. In "
+        "TIME-WAIT a small record takes its place, and holds the port, until 2MSL are over."
     ),
     clauses=("RFC 9293 §3.3.1", "RFC 9293 §3.10.1", "RFC 9293 §3.6.1"),
     tries=(

@@ -66,6 +66,18 @@ def said(run: Run, host: str, connection: int = 0) -> bytes:
     return b"".join(one.segment.payload_bytes() for one in run.sent(DATA, host, connection))
 
 
+def opening(run: Run) -> list[Transmission]:
+    """The segments before the first with data."""
+    first = run.sent(DATA)[0].time
+    return [one for one in run.sent(connection=0) if one.time < first]
+
+
+def closing(run: Run) -> list[Transmission]:
+    """The segments from the first FIN on."""
+    first = run.sent(FIN)[0].time
+    return [one for one in run.sent(connection=0) if one.time >= first]
+
+
 def number(initial: str, relative: int) -> str:
     return f"{initial}+{relative}" if relative else initial
 
@@ -136,6 +148,18 @@ EXPERIMENT = Experiment(
                 "data": len(runs["once"].sent(DATA)),
                 "octets": len(said(runs["once"], "client") + said(runs["once"], "server")),
             },
+        ),
+        Claim(
+            N_(
+                "{opening} of them open the connection before any HTTP is sent, and {closing} close it: the client's "
+                "FIN goes with its ACK of the server's."
+            ),
+            lambda runs: (
+                [one.messages for one in opening(runs["once"])] == [("1",), ("2",), ("3",)]
+                and [(one.sender.host, one.segment.flags & (FIN | ACK)) for one in closing(runs["once"])]
+                == [("server", FIN | ACK), ("client", FIN | ACK), ("server", ACK)]
+            ),
+            lambda runs: {"opening": len(opening(runs["once"])), "closing": len(closing(runs["once"]))},
         ),
         Claim(
             N_(

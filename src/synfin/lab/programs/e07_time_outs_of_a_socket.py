@@ -185,18 +185,18 @@ EXPERIMENT = Experiment(
     worlds=(
         World("connect", N_("connect() to a host that never answers"), nobody_answers, until=150 * SECOND),
         World(
-            "recv",
-            N_("recv(), and the server speaks only after 25 s"),
-            scenario(speaks_late, receives),
-            until=60 * SECOND,
-            connections=1,
-        ),
-        World(
             "send",
             N_("send() of more than the buffers hold, and the server reads only after 25 s"),
             scenario(reads_late, sends),
             until=60 * SECOND,
             picture="none",
+        ),
+        World(
+            "recv",
+            N_("recv(), and the server speaks only after 25 s"),
+            scenario(speaks_late, receives),
+            until=60 * SECOND,
+            connections=1,
         ),
         World(
             "accept",
