@@ -7,8 +7,8 @@ happens is drawn out until its labels fit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import atan2, degrees
+from collections.abc import Iterator, Mapping, Sequence
+from math import atan2, degrees, radians, tan
 from statistics import median_low
 from typing import Final
 
@@ -30,6 +30,8 @@ _USUAL_FALL: Final = 36.0
 _LEAST_GAP: Final = 7.0
 _IDLE_GAP: Final = 66.0
 _IDLE: Final = 3
+# A flight that takes at most so many times as long as usual.
+_ON_TIME: Final = 1.25
 _UNKNOWN_FLIGHT: Final = 10_000_000
 # For a text between the lifelines about rows that are left out.
 _OMISSION_GAP: Final = 72.0
@@ -42,14 +44,19 @@ LOST_AT: Final = 0.6
 _LIFT: Final = 7.0
 _PAD: Final = 12.0
 _WIDER: Final = 12.0
-_MOST_TRIES: Final = 60
 _MOST_PUSHES: Final = 4
+# Places higher above an arrow, and what speaks against each; the same of a place below it, and of an arrow through it.
+_HIGHER: Final = ((_LIFT * -1.8, 1.0), (_LIFT * -2.6, 2.0))
+_BELOW: Final = 8.0
+_CROSSED: Final = 10.0
 # Degrees beyond which a text is not turned with its arrow.
-_STEEP: Final = 8.0
+_STEEP: Final = 12.0
+_STEEPEST: Final = 30.0
 # Of the usual scale of time.
 _LEAST_SCALE: Final = 0.6
 _MOST_SCALE: Final = 2.0
 _TALL_SCALE: Final = 0.8
+_STRETCH: Final = 1.2
 _STEPS: Final = 8
 
 
@@ -117,6 +124,7 @@ class Layout:
         self._lots = lots
         self._widths = widths
         self._notes = notes
+        self._lines: list[Box] = []
         self._left = left
         self._right = right
         self._top = top
@@ -134,41 +142,65 @@ class Layout:
         self.bottom = top
         self._flight = self._usual_flight()
         self._scale = _USUAL_FALL / self._flight
+        # Rows whose label found no place, and rows to be moved apart for labels whose place is not good.
+        self._homeless: list[int] = []
+        self._cramped: list[tuple[int, ...]] = []
         self._fit(top + height)
-        for attempt in range(_MOST_TRIES):
-            self._place_rows()
-            if self._settled(attempt):
-                break
 
-    def _settled(self, attempt: int) -> bool:
-        """Draw arrows and labels between the rows; False if a label found no place, and makes room for it."""
+    def draw(self) -> tuple[int, int]:
+        """Draw arrows and labels between the rows. Return how many labels found no place, and how many a bad one:
+        through which an arrow goes, or below their own."""
         self._make_arrows()
-        homeless = self._place_labels()
-        # What crosses it may follow at once: then it is the row behind that has to make room.
-        for at in homeless:
-            self._extra[min(at + attempt % 2, len(self._rows) - 1)] += _WIDER
-        return not homeless
+        self._place_labels()
+        return len(self._homeless), len(self._cramped)
 
-    def _lower(self, at: int, y: float) -> None:
+    def make_room(self, attempt: int) -> None:
+        """Move rows apart for labels that found no good place."""
+        # What crosses it may follow at once: then it is the row behind that has to make room.
+        wider = {min(at + attempt % 2, len(self._rows) - 1) for at in self._homeless}
+        if not wider:
+            wider = {rows[attempt % len(rows)] for rows in self._cramped}
+        for at in wider:
+            self._extra[at] += _WIDER
+
+    def stretch(self) -> bool:
+        """Draw time out by a step; False if arrows would be too steep."""
+        steepest = (self._right - self._left) * tan(radians(_STEEP)) * 0.9
+        most = min(_USUAL_FALL * _MOST_SCALE, steepest) / self._flight
+        if self._scale >= most * 0.99:
+            return False
+        self._scale = min(self._scale * _STRETCH, most)
+        return True
+
+    @property
+    def spacing(self) -> tuple[float, tuple[float, ...]]:
+        """All that decides where rows stand."""
+        return self._scale, tuple(self._extra)
+
+    @spacing.setter
+    def spacing(self, spacing: tuple[float, tuple[float, ...]]) -> None:
+        self._scale, self._extra = spacing[0], list(spacing[1])
+
+    def lower(self, at: int, y: float) -> None:
         """Move a row, and all below it, so that it does not stand above `y`."""
         for _ in range(_MOST_PUSHES):
             if self.ys[at] >= y - 0.05:
                 return
             self._extra[at] += y - self.ys[at]
-            self._place_rows()
+            self.place_rows()
 
     def _fit(self, bottom: float) -> None:
         """Choose the scale of time with which the rows end just above `bottom`, if that is possible."""
         usual = self._scale
         least, most = usual * _LEAST_SCALE, usual * _MOST_SCALE
         self._scale = least
-        self._place_rows()
+        self.place_rows()
         if self.bottom > bottom:
             self._scale = usual * _TALL_SCALE
             return
         for _ in range(_STEPS):
             self._scale = (least + most) / 2
-            self._place_rows()
+            self.place_rows()
             if self.bottom > bottom:
                 most = self._scale
             else:
@@ -191,7 +223,8 @@ class Layout:
 
     # --- rows ----------------------------------------------------------------------------------------------------
 
-    def _place_rows(self) -> None:
+    def place_rows(self) -> None:
+        """Put the rows below one another."""
         self.ys = []
         self.lot_tops = {}
         self.breaks = []
@@ -223,7 +256,10 @@ class Layout:
                 sent_at[id(row)] = last_sent[id(row.sender)] = y
                 lowest = max(lowest, y + _USUAL_FALL)
             elif isinstance(row, Arrival) and id(row.transmission) in sent_at:
-                y = max(y, sent_at[id(row.transmission)] + _LEAST_FALL)
+                # Those of one burst, which do not start at one point, fall side by side.
+                flight = row.time - row.transmission.time
+                fall = flight * self._scale if flight <= self._flight * _ON_TIME else 0.0
+                y = max(y, sent_at[id(row.transmission)] + max(_LEAST_FALL, fall))
             if at in self._lots:
                 end, lines = self._lots[at]
                 wanted = y - LINE / 2
@@ -269,49 +305,79 @@ class Layout:
 
     # --- labels --------------------------------------------------------------------------------------------------
 
-    def _place_labels(self) -> list[int]:
-        """Put each text where it meets no other, and as few arrows as can be. Return the rows whose text found no
-        place."""
+    def _place_labels(self) -> None:
+        """Put each text where it meets no other, above its arrow, and where no other arrow goes through it."""
         self.labels = []
+        self._homeless = []
+        self._cramped = []
+        self._lines = [_line(arrow) for arrow in self.arrows]
+        numbers = {id(row): at for at, row in enumerate(self._rows)}
         labelled: set[int] = set()
-        homeless: list[Row] = []
         for arrow in self.arrows:
             sent = arrow.transmission
-            if id(sent) not in labelled and id(sent) in self._widths and arrow.kind != "coming":
-                labelled.add(id(sent))
-                if not self._place(arrow, self._widths[id(sent)], note=False):
-                    homeless.append(sent)
+            if id(sent) in labelled or id(sent) not in self._widths or arrow.kind == "coming":
+                continue
+            labelled.add(id(sent))
+            self._place(arrow, self._widths[id(sent)], numbers, note=False)
         for arrow in self.arrows:
             cause: Arrival | Loss | None = arrow.arrival
             if arrow.kind == "lost":
                 cause = arrow.transmission.loss
-            if cause is not None and id(cause) in self._notes and not self._place(arrow, self._notes[id(cause)], True):
-                homeless.append(arrow.arrival or arrow.transmission)
-        return [at for at, row in enumerate(self._rows) if any(row is other for other in homeless)]
+            if cause is not None and id(cause) in self._notes:
+                self._place(arrow, self._notes[id(cause)], numbers, note=True)
 
-    def _place(self, arrow: Arrow, width: float, note: bool) -> bool:
+    def _place(self, arrow: Arrow, width: float, numbers: Mapping[int, int], note: bool) -> None:
         size = NOTE_SIZE if note else LABEL_SIZE
         best: Label | None = None
         least = float("inf")
-        steep = abs(arrow.angle) > _STEEP
-        angle = 0.0 if steep else arrow.angle
-        candidates = self._beside_its_start if steep and not note else self._candidates
-        for at, cost in candidates(arrow, width, size, note):
+        through: list[Arrow] = []
+        for at, angle, cost in self._places(arrow, width, size, note):
             if cost >= least:
                 continue
             box = text_box(at, width, size, angle=angle)
             if any(box.overlaps(label.box) for label in self.labels):
                 continue
-            cost += 10 * sum(other is not arrow and _line(other).overlaps(box) for other in self.arrows)
+            crossing = [
+                other
+                for other, line in zip(self.arrows, self._lines, strict=True)
+                if (other is not arrow or angle != arrow.angle) and line.overlaps(box)
+            ]
+            cost += _CROSSED * len(crossing)
             if cost < least:
-                best = Label(arrow, note, at, angle, box)
-                least = cost
+                best, least, through = Label(arrow, note, at, angle, box), cost, crossing
+        start = numbers.get(id(arrow.transmission))
+        end = numbers.get(id(arrow.arrival), start)
+        if start is None:
+            start = end
         if best is None:
-            return False
+            self._homeless += [at for at in (end if note else start,) if at is not None]
+            return
         self.labels.append(best)
-        return True
+        if least < _BELOW or start is None or end is None:
+            return
+        later = [at for other in through if (at := numbers.get(id(other.transmission), 0)) > start]
+        # Room is made at its arrow's end, unless that were steep, at its beginning, or where what crosses it begins.
+        steeper = abs(arrow.angle) < _STEEP * 0.85 and all(other.rightwards != arrow.rightwards for other in through)
+        self._cramped.append((*((end,) if steeper else ()), start, *later[:1]))
 
-    def _beside_its_start(self, arrow: Arrow, width: float, size: float, note: bool) -> list[tuple[Point, float]]:
+    def _places(self, arrow: Arrow, width: float, size: float, note: bool) -> Iterator[tuple[Point, float, float]]:
+        """Places where a text may begin, how it is turned there, and what speaks against each."""
+        angle = abs(arrow.angle)
+        if angle <= _STEEPEST:
+            for at, cost in self._candidates(arrow, width, size, note):
+                yield at, arrow.angle, cost + (3.0 if angle > _STEEP else 0.0)
+        if angle > _STEEP:
+            beside = self._beside_its_end if note else self._beside_its_start
+            for at, cost in beside(arrow, width):
+                yield at, 0.0, cost
+
+    def _beside_its_end(self, arrow: Arrow, width: float) -> list[tuple[Point, float]]:
+        """Places for a note, level, where a steep arrow ends."""
+        x, y = arrow.end
+        start = x - _PAD - width if arrow.rightwards else x + _PAD
+        return [((start, y + lower), abs(lower - 17.0) / 4) for lower in (17.0, 24.0, 32.0)]
+
+    def _beside_its_start(self, arrow: Arrow, width: float) -> list[tuple[Point, float]]:
         """The same for the label of a steep arrow: level, where it was sent; those of the other direction are far."""
         x, y = arrow.start
         first, step = (x + _PAD, 1) if arrow.rightwards else (x - _PAD - width, -1)
@@ -341,32 +407,9 @@ class Layout:
         for step in range(11):
             x = first + (last - first) * step / 10
             away = abs(x - middle) / max(last - first, 1.0)
-            for below in (False, True):
-                offset = size + 2 if below else -_LIFT
-                found.append(((x, y1 + (x - x1) * slope + offset), 4 * away + 6 * below))
+            for offset, worse in ((-_LIFT, 0.0), *_HIGHER, (size + 2, _BELOW)):
+                found.append(((x, y1 + (x - x1) * slope + offset), 4 * away + worse))
         return found
-
-
-def level(first: Layout, second: Layout, pairs: Sequence[tuple[int | None, int | None]]) -> None:
-    """Bring the rows of each pair to one level, and all pairs below one another: what happens at one time in two
-    pictures then stands side by side."""
-    layouts = first, second
-    for layout in layouts:
-        layout._scale = min(first._scale, second._scale)
-        layout._place_rows()
-    for attempt in range(_MOST_TRIES):
-        floor = 0.0
-        for pair in pairs:
-            there = [(layout, at) for layout, at in zip(layouts, pair, strict=True) if at is not None]
-            floor = max([floor, *(layout.ys[at] for layout, at in there)])
-            for layout, at in there:
-                layout._lower(at, floor)
-            floor = max([floor, *(layout.ys[at] for layout, at in there)])
-        settled = [layout._settled(attempt) for layout in layouts]
-        if all(settled):
-            return
-        for layout in layouts:
-            layout._place_rows()
 
 
 def _line(arrow: Arrow) -> Box:

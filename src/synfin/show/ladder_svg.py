@@ -13,6 +13,7 @@ from typing import Final
 from synfin.show.canvas import AGAIN, FAINT, INK, LEFT, LOST, MUTED, PAPER, RIGHT, Canvas, Run, pill_width
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_layout import LABEL_SIZE, LINE, LOST_AT, NOTE_SIZE, SIDE_SIZE, Arrow, Label, Layout
+from synfin.show.ladder_room import settle
 from synfin.show.ladder_text import QUIET_CALLS, Clock, end_name, segment_words
 from synfin.show.narration import Narrate, sentences
 from synfin.show.state_words import STATE_COLORS
@@ -209,7 +210,7 @@ class LadderPicture:
             text = self._note(ending) if isinstance(ending, Arrival | Loss) else ""
             if text:
                 notes[id(ending)] = text_width(text, NOTE_SIZE, True)
-        return Layout(
+        layout = Layout(
             self._rows,
             self._history.left,
             {at: (end, len(lines) + (_SPACE if self._told else 0)) for at, (end, lines) in self._lots.items()},
@@ -220,6 +221,8 @@ class LadderPicture:
             _TOP,
             _HEIGHT - _TOP - FOOT,
         )
+        settle([layout], layout.place_rows)
+        return layout
 
     def drawn(self, layout: Layout, height: float) -> str:
         """The picture with everything where `layout` has it."""

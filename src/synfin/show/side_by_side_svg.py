@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from synfin.show.canvas import LOST, MUTED, Canvas, Run
 from synfin.show.column import Numbers
 from synfin.show.history import Arrival, History, Row, Transmission
-from synfin.show.ladder_layout import level
+from synfin.show.ladder_room import level
 from synfin.show.ladder_svg import FOOT, MOST_SEGMENTS, LadderPicture
 from synfin.show.pairing import Moment, common, levelled, row_key
 from synfin.show.text_width import fitted, text_width
