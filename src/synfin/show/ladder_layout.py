@@ -41,6 +41,8 @@ _LABEL_ROOM: Final = 27.5
 _SLIP: Final = 26.0
 #: Where on its way a lost segment is lost.
 LOST_AT: Final = 0.6
+# Farther from its arrow no label stands.
+_NEAR: Final = 64.0
 _LIFT: Final = 7.0
 _PAD: Final = 12.0
 _WIDER: Final = 12.0
@@ -140,7 +142,8 @@ class Layout:
         self.arrows: list[Arrow] = []
         self.labels: list[Label] = []
         self.bottom = top
-        self._flight = self._usual_flight()
+        self._flight = usual_flight(rows)
+        self._late = {id(row) for row in late_arrivals(rows)}
         self._scale = _USUAL_FALL / self._flight
         # Rows whose label found no place, and rows to be moved apart for labels whose place is not good.
         self._homeless: list[int] = []
@@ -207,20 +210,6 @@ class Layout:
                 least = self._scale
         self._scale = least
 
-    def _usual_flight(self) -> int:
-        """How long a segment travels, in nanoseconds."""
-        sent = [row for row in self._rows if isinstance(row, Transmission)]
-        if any(row.packet for row in sent):
-            # A capture does not show it, but between a SYN and its answer lies a round trip from there.
-            answered = sent[0].segment.flags & SYN and len(sent) > 1 and sent[1].sender is sent[0].receiver
-            return max((sent[1].time - sent[0].time) // 2, 1) if answered else _UNKNOWN_FLIGHT
-        flights = [
-            row.time - row.transmission.time
-            for row in self._rows
-            if isinstance(row, Arrival) and row.time > row.transmission.time
-        ]
-        return median_low(flights) if flights else _UNKNOWN_FLIGHT
-
     # --- rows ----------------------------------------------------------------------------------------------------
 
     def place_rows(self) -> None:
@@ -286,7 +275,7 @@ class Layout:
             elif isinstance(row, Arrival):
                 sent = row.transmission
                 start, end = self._x(sent.sender), self._x(sent.receiver)
-                if id(sent) in places:
+                if id(sent) in places and id(row) not in self._late:
                     kind = "again" if row.duplicate else "whole"
                     self.arrows.append(Arrow(sent, kind, (start, places[id(sent)]), (end, y), row))
                 else:
@@ -294,7 +283,7 @@ class Layout:
 
     def _sent(self, sent: Transmission, y: float, places: Mapping[int, float]) -> None:
         start, end = self._x(sent.sender), self._x(sent.receiver)
-        if any(id(arrival) in places for arrival in sent.arrivals):
+        if any(id(arrival) in places and id(arrival) not in self._late for arrival in sent.arrivals):
             return
         whole = not sent.arrivals and sent.loss is None and not sent.receiver.traced and not sent.number
         if whole:
@@ -331,17 +320,22 @@ class Layout:
         best: Label | None = None
         least = float("inf")
         through: list[Arrow] = []
+        own = arrow.angle
+        top = min(arrow.start[1], arrow.end[1]) - _NEAR
+        bottom = max(arrow.start[1], arrow.end[1]) + _NEAR
+        taken = [label.box for label in self.labels if label.box.top < bottom and label.box.bottom > top]
+        lines = [
+            (other, line)
+            for other, line in zip(self.arrows, self._lines, strict=True)
+            if line.top < bottom and line.bottom > top
+        ]
         for at, angle, cost in self._places(arrow, width, size, note):
             if cost >= least:
                 continue
             box = text_box(at, width, size, angle=angle)
-            if any(box.overlaps(label.box) for label in self.labels):
+            if any(box.overlaps(other) for other in taken):
                 continue
-            crossing = [
-                other
-                for other, line in zip(self.arrows, self._lines, strict=True)
-                if (other is not arrow or angle != arrow.angle) and line.overlaps(box)
-            ]
+            crossing = [other for other, line in lines if (other is not arrow or angle != own) and line.overlaps(box)]
             cost += _CROSSED * len(crossing)
             if cost < least:
                 best, least, through = Label(arrow, note, at, angle, box), cost, crossing
@@ -415,3 +409,40 @@ class Layout:
 def _line(arrow: Arrow) -> Box:
     (x1, y1), (x2, y2) = arrow.start, arrow.end
     return Box([(x1, y1), (x2, y2 + 0.01)])
+
+
+def usual_flight(rows: Sequence[Row]) -> int:
+    """How long a segment travels, in nanoseconds."""
+    sent = [row for row in rows if isinstance(row, Transmission)]
+    if any(row.packet for row in sent):
+        # A capture does not show it, but between a SYN and its answer lies a round trip from there.
+        answered = sent[0].segment.flags & SYN and len(sent) > 1 and sent[1].sender is sent[0].receiver
+        return max((sent[1].time - sent[0].time) // 2, 1) if answered else _UNKNOWN_FLIGHT
+    flights = [
+        row.time - row.transmission.time
+        for row in rows
+        if isinstance(row, Arrival) and row.time > row.transmission.time
+    ]
+    return median_low(flights) if flights else _UNKNOWN_FLIGHT
+
+
+def late_arrivals(rows: Sequence[Row]) -> list[Arrival]:
+    """Those that come when others have been sent since, and after a long wait. An arrow would go right through all
+    that happened meanwhile: only its beginning and its end are drawn."""
+    flight = usual_flight(rows)
+    late: list[Arrival] = []
+    sent_before: dict[int, int] = {}
+    waited_before: dict[int, int] = {}
+    sent = waits = 0
+    last = rows[0].time if rows else 0
+    for row in rows:
+        waits += row.time - last > _IDLE * flight
+        last = max(last, row.time)
+        if isinstance(row, Transmission):
+            sent += 1
+            sent_before[id(row)], waited_before[id(row)] = sent, waits
+        elif isinstance(row, Arrival):
+            before = id(row.transmission)
+            if sent > sent_before.get(before, sent) and waits > waited_before[before]:
+                late.append(row)
+    return late

@@ -11,7 +11,7 @@ __all__ = ["level", "settle"]
 
 _MOST_TRIES: Final = 60
 # So often rows are moved apart for labels that have a place, but not a good one.
-_MOST_BETTER: Final = 16
+_MOST_BETTER: Final = 24
 
 
 def settle(layouts: Sequence[Layout], arrange: Callable[[], None]) -> None:

@@ -12,7 +12,17 @@ from typing import Final
 
 from synfin.show.canvas import AGAIN, FAINT, INK, LEFT, LOST, MUTED, PAPER, RIGHT, Canvas, Run, pill_width
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
-from synfin.show.ladder_layout import LABEL_SIZE, LINE, LOST_AT, NOTE_SIZE, SIDE_SIZE, Arrow, Label, Layout
+from synfin.show.ladder_layout import (
+    LABEL_SIZE,
+    LINE,
+    LOST_AT,
+    NOTE_SIZE,
+    SIDE_SIZE,
+    Arrow,
+    Label,
+    Layout,
+    late_arrivals,
+)
 from synfin.show.ladder_room import settle
 from synfin.show.ladder_text import QUIET_CALLS, Clock, end_name, segment_words
 from synfin.show.narration import Narrate, sentences
@@ -95,6 +105,7 @@ class LadderPicture:
         self._right_state = history.right.first_state
         self._omitted = 0
         self._rows = self._chosen(between, most)
+        self._late = {id(row) for row in late_arrivals(self._rows)}
         losses = [row.loss for row in self._rows if isinstance(row, Transmission) and row.loss is not None]
         self._told = sentences(history, narrate, language, relative, [*self._rows, *losses])
         self._lots = {at: lot for at, row in enumerate(self._rows) if (lot := self._lot(row))[1]}
@@ -327,6 +338,9 @@ class LadderPicture:
             return ""
         return self._gettext("[{number}]").format(number=sent.label).strip("[]")
 
+    def _number(self, sent: Transmission) -> int | None:
+        return sent.packet or (self._numbers(sent) if self._numbers is not None else None)
+
     def _label(self, sent: Transmission) -> list[Run]:
         """What is written on the arrow: flags, numbers and length."""
         flags, *numbers = (text for text, _ in segment_words(sent, self._relative)[0])
@@ -337,8 +351,7 @@ class LadderPicture:
             if len(blocks) > 1:
                 texts[-1] += f" +{len(blocks) - 1}"
         runs = [Run(flags, bold=True, color=self._color(sent))]
-        number = sent.packet or (self._numbers(sent) if self._numbers is not None else None)
-        if number:
+        if number := self._number(sent):
             runs.insert(0, Run(f"#{number}  ", color=MUTED))
         again = [Run(f"  {self._gettext('retransmission')}", bold=True, color=AGAIN)] if sent.retransmission else []
         room = self._right_band - self._left_band - _BAND - 60 - pill_width(self._pill(sent), LABEL_SIZE)
@@ -351,15 +364,26 @@ class LadderPicture:
         return width + (pill_width(pill, LABEL_SIZE) + 6 if pill else 0)
 
     def _note(self, ending: Arrival | Loss) -> str:
-        """What is written at an arrow's end."""
+        """What is written at an arrow's end; where its beginning is far, which one it is."""
+        if isinstance(ending, Arrival) and id(ending) in self._late:
+            return f"{self._short(ending.transmission)} {self._fate(ending)}".rstrip()
         if isinstance(ending, Loss):
             # Behind the cross there is little room.
             room = (self._right_band - self._left_band - _BAND) * (1 - LOST_AT) - 30
             words = explain(ending.reason, self._language)
             return words if text_width(words, NOTE_SIZE, True) <= room else self._gettext("lost")
-        if ending.duplicate:
-            return self._gettext("arrives again, dropped") if ending.dropped else self._gettext("arrives again")
-        return self._gettext("dropped") if ending.dropped else ""
+        return self._fate(ending)
+
+    def _fate(self, arrival: Arrival) -> str:
+        if arrival.duplicate:
+            return self._gettext("arrives again, dropped") if arrival.dropped else self._gettext("arrives again")
+        return self._gettext("dropped") if arrival.dropped else ""
+
+    def _short(self, sent: Transmission) -> str:
+        """Enough to know a segment again."""
+        number = self._number(sent)
+        known = [text for text in (self._pill(sent), f"#{number}" if number else "") if text]
+        return " ".join(known or [text for text, _ in segment_words(sent, self._relative)[0][:2]])
 
     def _arrow(self, canvas: Canvas, arrow: Arrow) -> None:
         (x1, y1), (x2, y2) = arrow.start, arrow.end
@@ -407,7 +431,9 @@ class LadderPicture:
             ending = sent.loss if arrow.kind == "lost" else arrow.arrival
             if ending is not None:
                 text = self._note(ending)
-                canvas.text(note.at, text, NOTE_SIZE, LOST, bold=True, angle=note.angle, halo=True)
+                ill = isinstance(ending, Loss) or ending.dropped or ending.duplicate
+                color = LOST if ill else self._color(sent)
+                canvas.text(note.at, text, NOTE_SIZE, color, bold=True, angle=note.angle, halo=True)
 
     # --- the legend ----------------------------------------------------------------------------------------------
 
