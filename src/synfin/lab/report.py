@@ -16,7 +16,7 @@ from synfin.lab.words import translation
 from synfin.show.history import History
 from synfin.show.ladder import render_ladder
 from synfin.show.narration import Narrate
-from synfin.show.pairing import alike
+from synfin.show.pairing import alike, shared
 from synfin.show.side_by_side import FEWEST_CELLS, render_side_by_side
 from synfin.show.words import Language
 from synfin.wire.tcp import Segment
@@ -29,6 +29,8 @@ PAGE: Final = 100
 MOST_SEGMENTS: Final = 60
 #: How much of what two histories have in common is shown before they part.
 _BEFORE: Final = 4
+#: So many rows as in the first world are shown again in another one.
+_MOST_AGAIN: Final = 12
 #: In how many worlds both histories are shown if something is changed in all.
 MOST_WORLDS: Final = 3
 
@@ -140,7 +142,7 @@ class Report:
             yield from hanging("  ", gettext("This world is a picture of its own: --svg FILE draws it."), self._page)
             yield ""
         elif one.shown.picture == "ladder":
-            for history in self._connections(one):
+            for at, history in enumerate(self._connections(one)):
                 yield render_ladder(
                     history,
                     language=wishes.language,
@@ -151,6 +153,8 @@ class Report:
                     numbers=numbers(one),
                     start=0,
                     most=MOST_SEGMENTS,
+                    fold=self._short,
+                    beginning=self._seen(one, at),
                 )
                 yield ""
             yield from self._others(one)
@@ -165,7 +169,8 @@ class Report:
         mine, others = self._connections(first), self._connections(second)
         for at in range(max(len(mine), len(others))):
             if at < min(len(mine), len(others)):
-                yield self._side_by_side(first, second, mine[at], others[at], titles, None)
+                beginning = min(self._seen(first, at), self._seen(second, at))
+                yield self._side_by_side(first, second, mine[at], others[at], titles, None, beginning)
                 yield ""
             else:
                 one, history = (first, mine[at]) if at < len(mine) else (second, others[at])
@@ -190,6 +195,7 @@ class Report:
             numbers=numbers(one),
             start=0,
             most=MOST_SEGMENTS,
+            fold=self._short,
         )
         yield ""
 
@@ -199,7 +205,14 @@ class Report:
         return self._gettext(one.shown.title)
 
     def _side_by_side(
-        self, first: Run, second: Run, mine: History, other: History, titles: tuple[str, str], before: int | None
+        self,
+        first: Run,
+        second: Run,
+        mine: History,
+        other: History,
+        titles: tuple[str, str],
+        before: int | None,
+        beginning: int = 0,
     ) -> str:
         wishes = self.wishes
         return render_side_by_side(
@@ -216,7 +229,24 @@ class Report:
             start=0,
             most=MOST_SEGMENTS,
             usual=bool(self.changes),
+            fold=self._short,
+            beginning=beginning,
         )
+
+    @property
+    def _short(self) -> bool:
+        """Whether what is alike is left out."""
+        return not (self.wishes.stacked or self.wishes.explain)
+
+    def _seen(self, one: Run, connection: int) -> int:
+        """With how many rows this connection begins as that of the first world, if they are enough to leave them out."""
+        first = self.runs[self.shown[0]]
+        if one is first or not self._short or first.shown.picture != "ladder":
+            return 0
+        if connection >= min(first.shown.connections, len(first.histories)):
+            return 0
+        same = shared(first.histories[connection], one.histories[connection])
+        return same if same > _MOST_AGAIN else 0
 
     def _connections(self, one: Run) -> list[History]:
         return list(one.histories[: one.shown.connections])

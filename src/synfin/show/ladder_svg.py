@@ -11,6 +11,8 @@ from math import cos, radians, sin
 from typing import Final
 
 from synfin.show.canvas import AGAIN, FAINT, INK, LEFT, LOST, MUTED, PAPER, RIGHT, Canvas, Run, pill_width
+from synfin.show.column import shown_rows
+from synfin.show.folding import Fold, folded, segments
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_layout import (
     LABEL_SIZE,
@@ -24,7 +26,7 @@ from synfin.show.ladder_layout import (
     late_arrivals,
 )
 from synfin.show.ladder_room import settle
-from synfin.show.ladder_text import QUIET_CALLS, Clock, end_name, segment_words
+from synfin.show.ladder_text import Clock, end_name, segment_words
 from synfin.show.narration import Narrate, sentences
 from synfin.show.state_words import STATE_COLORS
 from synfin.show.text_width import broken, fitted, text_width
@@ -66,15 +68,16 @@ def render_ladder_svg(
     most: int = MOST_SEGMENTS,
     numbers: Callable[[Transmission], int | None] | None = None,
     narrate: Narrate = "no",
+    fold: bool = False,
 ) -> str:
     """Draw `history` as an SVG document 1280 pixels wide, 720 high or as high as it takes.
 
     With `relative` sequence numbers count from each side's initial one. `between` two times (nanoseconds, both
     included) shows that part alone. At most `most` segments are shown; how many were left out is said below.
     `numbers` gives segments the numbers by which they are called; those of a capture have theirs. `narrate` as in
-    `render_ladder`: sentences stand beside the lifeline of the end that acts.
+    `render_ladder`, and `fold`: sentences stand beside the lifeline of the end that acts.
     """
-    return LadderPicture(history, language, title, relative, between, most, numbers, narrate=narrate).svg()
+    return LadderPicture(history, language, title, relative, between, most, numbers, narrate=narrate, fold=fold).svg()
 
 
 class LadderPicture:
@@ -92,6 +95,8 @@ class LadderPicture:
         width: float = _WIDTH,
         start: int | None = None,
         narrate: Narrate = "no",
+        fold: bool = False,
+        apart: int | None = None,
     ) -> None:
         self._width = width
         self._start = start
@@ -104,7 +109,7 @@ class LadderPicture:
         self._left_state = history.left.first_state
         self._right_state = history.right.first_state
         self._omitted = 0
-        self._rows = self._chosen(between, most)
+        self._rows = self._chosen(between, most, fold, apart)
         self._late = {id(row) for row in late_arrivals(self._rows)}
         losses = [row.loss for row in self._rows if isinstance(row, Transmission) and row.loss is not None]
         self._told = sentences(history, narrate, language, relative, [*self._rows, *losses])
@@ -123,22 +128,26 @@ class LadderPicture:
 
     # --- what is shown -------------------------------------------------------------------------------------------
 
-    def _chosen(self, between: tuple[int, int] | None, most: int) -> list[Row]:
+    def _chosen(self, between: tuple[int, int] | None, most: int, fold: bool, apart: int | None) -> list[Row]:
         chosen: list[Row] = []
-        segments = 0
-        for row in self._history.rows:
+        drawn = 0
+        rows = shown_rows(self._history)
+        if fold:
+            start = self._start if self._start is not None else rows[0].time if rows else 0
+            rows = folded(rows, self._gettext, start, self._numbers, apart)
+        for row in rows:
             if between is not None and row.time < between[0]:
                 self._follow(row)
                 continue
-            if (between is not None and row.time > between[1]) or segments > most:
+            if (between is not None and row.time > between[1]) or drawn > most:
                 break
             if isinstance(row, Transmission):
-                segments += 1
-                if segments > most:
+                drawn += 1
+                if drawn > most:
                     break
-            if not isinstance(row, Loss) and not (isinstance(row, UserCall) and row.call in QUIET_CALLS):
+            if not isinstance(row, Loss):
                 chosen.append(row)
-        shown = sum(isinstance(row, Transmission) for row in chosen)
+        shown = sum(map(segments, chosen))
         self._omitted = len(self._history.transmissions) - shown
         return chosen
 
@@ -290,6 +299,9 @@ class LadderPicture:
         shown = ""
         for row, y in zip(self._rows, layout.ys, strict=True):
             text = self._time(row.time)
+            if isinstance(row, Fold):
+                # Its text says until when.
+                continue
             if text != shown and y - last >= _TIME_SIZE * 1.2:
                 canvas.text((self._axis, y + 4.5), text, _TIME_SIZE, MUTED, anchor="end")
                 last, shown = y, text
