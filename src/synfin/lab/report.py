@@ -29,7 +29,7 @@ PAGE: Final = 100
 MOST_SEGMENTS: Final = 60
 #: How much of what two histories have in common is shown before they part.
 _BEFORE: Final = 4
-#: So many rows as in the first world are shown again in another one.
+#: So many rows as in a world before are told again.
 _MOST_AGAIN: Final = 12
 #: In how many worlds both histories are shown if something is changed in all.
 MOST_WORLDS: Final = 3
@@ -154,7 +154,7 @@ class Report:
                     start=0,
                     most=MOST_SEGMENTS,
                     fold=self._short,
-                    beginning=self._seen(one, at),
+                    seen=self._seen(at, one),
                 )
                 yield ""
             yield from self._others(one)
@@ -169,8 +169,9 @@ class Report:
         mine, others = self._connections(first), self._connections(second)
         for at in range(max(len(mine), len(others))):
             if at < min(len(mine), len(others)):
-                beginning = min(self._seen(first, at), self._seen(second, at))
-                yield self._side_by_side(first, second, mine[at], others[at], titles, None, beginning)
+                yield self._side_by_side(
+                    first, second, mine[at], others[at], titles, None, self._seen(at, first, second)
+                )
                 yield ""
             else:
                 one, history = (first, mine[at]) if at < len(mine) else (second, others[at])
@@ -212,7 +213,7 @@ class Report:
         other: History,
         titles: tuple[str, str],
         before: int | None,
-        beginning: int = 0,
+        seen: tuple[int, str] = (0, ""),
     ) -> str:
         wishes = self.wishes
         return render_side_by_side(
@@ -230,7 +231,7 @@ class Report:
             most=MOST_SEGMENTS,
             usual=bool(self.changes),
             fold=self._short,
-            beginning=beginning,
+            seen=seen,
         )
 
     @property
@@ -238,15 +239,22 @@ class Report:
         """Whether what is alike is left out."""
         return not (self.wishes.stacked or self.wishes.explain)
 
-    def _seen(self, one: Run, connection: int) -> int:
-        """With how many rows this connection begins as that of the first world, if they are enough to leave them out."""
-        first = self.runs[self.shown[0]]
-        if one is first or not self._short or first.shown.picture != "ladder":
-            return 0
-        if connection >= min(first.shown.connections, len(first.histories)):
-            return 0
-        same = shared(first.histories[connection], one.histories[connection])
-        return same if same > _MOST_AGAIN else 0
+    def _seen(self, connection: int, *worlds: Run) -> tuple[int, str]:
+        """With how many rows this connection of these worlds begins as it does in a world told before, if they are
+        enough to be left out; and that world's title, if it is not the first."""
+        most, title = 0, ""
+        names = list(self.shown)
+        earlier = names[: min(names.index(one.shown.name) for one in worlds)] if self._short else []
+        for name in earlier:
+            before = self.runs[name]
+            if before.shown.picture != "ladder" or connection >= len(self._connections(before)):
+                continue
+            told = before.histories[connection]
+            same = min(shared(told, one.histories[connection]) for one in worlds)
+            if same > max(most, _MOST_AGAIN):
+                most = same
+                title = self._gettext(before.shown.title) if name != names[0] else ""
+        return most, title
 
     def _connections(self, one: Run) -> list[History]:
         return list(one.histories[: one.shown.connections])

@@ -25,6 +25,7 @@ from synfin.show.ladder_text import (
     SENTENCE,
     Clock,
     Piece,
+    as_before,
     cropped,
     end_name,
     filled,
@@ -61,7 +62,7 @@ def render_ladder(
     most: int | None = None,
     narrate: Narrate = "no",
     fold: bool = False,
-    beginning: int = 0,
+    seen: tuple[int, str] = (0, ""),
 ) -> str:
     """Draw `history` as lines of at most `width` cells (from 72 to 100; a Han character takes two).
 
@@ -70,11 +71,12 @@ def render_ladder(
     gives segments the numbers by which they are called; those of a capture have theirs. At most `most` segments are
     shown, and how many more there are is said. `narrate` tells each row in a sentence: "short", or "full" with why
     and the RFC's section; or it is a mapping from rows to sentences. `fold`: of a long run of segments that are alike
-    the first are shown. `beginning`: so many of the first rows are left out, which the reader has seen before.
+    the first are shown. `seen`: so many of the first rows are left out which the reader has seen before, in the history
+    of that title (the first one, if it is empty).
     """
     width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
     ladder = _Ladder(history, language, relative, width, color, times, numbers, start, most, narrate, fold)
-    return "\n".join(ladder.lines(beginning))
+    return "\n".join(ladder.lines(seen))
 
 
 class _Ladder:
@@ -151,9 +153,9 @@ class _Ladder:
 
     # --- the whole -----------------------------------------------------------------------------------------------
 
-    def lines(self, beginning: int) -> list[str]:
+    def lines(self, seen: tuple[int, str]) -> list[str]:
         self._header()
-        at = self._leave_out(beginning)
+        at = self._leave_out(*seen)
         self._line(None, [("", "")], states=True)
         while at < len(self._rows):
             row = self._rows[at]
@@ -176,7 +178,7 @@ class _Ladder:
         self._footer()
         return self._lines
 
-    def _leave_out(self, beginning: int) -> int:
+    def _leave_out(self, beginning: int, title: str) -> int:
         """Say that the rows before this one are left out, and return which one is the first."""
         at = entry(self._rows, self._history.rows[:beginning])
         for row in self._rows[:at]:
@@ -189,9 +191,7 @@ class _Ladder:
             elif isinstance(row, UserCall) and row.change is not None:
                 self._change(row.endpoint, row.change.old_state, row.change.new_state)
         if at:
-            text = self._gettext("as in the first world, up to {time} {unit}")
-            unit = self._gettext("s") if self._clock.seconds else self._gettext("ms")
-            self._omission(text.format(time=self._clock.text(self._rows[at - 1].time), unit=unit))
+            self._omission(as_before(self._gettext, title, self._clock, self._rows[at - 1].time))
         return at
 
     def _header(self) -> None:
@@ -364,10 +364,10 @@ class _Ladder:
             self._line(None, filled([(before, ""), (line, REMARK), (behind, "")], self._inner, right=not left))
 
     def _omission(self, text: str) -> None:
-        text = cropped(text, self._inner - 8)
-        fill = (self._inner - cell_len(text) - 2) // 2
-        dots = "┄" * min(fill, 8)
-        self._line(None, [(" " * (fill - len(dots)), ""), (dots, DIM), (f" {text} ", DIM), (dots, DIM)])
+        for line in wrapped_text(text, self._inner - 8):
+            fill = (self._inner - cell_len(line) - 2) // 2
+            dots = "┄" * min(fill, 8)
+            self._line(None, [(" " * (fill - len(dots)), ""), (dots, DIM), (f" {line} ", DIM), (dots, DIM)])
 
     def _tell(self, row: Row, endpoint: Endpoint) -> None:
         """The row's sentence, as a block at that end's side."""

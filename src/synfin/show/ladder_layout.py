@@ -329,16 +329,16 @@ class Layout:
             for other, line in zip(self.arrows, self._lines, strict=True)
             if line.top < bottom and line.bottom > top
         ]
-        for at, angle, cost in self._places(arrow, width, size, note):
+        for place, angle, cost in self._places(arrow, width, size, note):
             if cost >= least:
                 continue
-            box = text_box(at, width, size, angle=angle)
+            box = text_box(place, width, size, angle=angle)
             if any(box.overlaps(other) for other in taken):
                 continue
             crossing = [other for other, line in lines if (other is not arrow or angle != own) and line.overlaps(box)]
             cost += _CROSSED * len(crossing)
             if cost < least:
-                best, least, through = Label(arrow, note, at, angle, box), cost, crossing
+                best, least, through = Label(arrow, note, place, angle, box), cost, crossing
         start = numbers.get(id(arrow.transmission))
         end = numbers.get(id(arrow.arrival), start)
         if start is None:

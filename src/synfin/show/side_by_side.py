@@ -21,6 +21,7 @@ from synfin.show.ladder_text import (
     LOST,
     Clock,
     Piece,
+    as_before,
     cropped,
     end_name,
     filled,
@@ -61,18 +62,18 @@ def render_side_by_side(
     narrate: Narrate = "no",
     usual: bool = False,
     fold: bool = False,
-    beginning: int = 0,
+    seen: tuple[int, str] = (0, ""),
 ) -> str:
     """Draw two histories beside one another, in lines of at most `width` cells (80 or more).
 
     `before`: of what both begin with, so many moments are shown, and how much is left out is said; None shows it all.
     At most `most` segments of each are shown. `compared`: a mark stands where they differ. `narrate`
     tells rows of both in sentences: all of them in full, or in short those that differ; if the first is the `usual`
-    one, then of the other alone. Else as `render_ladder`; `beginning`: so many of the first rows of each.
+    one, then of the other alone. Else as `render_ladder`; `seen` of both.
     """
     width = max(FEWEST_CELLS, width)
     drawing = _Drawing(first, second, titles, language, relative, width, color, numbers, start, narrate, usual, fold)
-    return "\n".join(drawing.lines(before, most, compared, beginning))
+    return "\n".join(drawing.lines(before, most, compared, seen))
 
 
 class _Drawing:
@@ -137,7 +138,7 @@ class _Drawing:
                 found += [row.loss for row in own if isinstance(row, Transmission) and row.loss is not None]
         return rows
 
-    def lines(self, before: int | None, most: int, compared: bool, beginning: int) -> list[str]:
+    def lines(self, before: int | None, most: int, compared: bool, seen: tuple[int, str]) -> list[str]:
         self._head()
         first, second = self._blocks
         same = common([one.moment for one in first], [one.moment for one in second])
@@ -154,10 +155,8 @@ class _Drawing:
             left_out = 0
         if left_out:
             self._left_out(first[:left_out], equal)
-        elif beginning and (left_out := self._seen_before(beginning)):
-            time = self._clock.text(first[left_out - 1].rows[-1].time)
-            unit = self._gettext("s") if self._clock.seconds else self._gettext("ms")
-            self._say(self._gettext("as in the first world, up to {time} {unit}").format(time=time, unit=unit))
+        elif left_out := self._seen_before(seen[0]):
+            self._say(as_before(self._gettext, seen[1], self._clock, first[left_out - 1].rows[-1].time))
         self._body([blocks[left_out:] for blocks in self._blocks], most, marked)
         self._foot(marked)
         return self._lines
