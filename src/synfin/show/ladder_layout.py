@@ -13,6 +13,7 @@ from statistics import median_low
 from typing import Final
 
 from synfin.show.canvas import Box, Point, text_box
+from synfin.show.folding import Fold
 from synfin.show.history_rows import Arrival, Endpoint, Loss, Remark, Row, Transmission
 from synfin.wire.tcp import SYN
 
@@ -229,9 +230,12 @@ class Layout:
             wait = max(row.time - time, 0)
             above = y
             y += self._extra[at]
-            if wait:
-                idle = wait > _IDLE * self._flight
-                y += _IDLE_GAP if idle else max(_LEAST_GAP, wait * self._scale)
+            if wait and isinstance(row, Fold):
+                # It says itself that time passes.
+                y += _LEAST_GAP
+            elif wait:
+                idle = wait > _IDLE * self._flight and not (at and isinstance(self._rows[at - 1], Fold))
+                y += _IDLE_GAP if idle else max(_LEAST_GAP, min(wait * self._scale, _IDLE_GAP))
                 if idle:
                     self.breaks.append((above, y))
             if isinstance(row, Remark) and row.endpoint is None:
@@ -352,7 +356,11 @@ class Layout:
         later = [at for other in through if (at := numbers.get(id(other.transmission), 0)) > start]
         # Room is made at its arrow's end, unless that were steep, at its beginning, or where what crosses it begins.
         steeper = abs(arrow.angle) < _STEEP * 0.85 and all(other.rightwards != arrow.rightwards for other in through)
-        self._cramped.append((*((end,) if steeper else ()), start, *later[:1]))
+        own = [end, start] if steeper else [start]
+        if start and self._rows[start].time > self._rows[start - 1].time:
+            # Time passes before it begins: more of it need not be seen.
+            own.reverse()
+        self._cramped.append((*own, *later[:1]))
 
     def _places(self, arrow: Arrow, width: float, size: float, note: bool) -> Iterator[tuple[Point, float, float]]:
         """Places where a text may begin, how it is turned there, and what speaks against each."""
