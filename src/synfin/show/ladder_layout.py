@@ -8,7 +8,7 @@ happens is drawn out until its labels fit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import atan2, degrees, radians, tan
+from math import atan2, degrees, radians, sin, tan
 from statistics import median_low
 from typing import Final
 
@@ -47,6 +47,9 @@ _NEAR: Final = 64.0
 _LIFT: Final = 7.0
 _PAD: Final = 12.0
 _WIDER: Final = 12.0
+# So far rows are moved apart at most for better places of labels, and if so many arrows pass there.
+_MOST_EXTRA: Final = 84.0
+_MOST_ON_ITS_WAY: Final = 2
 _MOST_PUSHES: Final = 4
 # Places higher above an arrow, and what speaks against each; the same of a place below it, and of an arrow through it.
 _HIGHER: Final = ((_LIFT * -1.8, 1.0), (_LIFT * -2.6, 2.0))
@@ -158,14 +161,22 @@ class Layout:
         self._place_labels()
         return len(self._homeless), len(self._cramped)
 
-    def make_room(self, attempt: int) -> None:
-        """Move rows apart for labels that found no good place."""
+    def make_room(self, attempt: int) -> bool:
+        """Move rows apart for labels that found no good place; False if there is none that may be moved."""
         # What crosses it may follow at once: then it is the row behind that has to make room.
         wider = {min(at + attempt % 2, len(self._rows) - 1) for at in self._homeless}
         if not wider:
-            wider = {rows[attempt % len(rows)] for rows in self._cramped}
+            wanted = {rows[attempt % len(rows)] for rows in self._cramped}
+            # What is on its way meanwhile would fall steeply.
+            wider = {at for at in wanted if self._extra[at] < _MOST_EXTRA and self._on_its_way(at) <= _MOST_ON_ITS_WAY}
         for at in wider:
             self._extra[at] += _WIDER
+        return bool(wider)
+
+    def _on_its_way(self, at: int) -> int:
+        """How many arrows pass this row."""
+        y = self.ys[at]
+        return sum(arrow.start[1] < y - 1 and arrow.end[1] > y + 1 for arrow in self.arrows)
 
     def stretch(self) -> bool:
         """Draw time out by a step; False if arrows would be too steep."""
@@ -325,8 +336,10 @@ class Layout:
         least = float("inf")
         through: list[Arrow] = []
         own = arrow.angle
-        top = min(arrow.start[1], arrow.end[1]) - _NEAR
-        bottom = max(arrow.start[1], arrow.end[1]) + _NEAR
+        # A text that is longer than its arrow goes on beyond it.
+        near = _NEAR + (width * sin(radians(abs(own))) if abs(own) <= _STEEPEST else 0.0)
+        top = min(arrow.start[1], arrow.end[1]) - near
+        bottom = max(arrow.start[1], arrow.end[1]) + near
         taken = [label.box for label in self.labels if label.box.top < bottom and label.box.bottom > top]
         lines = [
             (other, line)

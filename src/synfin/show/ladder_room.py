@@ -10,6 +10,8 @@ from synfin.show.ladder_layout import Layout
 __all__ = ["level", "settle"]
 
 _MOST_TRIES: Final = 60
+# One label in a good place is worth a picture that is so much higher.
+_WORTH: Final = 300.0
 # So often rows are moved apart for labels that have a place, but not a good one.
 _MOST_BETTER: Final = 24
 
@@ -20,15 +22,19 @@ def settle(layouts: Sequence[Layout], arrange: Callable[[], None]) -> None:
     Where not every label can have a good place, the best picture that was found is kept.
     """
     best = [layout.spacing for layout in layouts]
-    least: tuple[int, int] | None = None
+    least: tuple[int, float] | None = None
+    height = 0.0
 
     def draw() -> tuple[int, int]:
-        nonlocal best, least
+        nonlocal best, least, height
         arrange()
         drawn = [layout.draw() for layout in layouts]
         faults = sum(homeless for homeless, _ in drawn), sum(cramped for _, cramped in drawn)
-        if least is None or faults < least:
-            best, least = [layout.spacing for layout in layouts], faults
+        height = height or max(layout.bottom for layout in layouts)
+        higher = max(layout.bottom for layout in layouts) - height
+        cost = faults[0], faults[1] + higher / _WORTH
+        if least is None or cost < least:
+            best, least = [layout.spacing for layout in layouts], cost
         return faults
 
     def back() -> None:
@@ -46,9 +52,9 @@ def settle(layouts: Sequence[Layout], arrange: Callable[[], None]) -> None:
         better += not faults[0]
         if not any(faults) or better > _MOST_BETTER:
             break
-        for layout in layouts:
-            layout.make_room(attempt)
-        faults = draw()
+        moved = [layout.make_room(attempt) for layout in layouts]
+        if any(moved):
+            faults = draw()
     if any(faults):
         back()
         draw()
