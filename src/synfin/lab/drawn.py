@@ -81,6 +81,7 @@ def _pairs(report: Report, first: Run, second: Run, titles: tuple[str, str]) -> 
                         _BEFORE if report.changes else None,
                         MOST_SEGMENTS,
                         0,
+                        not wishes.stacked,
                     )
                 ]
             )
@@ -89,7 +90,9 @@ def _pairs(report: Report, first: Run, second: Run, titles: tuple[str, str]) -> 
                 [
                     None
                     if one is None
-                    else ladder_panel(one, title, wishes.language, wishes.relative, numbers(of), MOST_SEGMENTS, 0)
+                    else ladder_panel(
+                        one, title, wishes.language, wishes.relative, numbers(of), MOST_SEGMENTS, 0, not wishes.stacked
+                    )
                     for one, title, of in ((here, titles[0], first), (there, titles[1], second))
                 ]
             )
@@ -106,6 +109,6 @@ def _panels(report: Report, one: Run) -> list[Panel]:
     if one.shown.picture == "time-sequence":
         return [Panel(render_time_sequence(each, language=wishes.language, title=title)) for each in histories]
     return [
-        ladder_panel(each, title, wishes.language, wishes.relative, numbers(one), MOST_SEGMENTS, 0)
+        ladder_panel(each, title, wishes.language, wishes.relative, numbers(one), MOST_SEGMENTS, 0, not wishes.stacked)
         for each in histories
     ]

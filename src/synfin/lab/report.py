@@ -16,7 +16,7 @@ from synfin.lab.words import filled, translation
 from synfin.show.history import History
 from synfin.show.ladder import render_ladder
 from synfin.show.narration import Narrate
-from synfin.show.pairing import alike
+from synfin.show.pairing import alike, shared
 from synfin.show.side_by_side import FEWEST_CELLS, render_side_by_side
 from synfin.show.words import Language
 from synfin.wire.tcp import Segment
@@ -29,6 +29,8 @@ PAGE: Final = 100
 MOST_SEGMENTS: Final = 60
 #: How much of what two histories have in common is shown before they part.
 _BEFORE: Final = 4
+#: So many rows as in a world before are told again.
+_MOST_AGAIN: Final = 12
 #: In how many worlds both histories are shown if something is changed in all.
 MOST_WORLDS: Final = 3
 
@@ -140,7 +142,7 @@ class Report:
             yield from hanging("  ", gettext("This world is a picture of its own: --svg FILE draws it."), self._page)
             yield ""
         elif one.shown.picture == "ladder":
-            for history in self._connections(one):
+            for at, history in enumerate(self._connections(one)):
                 yield render_ladder(
                     history,
                     language=wishes.language,
@@ -151,6 +153,8 @@ class Report:
                     numbers=numbers(one),
                     start=0,
                     most=MOST_SEGMENTS,
+                    fold=self._short,
+                    seen=self._seen(at, one),
                 )
                 yield ""
             yield from self._others(one)
@@ -165,7 +169,9 @@ class Report:
         mine, others = self._connections(first), self._connections(second)
         for at in range(max(len(mine), len(others))):
             if at < min(len(mine), len(others)):
-                yield self._side_by_side(first, second, mine[at], others[at], titles, None)
+                yield self._side_by_side(
+                    first, second, mine[at], others[at], titles, None, self._seen(at, first, second)
+                )
                 yield ""
             else:
                 one, history = (first, mine[at]) if at < len(mine) else (second, others[at])
@@ -190,6 +196,7 @@ class Report:
             numbers=numbers(one),
             start=0,
             most=MOST_SEGMENTS,
+            fold=self._short,
         )
         yield ""
 
@@ -199,7 +206,14 @@ class Report:
         return self._gettext(one.shown.title)
 
     def _side_by_side(
-        self, first: Run, second: Run, mine: History, other: History, titles: tuple[str, str], before: int | None
+        self,
+        first: Run,
+        second: Run,
+        mine: History,
+        other: History,
+        titles: tuple[str, str],
+        before: int | None,
+        seen: tuple[int, str] = (0, ""),
     ) -> str:
         wishes = self.wishes
         return render_side_by_side(
@@ -216,7 +230,31 @@ class Report:
             start=0,
             most=MOST_SEGMENTS,
             usual=bool(self.changes),
+            fold=self._short,
+            seen=seen,
         )
+
+    @property
+    def _short(self) -> bool:
+        """Whether what is alike is left out."""
+        return not (self.wishes.stacked or self.wishes.explain)
+
+    def _seen(self, connection: int, *worlds: Run) -> tuple[int, str]:
+        """With how many rows this connection of these worlds begins as it does in a world told before, if they are
+        enough to be left out; and that world's title, if it is not the first."""
+        most, title = 0, ""
+        names = list(self.shown)
+        earlier = names[: min(names.index(one.shown.name) for one in worlds)] if self._short else []
+        for name in earlier:
+            before = self.runs[name]
+            if before.shown.picture != "ladder" or connection >= len(self._connections(before)):
+                continue
+            told = before.histories[connection]
+            same = min(shared(told, one.histories[connection]) for one in worlds)
+            if same > max(most, _MOST_AGAIN):
+                most = same
+                title = self._gettext(before.shown.title) if name != names[0] else ""
+        return most, title
 
     def _connections(self, one: Run) -> list[History]:
         return list(one.histories[: one.shown.connections])

@@ -77,8 +77,9 @@ class Box:
         # Two convex shapes are apart if they are apart along a normal of one of their sides.
         for corners in (self.corners, other.corners):
             for (ax, ay), (bx, by) in zip(corners, [*corners[1:], corners[0]], strict=True):
-                mine = [(x - ax) * (by - ay) - (y - ay) * (bx - ax) for x, y in self.corners]
-                others = [(x - ax) * (by - ay) - (y - ay) * (bx - ax) for x, y in other.corners]
+                dx, dy = bx - ax, by - ay
+                mine = [x * dy - y * dx for x, y in self.corners]
+                others = [x * dy - y * dx for x, y in other.corners]
                 if max(mine) <= min(others) or max(others) <= min(mine):
                     return False
         return True

@@ -14,6 +14,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from synfin.reasons import DAMAGED
+from synfin.show.folding import segments
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_text import (
     CHANGED,
@@ -75,7 +76,8 @@ def shown_rows(history: History) -> list[Row]:
 
 
 class Column:
-    """`history` as blocks of lines, all of them `width` cells wide. `told` are sentences, each below its row."""
+    """`history` as blocks of lines, all of them `width` cells wide. `told` are sentences, each below its row.
+    `rows`: what is shown of it, by default all."""
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class Column:
         relative: bool,
         numbers: Numbers | None,
         told: Mapping[Row, str] = MappingProxyType({}),
+        rows: Sequence[Row] | None = None,
     ) -> None:
         self._told = told
         self._history = history
@@ -106,7 +109,7 @@ class Column:
         # How long a segment usually travels.
         self._flight = median_low(flights) if flights else 0
         self.blocks: list[Block] = []
-        self._make(shown_rows(history))
+        self._make(shown_rows(history) if rows is None else rows)
 
     def _make(self, rows: Sequence[Row]) -> None:
         for at, row in enumerate(rows):
@@ -328,6 +331,11 @@ class Column:
 
     def _remark(self, remark: Remark) -> None:
         block = self._block(remark)
+        if remark.endpoint is None:
+            block.segments += segments(remark)
+            for line in wrapped_text(printable(f"… {remark.text}"), self._inner - 2):
+                self._put(block, filled([(" ", ""), (line, DIM)], self._inner))
+            return
         end = remark.endpoint or self._history.left
         text = printable(remark.text) + (f" ({remark.clause})" if remark.clause else "")
         self._beside(block, end, f"! {text}", REMARK)

@@ -13,6 +13,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from synfin.reasons import DAMAGED
+from synfin.show.folding import entry, folded, segments
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_arrows import Arrows
 from synfin.show.ladder_text import (
@@ -24,6 +25,7 @@ from synfin.show.ladder_text import (
     SENTENCE,
     Clock,
     Piece,
+    as_before,
     cropped,
     end_name,
     filled,
@@ -59,6 +61,8 @@ def render_ladder(
     start: int | None = None,
     most: int | None = None,
     narrate: Narrate = "no",
+    fold: bool = False,
+    seen: tuple[int, str] = (0, ""),
 ) -> str:
     """Draw `history` as lines of at most `width` cells (from 72 to 100; a Han character takes two).
 
@@ -66,11 +70,13 @@ def render_ladder(
     `color` adds ANSI sequences. `times` adds milliseconds since `start` (nanoseconds), or else the first row. `numbers`
     gives segments the numbers by which they are called; those of a capture have theirs. At most `most` segments are
     shown, and how many more there are is said. `narrate` tells each row in a sentence: "short", or "full" with why
-    and the RFC's section; or it is a mapping from rows to sentences.
+    and the RFC's section; or it is a mapping from rows to sentences. `fold`: of a long run of segments that are alike
+    the first are shown. `seen`: so many of the first rows are left out which the reader has seen before, in the history
+    of that title (the first one, if it is empty).
     """
     width = max(_FEWEST_CELLS, min(width, MOST_CELLS))
-    ladder = _Ladder(history, language, relative, width, color, times, numbers, start, most, narrate)
-    return "\n".join(ladder.lines())
+    ladder = _Ladder(history, language, relative, width, color, times, numbers, start, most, narrate, fold)
+    return "\n".join(ladder.lines(seen))
 
 
 class _Ladder:
@@ -86,6 +92,7 @@ class _Ladder:
         start: int | None,
         most: int | None,
         narrate: Narrate,
+        fold: bool,
     ) -> None:
         self._history = history
         self._language = language
@@ -94,6 +101,9 @@ class _Ladder:
         self._width = width
         self._color = color
         self._rows = [row for row in history.rows if not (isinstance(row, UserCall) and row.call in QUIET_CALLS)]
+        if fold:
+            since = start if start is not None else self._rows[0].time if self._rows else 0
+            self._rows = folded(self._rows, self._gettext, since, numbers)
         self._more = self._cut(most)
         self._told = sentences(history, narrate, language, relative, self._rows)
         self._clock = Clock([*([] if start is None else [start]), *(row.time for row in self._rows)])
@@ -117,8 +127,9 @@ class _Ladder:
         sent = [at for at, row in enumerate(self._rows) if isinstance(row, Transmission)]
         if most is None or len(sent) <= most:
             return 0
+        more = sum(map(segments, self._rows[sent[most] :]))
         del self._rows[sent[most] :]
-        return len(sent) - most
+        return more
 
     def _states_shown(self) -> set[str]:
         states = {self._left_state, self._right_state}
@@ -142,10 +153,10 @@ class _Ladder:
 
     # --- the whole -----------------------------------------------------------------------------------------------
 
-    def lines(self) -> list[str]:
+    def lines(self, seen: tuple[int, str]) -> list[str]:
         self._header()
+        at = self._leave_out(*seen)
         self._line(None, [("", "")], states=True)
-        at = 0
         while at < len(self._rows):
             row = self._rows[at]
             following = self._rows[at + 1] if at + 1 < len(self._rows) else None
@@ -166,6 +177,22 @@ class _Ladder:
             self._line(None, [(f" {text}", DIM)])
         self._footer()
         return self._lines
+
+    def _leave_out(self, beginning: int, title: str) -> int:
+        """Say that the rows before this one are left out, and return which one is the first."""
+        at = entry(self._rows, self._history.rows[:beginning])
+        for row in self._rows[:at]:
+            if isinstance(row, Transmission):
+                self._change(row.sender, row.old_state, row.new_state)
+            elif isinstance(row, Arrival):
+                self._change(row.transmission.receiver, row.old_state, row.new_state)
+            elif isinstance(row, StateChange):
+                self._change(row.endpoint, row.old_state, row.new_state)
+            elif isinstance(row, UserCall) and row.change is not None:
+                self._change(row.endpoint, row.change.old_state, row.change.new_state)
+        if at:
+            self._omission(as_before(self._gettext, title, self._clock, self._rows[at - 1].time))
+        return at
 
     def _header(self) -> None:
         left = self._heading(self._history.left, "x")
@@ -327,11 +354,7 @@ class _Ladder:
 
     def _remark(self, remark: Remark) -> None:
         if remark.endpoint is None:
-            text = cropped(printable(remark.text), self._inner - 8)
-            fill = (self._inner - cell_len(text) - 2) // 2
-            dots = "┄" * min(fill, 8)
-            content: list[Piece] = [(" " * (fill - len(dots)), ""), (dots, DIM), (f" {text} ", DIM), (dots, DIM)]
-            self._line(None, content)
+            self._omission(printable(remark.text))
             return
         left = self._is_left(remark.endpoint)
         text = printable(remark.text) + (f" ({remark.clause})" if remark.clause else "")
@@ -339,6 +362,12 @@ class _Ladder:
         for line in wrapped_text(text, self._inner - 4 - indent):
             before, behind = (" " * (1 + indent) + "! ", "") if left else ("", " ! ")
             self._line(None, filled([(before, ""), (line, REMARK), (behind, "")], self._inner, right=not left))
+
+    def _omission(self, text: str) -> None:
+        for line in wrapped_text(text, self._inner - 8):
+            fill = (self._inner - cell_len(line) - 2) // 2
+            dots = "┄" * min(fill, 8)
+            self._line(None, [(" " * (fill - len(dots)), ""), (dots, DIM), (f" {line} ", DIM), (dots, DIM)])
 
     def _tell(self, row: Row, endpoint: Endpoint) -> None:
         """The row's sentence, as a block at that end's side."""

@@ -7,12 +7,13 @@ happens is drawn out until its labels fit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import atan2, degrees
+from collections.abc import Iterator, Mapping, Sequence
+from math import atan2, degrees, radians, sin, tan
 from statistics import median_low
 from typing import Final
 
 from synfin.show.canvas import Box, Point, text_box
+from synfin.show.folding import Fold
 from synfin.show.history_rows import Arrival, Endpoint, Loss, Remark, Row, Transmission
 from synfin.wire.tcp import SYN
 
@@ -30,6 +31,8 @@ _USUAL_FALL: Final = 36.0
 _LEAST_GAP: Final = 7.0
 _IDLE_GAP: Final = 66.0
 _IDLE: Final = 3
+# A flight that takes at most so many times as long as usual.
+_ON_TIME: Final = 1.25
 _UNKNOWN_FLIGHT: Final = 10_000_000
 # For a text between the lifelines about rows that are left out.
 _OMISSION_GAP: Final = 72.0
@@ -39,17 +42,27 @@ _LABEL_ROOM: Final = 27.5
 _SLIP: Final = 26.0
 #: Where on its way a lost segment is lost.
 LOST_AT: Final = 0.6
+# Farther from its arrow no label stands.
+_NEAR: Final = 64.0
 _LIFT: Final = 7.0
 _PAD: Final = 12.0
 _WIDER: Final = 12.0
-_MOST_TRIES: Final = 60
+# So far rows are moved apart at most for better places of labels, and if so many arrows pass there.
+_MOST_EXTRA: Final = 84.0
+_MOST_ON_ITS_WAY: Final = 2
 _MOST_PUSHES: Final = 4
+# Places higher above an arrow, and what speaks against each; the same of a place below it, and of an arrow through it.
+_HIGHER: Final = ((_LIFT * -1.8, 1.0), (_LIFT * -2.6, 2.0))
+_BELOW: Final = 8.0
+_CROSSED: Final = 10.0
 # Degrees beyond which a text is not turned with its arrow.
-_STEEP: Final = 8.0
+_STEEP: Final = 12.0
+_STEEPEST: Final = 30.0
 # Of the usual scale of time.
 _LEAST_SCALE: Final = 0.6
 _MOST_SCALE: Final = 2.0
 _TALL_SCALE: Final = 0.8
+_STRETCH: Final = 1.2
 _STEPS: Final = 8
 
 
@@ -117,6 +130,7 @@ class Layout:
         self._lots = lots
         self._widths = widths
         self._notes = notes
+        self._lines: list[Box] = []
         self._left = left
         self._right = right
         self._top = top
@@ -132,66 +146,86 @@ class Layout:
         self.arrows: list[Arrow] = []
         self.labels: list[Label] = []
         self.bottom = top
-        self._flight = self._usual_flight()
+        self._flight = usual_flight(rows)
+        self._late = {id(row) for row in late_arrivals(rows)}
         self._scale = _USUAL_FALL / self._flight
+        # Rows whose label found no place, and rows to be moved apart for labels whose place is not good.
+        self._homeless: list[int] = []
+        self._cramped: list[tuple[int, ...]] = []
         self._fit(top + height)
-        for attempt in range(_MOST_TRIES):
-            self._place_rows()
-            if self._settled(attempt):
-                break
 
-    def _settled(self, attempt: int) -> bool:
-        """Draw arrows and labels between the rows; False if a label found no place, and makes room for it."""
+    def draw(self) -> tuple[int, int]:
+        """Draw arrows and labels between the rows. Return how many labels found no place, and how many a bad one:
+        through which an arrow goes, or below their own."""
         self._make_arrows()
-        homeless = self._place_labels()
-        # What crosses it may follow at once: then it is the row behind that has to make room.
-        for at in homeless:
-            self._extra[min(at + attempt % 2, len(self._rows) - 1)] += _WIDER
-        return not homeless
+        self._place_labels()
+        return len(self._homeless), len(self._cramped)
 
-    def _lower(self, at: int, y: float) -> None:
+    def make_room(self, attempt: int) -> bool:
+        """Move rows apart for labels that found no good place; False if there is none that may be moved."""
+        # What crosses it may follow at once: then it is the row behind that has to make room.
+        wider = {min(at + attempt % 2, len(self._rows) - 1) for at in self._homeless}
+        if not wider:
+            wanted = {rows[attempt % len(rows)] for rows in self._cramped}
+            # What is on its way meanwhile would fall steeply.
+            wider = {at for at in wanted if self._extra[at] < _MOST_EXTRA and self._on_its_way(at) <= _MOST_ON_ITS_WAY}
+        for at in wider:
+            self._extra[at] += _WIDER
+        return bool(wider)
+
+    def _on_its_way(self, at: int) -> int:
+        """How many arrows pass this row."""
+        y = self.ys[at]
+        return sum(arrow.start[1] < y - 1 and arrow.end[1] > y + 1 for arrow in self.arrows)
+
+    def stretch(self) -> bool:
+        """Draw time out by a step; False if arrows would be too steep."""
+        steepest = (self._right - self._left) * tan(radians(_STEEP)) * 0.9
+        most = min(_USUAL_FALL * _MOST_SCALE, steepest) / self._flight
+        if self._scale >= most * 0.99:
+            return False
+        self._scale = min(self._scale * _STRETCH, most)
+        return True
+
+    @property
+    def spacing(self) -> tuple[float, tuple[float, ...]]:
+        """All that decides where rows stand."""
+        return self._scale, tuple(self._extra)
+
+    @spacing.setter
+    def spacing(self, spacing: tuple[float, tuple[float, ...]]) -> None:
+        self._scale, self._extra = spacing[0], list(spacing[1])
+
+    def lower(self, at: int, y: float) -> None:
         """Move a row, and all below it, so that it does not stand above `y`."""
         for _ in range(_MOST_PUSHES):
             if self.ys[at] >= y - 0.05:
                 return
             self._extra[at] += y - self.ys[at]
-            self._place_rows()
+            self.place_rows()
 
     def _fit(self, bottom: float) -> None:
         """Choose the scale of time with which the rows end just above `bottom`, if that is possible."""
         usual = self._scale
         least, most = usual * _LEAST_SCALE, usual * _MOST_SCALE
         self._scale = least
-        self._place_rows()
+        self.place_rows()
         if self.bottom > bottom:
             self._scale = usual * _TALL_SCALE
             return
         for _ in range(_STEPS):
             self._scale = (least + most) / 2
-            self._place_rows()
+            self.place_rows()
             if self.bottom > bottom:
                 most = self._scale
             else:
                 least = self._scale
         self._scale = least
 
-    def _usual_flight(self) -> int:
-        """How long a segment travels, in nanoseconds."""
-        sent = [row for row in self._rows if isinstance(row, Transmission)]
-        if any(row.packet for row in sent):
-            # A capture does not show it, but between a SYN and its answer lies a round trip from there.
-            answered = sent[0].segment.flags & SYN and len(sent) > 1 and sent[1].sender is sent[0].receiver
-            return max((sent[1].time - sent[0].time) // 2, 1) if answered else _UNKNOWN_FLIGHT
-        flights = [
-            row.time - row.transmission.time
-            for row in self._rows
-            if isinstance(row, Arrival) and row.time > row.transmission.time
-        ]
-        return median_low(flights) if flights else _UNKNOWN_FLIGHT
-
     # --- rows ----------------------------------------------------------------------------------------------------
 
-    def _place_rows(self) -> None:
+    def place_rows(self) -> None:
+        """Put the rows below one another."""
         self.ys = []
         self.lot_tops = {}
         self.breaks = []
@@ -207,9 +241,12 @@ class Layout:
             wait = max(row.time - time, 0)
             above = y
             y += self._extra[at]
-            if wait:
-                idle = wait > _IDLE * self._flight
-                y += _IDLE_GAP if idle else max(_LEAST_GAP, wait * self._scale)
+            if wait and isinstance(row, Fold):
+                # It says itself that time passes.
+                y += _LEAST_GAP
+            elif wait:
+                idle = wait > _IDLE * self._flight and not (at and isinstance(self._rows[at - 1], Fold))
+                y += _IDLE_GAP if idle else max(_LEAST_GAP, min(wait * self._scale, _IDLE_GAP))
                 if idle:
                     self.breaks.append((above, y))
             if isinstance(row, Remark) and row.endpoint is None:
@@ -223,7 +260,10 @@ class Layout:
                 sent_at[id(row)] = last_sent[id(row.sender)] = y
                 lowest = max(lowest, y + _USUAL_FALL)
             elif isinstance(row, Arrival) and id(row.transmission) in sent_at:
-                y = max(y, sent_at[id(row.transmission)] + _LEAST_FALL)
+                # Those of one burst, which do not start at one point, fall side by side.
+                flight = row.time - row.transmission.time
+                fall = flight * self._scale if flight <= self._flight * _ON_TIME else 0.0
+                y = max(y, sent_at[id(row.transmission)] + max(_LEAST_FALL, fall))
             if at in self._lots:
                 end, lines = self._lots[at]
                 wanted = y - LINE / 2
@@ -250,7 +290,7 @@ class Layout:
             elif isinstance(row, Arrival):
                 sent = row.transmission
                 start, end = self._x(sent.sender), self._x(sent.receiver)
-                if id(sent) in places:
+                if id(sent) in places and id(row) not in self._late:
                     kind = "again" if row.duplicate else "whole"
                     self.arrows.append(Arrow(sent, kind, (start, places[id(sent)]), (end, y), row))
                 else:
@@ -258,7 +298,7 @@ class Layout:
 
     def _sent(self, sent: Transmission, y: float, places: Mapping[int, float]) -> None:
         start, end = self._x(sent.sender), self._x(sent.receiver)
-        if any(id(arrival) in places for arrival in sent.arrivals):
+        if any(id(arrival) in places and id(arrival) not in self._late for arrival in sent.arrivals):
             return
         whole = not sent.arrivals and sent.loss is None and not sent.receiver.traced and not sent.number
         if whole:
@@ -269,49 +309,90 @@ class Layout:
 
     # --- labels --------------------------------------------------------------------------------------------------
 
-    def _place_labels(self) -> list[int]:
-        """Put each text where it meets no other, and as few arrows as can be. Return the rows whose text found no
-        place."""
+    def _place_labels(self) -> None:
+        """Put each text where it meets no other, above its arrow, and where no other arrow goes through it."""
         self.labels = []
+        self._homeless = []
+        self._cramped = []
+        self._lines = [_line(arrow) for arrow in self.arrows]
+        numbers = {id(row): at for at, row in enumerate(self._rows)}
         labelled: set[int] = set()
-        homeless: list[Row] = []
         for arrow in self.arrows:
             sent = arrow.transmission
-            if id(sent) not in labelled and id(sent) in self._widths and arrow.kind != "coming":
-                labelled.add(id(sent))
-                if not self._place(arrow, self._widths[id(sent)], note=False):
-                    homeless.append(sent)
+            if id(sent) in labelled or id(sent) not in self._widths or arrow.kind == "coming":
+                continue
+            labelled.add(id(sent))
+            self._place(arrow, self._widths[id(sent)], numbers, note=False)
         for arrow in self.arrows:
             cause: Arrival | Loss | None = arrow.arrival
             if arrow.kind == "lost":
                 cause = arrow.transmission.loss
-            if cause is not None and id(cause) in self._notes and not self._place(arrow, self._notes[id(cause)], True):
-                homeless.append(arrow.arrival or arrow.transmission)
-        return [at for at, row in enumerate(self._rows) if any(row is other for other in homeless)]
+            if cause is not None and id(cause) in self._notes:
+                self._place(arrow, self._notes[id(cause)], numbers, note=True)
 
-    def _place(self, arrow: Arrow, width: float, note: bool) -> bool:
+    def _place(self, arrow: Arrow, width: float, numbers: Mapping[int, int], note: bool) -> None:
         size = NOTE_SIZE if note else LABEL_SIZE
         best: Label | None = None
         least = float("inf")
-        steep = abs(arrow.angle) > _STEEP
-        angle = 0.0 if steep else arrow.angle
-        candidates = self._beside_its_start if steep and not note else self._candidates
-        for at, cost in candidates(arrow, width, size, note):
+        through: list[Arrow] = []
+        own = arrow.angle
+        # A text that is longer than its arrow goes on beyond it.
+        near = _NEAR + (width * sin(radians(abs(own))) if abs(own) <= _STEEPEST else 0.0)
+        top = min(arrow.start[1], arrow.end[1]) - near
+        bottom = max(arrow.start[1], arrow.end[1]) + near
+        taken = [label.box for label in self.labels if label.box.top < bottom and label.box.bottom > top]
+        lines = [
+            (other, line)
+            for other, line in zip(self.arrows, self._lines, strict=True)
+            if line.top < bottom and line.bottom > top
+        ]
+        for place, angle, cost in self._places(arrow, width, size, note):
             if cost >= least:
                 continue
-            box = text_box(at, width, size, angle=angle)
-            if any(box.overlaps(label.box) for label in self.labels):
+            box = text_box(place, width, size, angle=angle)
+            if any(box.overlaps(other) for other in taken):
                 continue
-            cost += 10 * sum(other is not arrow and _line(other).overlaps(box) for other in self.arrows)
+            crossing = [other for other, line in lines if (other is not arrow or angle != own) and line.overlaps(box)]
+            cost += _CROSSED * len(crossing)
             if cost < least:
-                best = Label(arrow, note, at, angle, box)
-                least = cost
+                best, least, through = Label(arrow, note, place, angle, box), cost, crossing
+        start = numbers.get(id(arrow.transmission))
+        end = numbers.get(id(arrow.arrival), start)
+        if start is None:
+            start = end
         if best is None:
-            return False
+            self._homeless += [at for at in (end if note else start,) if at is not None]
+            return
         self.labels.append(best)
-        return True
+        if least < _BELOW or start is None or end is None:
+            return
+        later = [at for other in through if (at := numbers.get(id(other.transmission), 0)) > start]
+        # Room is made at its arrow's end, unless that were steep, at its beginning, or where what crosses it begins.
+        steeper = abs(arrow.angle) < _STEEP * 0.85 and all(other.rightwards != arrow.rightwards for other in through)
+        own = [end, start] if steeper else [start]
+        if start and self._rows[start].time > self._rows[start - 1].time:
+            # Time passes before it begins: more of it need not be seen.
+            own.reverse()
+        self._cramped.append((*own, *later[:1]))
 
-    def _beside_its_start(self, arrow: Arrow, width: float, size: float, note: bool) -> list[tuple[Point, float]]:
+    def _places(self, arrow: Arrow, width: float, size: float, note: bool) -> Iterator[tuple[Point, float, float]]:
+        """Places where a text may begin, how it is turned there, and what speaks against each."""
+        angle = abs(arrow.angle)
+        if angle <= _STEEPEST:
+            for at, cost in self._candidates(arrow, width, size, note):
+                yield at, arrow.angle, cost + (3.0 if angle > _STEEP else 0.0)
+        if angle > _STEEP:
+            beside = self._beside_its_end if note else self._beside_its_start
+            for at, cost in beside(arrow, width):
+                yield at, 0.0, cost
+
+    def _beside_its_end(self, arrow: Arrow, width: float) -> list[tuple[Point, float]]:
+        """Places for a note, level, where a steep arrow ends."""
+        x, y = arrow.end
+        start = x - _PAD - width if arrow.rightwards else x + _PAD
+        return [((start, y + lower), abs(lower - 17.0) / 4) for lower in (17.0, 24.0, 32.0)]
+
+    def _beside_its_start(self, arrow: Arrow, width: float) -> list[tuple[Point, float]]:
         """The same for the label of a steep arrow: level, where it was sent; those of the other direction are far."""
         x, y = arrow.start
         first, step = (x + _PAD, 1) if arrow.rightwards else (x - _PAD - width, -1)
@@ -341,34 +422,48 @@ class Layout:
         for step in range(11):
             x = first + (last - first) * step / 10
             away = abs(x - middle) / max(last - first, 1.0)
-            for below in (False, True):
-                offset = size + 2 if below else -_LIFT
-                found.append(((x, y1 + (x - x1) * slope + offset), 4 * away + 6 * below))
+            for offset, worse in ((-_LIFT, 0.0), *_HIGHER, (size + 2, _BELOW)):
+                found.append(((x, y1 + (x - x1) * slope + offset), 4 * away + worse))
         return found
-
-
-def level(first: Layout, second: Layout, pairs: Sequence[tuple[int | None, int | None]]) -> None:
-    """Bring the rows of each pair to one level, and all pairs below one another: what happens at one time in two
-    pictures then stands side by side."""
-    layouts = first, second
-    for layout in layouts:
-        layout._scale = min(first._scale, second._scale)
-        layout._place_rows()
-    for attempt in range(_MOST_TRIES):
-        floor = 0.0
-        for pair in pairs:
-            there = [(layout, at) for layout, at in zip(layouts, pair, strict=True) if at is not None]
-            floor = max([floor, *(layout.ys[at] for layout, at in there)])
-            for layout, at in there:
-                layout._lower(at, floor)
-            floor = max([floor, *(layout.ys[at] for layout, at in there)])
-        settled = [layout._settled(attempt) for layout in layouts]
-        if all(settled):
-            return
-        for layout in layouts:
-            layout._place_rows()
 
 
 def _line(arrow: Arrow) -> Box:
     (x1, y1), (x2, y2) = arrow.start, arrow.end
     return Box([(x1, y1), (x2, y2 + 0.01)])
+
+
+def usual_flight(rows: Sequence[Row]) -> int:
+    """How long a segment travels, in nanoseconds."""
+    sent = [row for row in rows if isinstance(row, Transmission)]
+    if any(row.packet for row in sent):
+        # A capture does not show it, but between a SYN and its answer lies a round trip from there.
+        answered = sent[0].segment.flags & SYN and len(sent) > 1 and sent[1].sender is sent[0].receiver
+        return max((sent[1].time - sent[0].time) // 2, 1) if answered else _UNKNOWN_FLIGHT
+    flights = [
+        row.time - row.transmission.time
+        for row in rows
+        if isinstance(row, Arrival) and row.time > row.transmission.time
+    ]
+    return median_low(flights) if flights else _UNKNOWN_FLIGHT
+
+
+def late_arrivals(rows: Sequence[Row]) -> list[Arrival]:
+    """Those that come when others have been sent since, and after a long wait. An arrow would go right through all
+    that happened meanwhile: only its beginning and its end are drawn."""
+    flight = usual_flight(rows)
+    late: list[Arrival] = []
+    sent_before: dict[int, int] = {}
+    waited_before: dict[int, int] = {}
+    sent = waits = 0
+    last = rows[0].time if rows else 0
+    for row in rows:
+        waits += row.time - last > _IDLE * flight
+        last = max(last, row.time)
+        if isinstance(row, Transmission):
+            sent += 1
+            sent_before[id(row)], waited_before[id(row)] = sent, waits
+        elif isinstance(row, Arrival):
+            before = id(row.transmission)
+            if sent > sent_before.get(before, sent) and waits > waited_before[before]:
+                late.append(row)
+    return late

@@ -11,9 +11,22 @@ from math import cos, radians, sin
 from typing import Final
 
 from synfin.show.canvas import AGAIN, FAINT, INK, LEFT, LOST, MUTED, PAPER, RIGHT, Canvas, Run, pill_width
+from synfin.show.column import shown_rows
+from synfin.show.folding import Fold, folded, segments
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
-from synfin.show.ladder_layout import LABEL_SIZE, LINE, LOST_AT, NOTE_SIZE, SIDE_SIZE, Arrow, Label, Layout
-from synfin.show.ladder_text import QUIET_CALLS, Clock, end_name, segment_words
+from synfin.show.ladder_layout import (
+    LABEL_SIZE,
+    LINE,
+    LOST_AT,
+    NOTE_SIZE,
+    SIDE_SIZE,
+    Arrow,
+    Label,
+    Layout,
+    late_arrivals,
+)
+from synfin.show.ladder_room import settle
+from synfin.show.ladder_text import Clock, end_name, segment_words
 from synfin.show.narration import Narrate, sentences
 from synfin.show.state_words import STATE_COLORS
 from synfin.show.text_width import broken, fitted, text_width
@@ -55,15 +68,16 @@ def render_ladder_svg(
     most: int = MOST_SEGMENTS,
     numbers: Callable[[Transmission], int | None] | None = None,
     narrate: Narrate = "no",
+    fold: bool = False,
 ) -> str:
     """Draw `history` as an SVG document 1280 pixels wide, 720 high or as high as it takes.
 
     With `relative` sequence numbers count from each side's initial one. `between` two times (nanoseconds, both
     included) shows that part alone. At most `most` segments are shown; how many were left out is said below.
     `numbers` gives segments the numbers by which they are called; those of a capture have theirs. `narrate` as in
-    `render_ladder`: sentences stand beside the lifeline of the end that acts.
+    `render_ladder`, and `fold`: sentences stand beside the lifeline of the end that acts.
     """
-    return LadderPicture(history, language, title, relative, between, most, numbers, narrate=narrate).svg()
+    return LadderPicture(history, language, title, relative, between, most, numbers, narrate=narrate, fold=fold).svg()
 
 
 class LadderPicture:
@@ -81,6 +95,8 @@ class LadderPicture:
         width: float = _WIDTH,
         start: int | None = None,
         narrate: Narrate = "no",
+        fold: bool = False,
+        apart: int | None = None,
     ) -> None:
         self._width = width
         self._start = start
@@ -93,7 +109,8 @@ class LadderPicture:
         self._left_state = history.left.first_state
         self._right_state = history.right.first_state
         self._omitted = 0
-        self._rows = self._chosen(between, most)
+        self._rows = self._chosen(between, most, fold, apart)
+        self._late = {id(row) for row in late_arrivals(self._rows)}
         losses = [row.loss for row in self._rows if isinstance(row, Transmission) and row.loss is not None]
         self._told = sentences(history, narrate, language, relative, [*self._rows, *losses])
         self._lots = {at: lot for at, row in enumerate(self._rows) if (lot := self._lot(row))[1]}
@@ -111,22 +128,26 @@ class LadderPicture:
 
     # --- what is shown -------------------------------------------------------------------------------------------
 
-    def _chosen(self, between: tuple[int, int] | None, most: int) -> list[Row]:
+    def _chosen(self, between: tuple[int, int] | None, most: int, fold: bool, apart: int | None) -> list[Row]:
         chosen: list[Row] = []
-        segments = 0
-        for row in self._history.rows:
+        drawn = 0
+        rows = shown_rows(self._history)
+        if fold:
+            start = self._start if self._start is not None else rows[0].time if rows else 0
+            rows = folded(rows, self._gettext, start, self._numbers, apart)
+        for row in rows:
             if between is not None and row.time < between[0]:
                 self._follow(row)
                 continue
-            if (between is not None and row.time > between[1]) or segments > most:
+            if (between is not None and row.time > between[1]) or drawn > most:
                 break
             if isinstance(row, Transmission):
-                segments += 1
-                if segments > most:
+                drawn += 1
+                if drawn > most:
                     break
-            if not isinstance(row, Loss) and not (isinstance(row, UserCall) and row.call in QUIET_CALLS):
+            if not isinstance(row, Loss):
                 chosen.append(row)
-        shown = sum(isinstance(row, Transmission) for row in chosen)
+        shown = sum(map(segments, chosen))
         self._omitted = len(self._history.transmissions) - shown
         return chosen
 
@@ -209,7 +230,7 @@ class LadderPicture:
             text = self._note(ending) if isinstance(ending, Arrival | Loss) else ""
             if text:
                 notes[id(ending)] = text_width(text, NOTE_SIZE, True)
-        return Layout(
+        layout = Layout(
             self._rows,
             self._history.left,
             {at: (end, len(lines) + (_SPACE if self._told else 0)) for at, (end, lines) in self._lots.items()},
@@ -220,6 +241,8 @@ class LadderPicture:
             _TOP,
             _HEIGHT - _TOP - FOOT,
         )
+        settle([layout], layout.place_rows)
+        return layout
 
     def drawn(self, layout: Layout, height: float) -> str:
         """The picture with everything where `layout` has it."""
@@ -276,6 +299,9 @@ class LadderPicture:
         shown = ""
         for row, y in zip(self._rows, layout.ys, strict=True):
             text = self._time(row.time)
+            if isinstance(row, Fold):
+                # Its text says until when.
+                continue
             if text != shown and y - last >= _TIME_SIZE * 1.2:
                 canvas.text((self._axis, y + 4.5), text, _TIME_SIZE, MUTED, anchor="end")
                 last, shown = y, text
@@ -324,6 +350,9 @@ class LadderPicture:
             return ""
         return self._gettext("[{number}]").format(number=sent.label).strip("[]")
 
+    def _number(self, sent: Transmission) -> int | None:
+        return sent.packet or (self._numbers(sent) if self._numbers is not None else None)
+
     def _label(self, sent: Transmission) -> list[Run]:
         """What is written on the arrow: flags, numbers and length."""
         flags, *numbers = (text for text, _ in segment_words(sent, self._relative)[0])
@@ -334,8 +363,7 @@ class LadderPicture:
             if len(blocks) > 1:
                 texts[-1] += f" +{len(blocks) - 1}"
         runs = [Run(flags, bold=True, color=self._color(sent))]
-        number = sent.packet or (self._numbers(sent) if self._numbers is not None else None)
-        if number:
+        if number := self._number(sent):
             runs.insert(0, Run(f"#{number}  ", color=MUTED))
         again = [Run(f"  {self._gettext('retransmission')}", bold=True, color=AGAIN)] if sent.retransmission else []
         room = self._right_band - self._left_band - _BAND - 60 - pill_width(self._pill(sent), LABEL_SIZE)
@@ -348,15 +376,26 @@ class LadderPicture:
         return width + (pill_width(pill, LABEL_SIZE) + 6 if pill else 0)
 
     def _note(self, ending: Arrival | Loss) -> str:
-        """What is written at an arrow's end."""
+        """What is written at an arrow's end; where its beginning is far, which one it is."""
+        if isinstance(ending, Arrival) and id(ending) in self._late:
+            return f"{self._short(ending.transmission)} {self._fate(ending)}".rstrip()
         if isinstance(ending, Loss):
             # Behind the cross there is little room.
             room = (self._right_band - self._left_band - _BAND) * (1 - LOST_AT) - 30
             words = explain(ending.reason, self._language)
             return words if text_width(words, NOTE_SIZE, True) <= room else self._gettext("lost")
-        if ending.duplicate:
-            return self._gettext("arrives again, dropped") if ending.dropped else self._gettext("arrives again")
-        return self._gettext("dropped") if ending.dropped else ""
+        return self._fate(ending)
+
+    def _fate(self, arrival: Arrival) -> str:
+        if arrival.duplicate:
+            return self._gettext("arrives again, dropped") if arrival.dropped else self._gettext("arrives again")
+        return self._gettext("dropped") if arrival.dropped else ""
+
+    def _short(self, sent: Transmission) -> str:
+        """Enough to know a segment again."""
+        number = self._number(sent)
+        known = [text for text in (self._pill(sent), f"#{number}" if number else "") if text]
+        return " ".join(known or [text for text, _ in segment_words(sent, self._relative)[0][:2]])
 
     def _arrow(self, canvas: Canvas, arrow: Arrow) -> None:
         (x1, y1), (x2, y2) = arrow.start, arrow.end
@@ -404,7 +443,9 @@ class LadderPicture:
             ending = sent.loss if arrow.kind == "lost" else arrow.arrival
             if ending is not None:
                 text = self._note(ending)
-                canvas.text(note.at, text, NOTE_SIZE, LOST, bold=True, angle=note.angle, halo=True)
+                ill = isinstance(ending, Loss) or ending.dropped or ending.duplicate
+                color = LOST if ill else self._color(sent)
+                canvas.text(note.at, text, NOTE_SIZE, color, bold=True, angle=note.angle, halo=True)
 
     # --- the legend ----------------------------------------------------------------------------------------------
 

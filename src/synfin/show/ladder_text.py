@@ -168,6 +168,17 @@ class Clock:
         return f"{sign}{whole}.{rest:03}"
 
 
+def as_before(gettext: Callable[[str], str], title: str, clock: Clock, time: int) -> str:
+    """That up to this time all was as in the history of that title; as in the first one, if it is empty."""
+    text = (
+        gettext("as in “{title}”, up to {time} {unit}")
+        if title
+        else gettext("as in the first world, up to {time} {unit}")
+    )
+    unit = gettext("s") if clock.seconds else gettext("ms")
+    return text.format(title=printable(title), time=clock.text(time), unit=unit)
+
+
 def segment_words(transmission: Transmission, relative: bool) -> list[list[Piece]]:
     """What the segment says: flags, numbers, window and length; then, if it has any, the options worth showing."""
     segment = transmission.segment

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission
 from synfin.show.ladder_text import segment_words
 
-__all__ = ["Moment", "alike", "common", "levelled", "row_key"]
+__all__ = ["Moment", "alike", "common", "levelled", "parted", "row_key", "shared"]
 
 #: Something that happened: when, and what it was.
 Moment: TypeAlias = tuple[int, Hashable]
@@ -52,6 +52,18 @@ def alike(first: History, second: History) -> bool:
     """Whether two histories tell the same."""
     moments = [[(row.time, row_key(history, row)) for row in history.rows] for history in (first, second)]
     return moments[0] == moments[1]
+
+
+def shared(first: History, second: History) -> int:
+    """With how many rows that tell the same both begin."""
+    moments = [[(row.time, row_key(history, row)) for row in history.rows] for history in (first, second)]
+    return common(moments[0], moments[1])
+
+
+def parted(first: History, second: History) -> int | None:
+    """When two histories part (nanoseconds); None if they tell the same."""
+    same = shared(first, second)
+    return min((history.rows[same].time for history in (first, second) if same < len(history.rows)), default=None)
 
 
 def levelled(first: Sequence[Moment], second: Sequence[Moment]) -> list[tuple[int | None, int | None]]:

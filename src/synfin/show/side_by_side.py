@@ -12,7 +12,8 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from synfin.show.column import Block, Column, Numbers
+from synfin.show.column import Block, Column, Numbers, shown_rows
+from synfin.show.folding import entry, folded
 from synfin.show.history import History, Row, Transmission, UserCall
 from synfin.show.ladder_text import (
     DIM,
@@ -20,6 +21,7 @@ from synfin.show.ladder_text import (
     LOST,
     Clock,
     Piece,
+    as_before,
     cropped,
     end_name,
     filled,
@@ -29,7 +31,7 @@ from synfin.show.ladder_text import (
     wrapped_text,
 )
 from synfin.show.narration import Narrate, sentences
-from synfin.show.pairing import common, levelled
+from synfin.show.pairing import common, levelled, parted
 from synfin.show.state_words import STATE_COLORS
 from synfin.show.words import Language, translation
 
@@ -59,17 +61,19 @@ def render_side_by_side(
     compared: bool = True,
     narrate: Narrate = "no",
     usual: bool = False,
+    fold: bool = False,
+    seen: tuple[int, str] = (0, ""),
 ) -> str:
     """Draw two histories beside one another, in lines of at most `width` cells (80 or more).
 
     `before`: of what both begin with, so many moments are shown, and how much is left out is said; None shows it all.
     At most `most` segments of each are shown. `compared`: a mark stands where they differ. `narrate`
     tells rows of both in sentences: all of them in full, or in short those that differ; if the first is the `usual`
-    one, then of the other alone. Else as `render_ladder`.
+    one, then of the other alone. Else as `render_ladder`; `seen` of both.
     """
     width = max(FEWEST_CELLS, width)
-    drawing = _Drawing(first, second, titles, language, relative, width, color, numbers, start, narrate, usual)
-    return "\n".join(drawing.lines(before, most, compared))
+    drawing = _Drawing(first, second, titles, language, relative, width, color, numbers, start, narrate, usual, fold)
+    return "\n".join(drawing.lines(before, most, compared, seen))
 
 
 class _Drawing:
@@ -86,6 +90,7 @@ class _Drawing:
         start: int | None,
         narrate: Narrate,
         usual: bool,
+        fold: bool,
     ) -> None:
         self._histories = (first, second)
         self._titles = titles
@@ -97,9 +102,14 @@ class _Drawing:
         self._time_width = self._clock.width + 1
         self._column = (width - self._time_width - _GUTTER) // 2
         self._width = self._time_width + 2 * self._column + _GUTTER
+        shown = [shown_rows(history) for history in self._histories]
+        if fold:
+            since = self._clock.start
+            apart = parted(first, second)
+            shown = [folded(rows, self._gettext, since, own, apart) for rows, own in zip(shown, numbers, strict=True)]
         self._blocks = [
-            Column(history, self._column, language, relative, own).blocks
-            for history, own in zip(self._histories, numbers, strict=True)
+            Column(history, self._column, language, relative, own, rows=part).blocks
+            for history, own, part in zip(self._histories, numbers, shown, strict=True)
         ]
         if narrate != "no":
             rows = self._differing() if narrate == "short" else [history.rows for history in self._histories]
@@ -110,8 +120,8 @@ class _Drawing:
                 for history, own in zip(self._histories, rows, strict=True)
             ]
             self._blocks = [
-                Column(history, self._column, language, relative, own, said).blocks
-                for history, own, said in zip(self._histories, numbers, told, strict=True)
+                Column(history, self._column, language, relative, own, said, part).blocks
+                for history, own, said, part in zip(self._histories, numbers, told, shown, strict=True)
             ]
         self._lines: list[str] = []
 
@@ -128,7 +138,7 @@ class _Drawing:
                 found += [row.loss for row in own if isinstance(row, Transmission) and row.loss is not None]
         return rows
 
-    def lines(self, before: int | None, most: int, compared: bool) -> list[str]:
+    def lines(self, before: int | None, most: int, compared: bool, seen: tuple[int, str]) -> list[str]:
         self._head()
         first, second = self._blocks
         same = common([one.moment for one in first], [one.moment for one in second])
@@ -145,6 +155,8 @@ class _Drawing:
             left_out = 0
         if left_out:
             self._left_out(first[:left_out], equal)
+        elif left_out := self._seen_before(seen[0]):
+            self._say(as_before(self._gettext, seen[1], self._clock, first[left_out - 1].rows[-1].time))
         self._body([blocks[left_out:] for blocks in self._blocks], most, marked)
         self._foot(marked)
         return self._lines
@@ -171,6 +183,23 @@ class _Drawing:
         text = self._gettext("the same in both: segments left out: {number}").format(number=segments)
         if everything:
             text = self._gettext("both histories are the same; segments left out: {number}").format(number=segments)
+        self._say(text)
+
+    def _seen_before(self, beginning: int) -> int:
+        """How many blocks of both are left out, if the reader has seen so many of the first rows before."""
+        both = [(rows := shown_rows(history))[: entry(rows, history.rows[:beginning])] for history in self._histories]
+        fewest = min(map(len, both))
+        seen = {id(row) for rows in both for row in rows[:fewest]}
+        first, second = self._blocks
+        known = 0
+        for mine, other in zip(first, second, strict=False):
+            if mine.moment != other.moment or any(id(row) not in seen for row in (*mine.rows, *other.rows)):
+                break
+            known += 1
+        return next((at for at in reversed(range(known + 1)) if at < len(first) and first[at].begins), 0)
+
+    def _say(self, text: str) -> None:
+        """A line about what is left out."""
         text = cropped(text, self._width - 8)
         dots = (self._width - cell_len(text) - 2) // 2
         dots = min(dots, 12)

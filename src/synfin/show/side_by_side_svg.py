@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 from synfin.show.canvas import LOST, MUTED, Canvas, Run
 from synfin.show.column import Numbers
 from synfin.show.history import Arrival, History, Row, Transmission
-from synfin.show.ladder_layout import level
+from synfin.show.ladder_room import level
 from synfin.show.ladder_svg import FOOT, MOST_SEGMENTS, LadderPicture
-from synfin.show.pairing import Moment, common, levelled, row_key
+from synfin.show.pairing import Moment, common, levelled, parted, row_key
 from synfin.show.text_width import fitted, text_width
 from synfin.show.words import Language, translation
 
@@ -55,9 +55,10 @@ def render_side_by_side_svg(
     before: int | None = None,
     most: int = MOST_SEGMENTS,
     start: int | None = None,
+    fold: bool = False,
 ) -> str:
     """Draw two histories beside one another as an SVG document: see `synfin.show.side_by_side.render_side_by_side`."""
-    panels = pair_of_panels(first, second, titles, language, relative, numbers, before, most, start)
+    panels = pair_of_panels(first, second, titles, language, relative, numbers, before, most, start, fold)
     return render_panels([panels], title=title or " | ".join(titles), language=language)
 
 
@@ -69,9 +70,10 @@ def ladder_panel(
     numbers: Numbers | None = None,
     most: int = MOST_SEGMENTS,
     start: int | None = None,
+    fold: bool = False,
 ) -> Panel:
     """A ladder as one of several pictures."""
-    picture = LadderPicture(history, language, title, relative, None, most, numbers, _PANEL, start)
+    picture = LadderPicture(history, language, title, relative, None, most, numbers, _PANEL, start, fold=fold)
     layout = picture.layout()
     return Panel(picture.drawn(layout, max(_LEAST_HEIGHT, layout.bottom + FOOT)))
 
@@ -86,6 +88,7 @@ def pair_of_panels(
     before: int | None = None,
     most: int = MOST_SEGMENTS,
     start: int | None = None,
+    fold: bool = False,
 ) -> list[Panel]:
     """Two ladders on one level, marked where they differ; `before` as in `render_side_by_side`."""
     histories = first, second
@@ -100,8 +103,9 @@ def pair_of_panels(
         cut -= 1
     if 0 < cut < len(first.rows):
         between = (first.rows[cut].time, max(row.time for history in histories for row in history.rows))
+    apart = parted(first, second)
     pictures = [
-        LadderPicture(history, language, title, relative, between, most, own, _PANEL, start)
+        LadderPicture(history, language, title, relative, between, most, own, _PANEL, start, fold=fold, apart=apart)
         for history, title, own in zip(histories, titles, numbers, strict=True)
     ]
     layouts = [picture.layout() for picture in pictures]
