@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from synfin.drill.recording.record import flow_of
+from synfin.drill.recording.happenings import flow_of
 from synfin.wire.errors import WireError
 from synfin.wire.ip import Packet, parse_packet
 from synfin.wire.pcapng import EnhancedPacket, InterfaceDescription, SectionHeader, read_blocks

@@ -10,8 +10,6 @@ from typing import Final
 
 from synfin.drill.bench import inbound
 from synfin.drill.bench.bench import SECOND, START
-from synfin.drill.bench.numbers import Numbers
-from synfin.drill.bench.outbound import Sent, cut, join, may_join, wants_more
 from synfin.drill.calls.syscalls import Attempt
 from synfin.drill.language.definitions import with_definitions
 from synfin.drill.language.notation import script_text, seconds
@@ -31,9 +29,11 @@ from synfin.drill.language.script import (
 from synfin.drill.options import LENIENT, Choices, settings
 from synfin.drill.outcome import FAILED, PASSED, SKIPPED, Failed, Result, Skipped
 from synfin.drill.run import compare
+from synfin.drill.run.connections import connection_of_arrival
 from synfin.drill.run.dialect import dialect_profile
+from synfin.drill.run.expecting import check_readable, next_sent
 from synfin.drill.run.stand import MakeStand, stand
-from synfin.wire.tcp import ACK, SYN
+from synfin.wire.tcp import SYN
 
 #: How long a script may last: nanoseconds.
 LONGEST_TIME: Final = 10_000_000 * SECOND
@@ -117,8 +117,7 @@ class Run:
     def _end(self) -> None:
         if self.waiting is not None:
             self._await_call()
-        if self.machine.broken:
-            raise Failed(f"a packet left that nobody can read: {self.machine.broken}")
+        check_readable(self.machine)
         if self.settings.strict_end:
             for numbers, packet in self.machine.left_over():
                 wanted = TcpPacket(False, 0, _NOTHING)
@@ -214,7 +213,7 @@ class Run:
         if isinstance(packet, TcpPacket):
             if packet.md5_valid:
                 raise Skipped("MD5 signatures are not supported")
-            numbers = self._numbers_of_arrival(packet)
+            numbers = connection_of_arrival(machine, packet)
             if packet.flags & SYN and packet.sequence.start is not None:
                 numbers.syn_arrives(packet.sequence.start, machine.is_known(numbers))
             machine.arrive(*inbound.tcp_packet(packet, numbers, self.settings))
@@ -224,24 +223,6 @@ class Run:
         self.arrived = machine.now if start is None else start
         self.base = machine.now
 
-    def _numbers_of_arrival(self, packet: TcpPacket) -> Numbers:
-        """The connection that a packet is for: a SYN may begin another one."""
-        machine = self.machine
-        opens = packet.flags & (SYN | ACK) == SYN
-        if packet.ports is None:
-            if opens and (machine.numbers is None or not machine.is_known(machine.numbers)):
-                machine.test(machine.connection(machine.listening_port, self.settings.connect_port))
-            return machine.under_test()
-        labels = packet.ports[1], packet.ports[0]
-        found = machine.labelled(labels)
-        if found is None and not opens and machine.numbers is not None and machine.numbers.labels is None:
-            found = machine.numbers
-        if found is None:
-            found = machine.connection(labels[0] if machine.listens(labels[0]) else machine.listening_port, labels[1])
-        found.labels = labels
-        machine.test(found)
-        return found
-
     # --- packets that leave
 
     def _expect(self, wanted: TcpPacket, start: int | None, end: int | None) -> None:
@@ -250,7 +231,10 @@ class Run:
             earliest, latest = 0, machine.now + self.stand.longest_wait
         else:
             earliest, latest = start - self._tolerance(start), end + self._tolerance(end)
-        found, numbers = self._next_sent(wanted, latest)
+        sent = next_sent(machine, wanted, latest, self.lenient, self._advance)
+        if sent is None:
+            raise Failed("no packet left", self._script_text(), f"nothing until {_at(machine.now)}")
+        found, numbers = sent
         self.base = found.time
         text = script_text(compare.as_scripted(wanted, found, numbers))
         if wanted.ports is not None and numbers.labels is None:
@@ -268,55 +252,6 @@ class Run:
     def _script_text(self, start: int | None = None) -> str:
         text = self.event.text if self.event is not None else ""
         return f"{text}   (at {_at(start)})" if start is not None else text
-
-    def _next_sent(self, wanted: TcpPacket, latest: int) -> tuple[Sent, Numbers]:
-        """The next packet of the connection under test, with those behind it if the script's is longer."""
-        joined: Sent | None = None
-        while True:
-            numbers = self._expected_numbers(wanted)
-            if numbers is not None:
-                queue = self.machine.outbound.queue(numbers.flow)
-                while queue:
-                    if joined is None:
-                        joined = queue.popleft()
-                    elif may_join(joined, queue[0], wanted, self.lenient):
-                        joined = join(joined, queue.popleft())
-                    else:
-                        return joined, numbers
-                    joined = self._shortened(joined, wanted, numbers)
-                    if self.settings.strict_segments or not wants_more(joined, wanted, self.lenient):
-                        return joined, numbers
-            before = self.machine.now
-            if not self._advance_past(latest):
-                break
-            if self.machine.broken:
-                raise Failed(f"a packet left that nobody can read: {self.machine.broken}")
-            assert self.machine.now >= before
-        if joined is not None and numbers is not None:
-            return joined, numbers
-        raise Failed("no packet left", self._script_text(), f"nothing until {_at(self.machine.now)}")
-
-    def _advance_past(self, latest: int) -> bool:
-        """Lets something happen up to `latest`; False if nothing does."""
-        happened = self._advance(latest + 1)
-        return happened and self.machine.now <= latest
-
-    def _shortened(self, found: Sent, wanted: TcpPacket, numbers: Numbers) -> Sent:
-        """Leniently, the same octets in fewer segments are equal: what is too long is cut."""
-        length = wanted.sequence.length
-        if not self.lenient or not 0 < length < found.length:
-            return found
-        head, tail = cut(found, length)
-        self.machine.outbound.queue(numbers.flow).appendleft(tail)
-        return head
-
-    def _expected_numbers(self, wanted: TcpPacket) -> Numbers | None:
-        machine = self.machine
-        if wanted.ports is not None:
-            found = machine.labelled(wanted.ports)
-            if found is not None:
-                return found
-        return machine.under_test()
 
     # --- calls
 
