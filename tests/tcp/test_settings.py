@@ -9,7 +9,7 @@ from synfin.events import Event, SegmentSent
 from synfin.sim import Network, Node
 from synfin.tcp import changing
 from synfin.tcp.connection import Connection
-from synfin.tcp.listener import deferral, deferral_seconds
+from synfin.tcp.deferral import deferral, deferral_seconds
 from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.readiness import POLLIN, POLLOUT
 from synfin.tcp.settings import Settings

@@ -10,6 +10,7 @@ from synfin.events import Tracer
 from synfin.reasons import Reason
 from synfin.tcp import closed, readiness, states
 from synfin.tcp.connection import Connection
+from synfin.tcp.deferral import deferral
 from synfin.tcp.ecn import accepted
 from synfin.tcp.identity import Identity
 from synfin.tcp.isn import InitialSequenceNumbers
@@ -25,31 +26,6 @@ from synfin.wire.tcp_options import NO_OPTIONS, Options
 
 #: A heap of fewer deadlines is not worth sweeping.
 SWEEP_ABOVE = 64
-#: Seconds; Linux's TCP_RTO_MAX, whatever the parameter says.
-_DEFERRAL_RTO_MAX = 120
-
-
-def deferral(seconds: int) -> int:
-    """How many time-outs of the SYN,ACK cover so many seconds, at most 255 (TCP_DEFER_ACCEPT, as Linux counts)."""
-    if seconds <= 0:
-        return 0
-    count = 1
-    timeout = period = 1
-    while seconds > period and count < 255:
-        count += 1
-        timeout = min(timeout * 2, _DEFERRAL_RTO_MAX)
-        period += timeout
-    return count
-
-
-def deferral_seconds(count: int) -> int:
-    """How many seconds `count` time-outs of the SYN,ACK take: what TCP_DEFER_ACCEPT reads as."""
-    timeout = 1
-    period = 0
-    for _ in range(count):
-        period += timeout
-        timeout = min(timeout * 2, _DEFERRAL_RTO_MAX)
-    return period
 
 
 class Listener:
