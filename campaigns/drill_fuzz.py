@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.drill import fuzz
+from tests.drill.language import fuzz
 
 
 def main() -> int:

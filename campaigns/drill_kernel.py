@@ -2,7 +2,7 @@
 
     python campaigns/drill_kernel.py [--ip ipv4|ipv6|mapped ...] [--longest SECONDS] [--jobs N]
 
-Takes root. What disagrees and is not in tests/drill/kernel_differences.py, and what is there and agrees, are told; the
+Takes root. What disagrees and is not in tests/drill/kernel/differences.py, and what is there and agrees, are told; the
 exit code is 1 for either. Scripts mostly wait: --jobs may be several times the number of cores.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from synfin.drill.kernel_report import summed_comparisons, told_comparison
-from tests.drill.against import KNOWN, play_all, playable
+from synfin.drill.kernel.report import summed_comparisons, told_comparison
+from tests.drill.kernel.against import KNOWN, play_all, playable
 
 
 def arguments() -> argparse.Namespace:

@@ -36,7 +36,7 @@ PUBLIC: Final[Mapping[str, tuple[str, ...]]] = {
         "synfin.show.time_sequence",
         "synfin.show.state_diagram",
     ),
-    "drill": ("synfin.drill.parser", "synfin.drill.notation", "synfin.drill.record"),
+    "drill": ("synfin.drill.language.parser", "synfin.drill.language.notation", "synfin.drill.recording.record"),
     "lab": ("synfin.lab.experiment", "synfin.lab.running", "synfin.lab.registry", "synfin.sim.programs"),
 }
 

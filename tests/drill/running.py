@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from synfin.drill.machine import Machine
+from synfin.drill.bench.machine import Machine
 from synfin.drill.options import Choices
 from synfin.drill.outcome import FAILED, PASSED, SKIPPED, Result
 from synfin.drill.report import told
-from synfin.drill.runner import Run
+from synfin.drill.run.runner import Run
 from synfin.drill.suite import run_text
 
 #: A listener, and a connection to it as descriptor 4; the round trip takes 100 ms. Without options but the MSS.

@@ -9,12 +9,12 @@ from types import MappingProxyType
 
 import pytest
 
-from synfin.drill.dialect import dialect_profile
+from synfin.drill.language.parser import parse
+from synfin.drill.language.script import Script
 from synfin.drill.options import Choices
 from synfin.drill.outcome import PASSED
-from synfin.drill.parser import parse
-from synfin.drill.runner import run
-from synfin.drill.script import Script
+from synfin.drill.run.dialect import dialect_profile
+from synfin.drill.run.runner import run
 from synfin.host.profiles import PROFILES
 from synfin.tcp.parameters import TCP_PARAMETERS
 

@@ -116,7 +116,7 @@ def test_a_window_of_one_exchange_grants_one_quick_acknowledgment() -> None:
 
 def test_the_window_that_was_offered_grants_quick_acknowledgments() -> None:
     # 2920 octets were offered: one quick acknowledgment, whatever the first segment has filled of them. The kernel
-    # does it too, in tests/drill/test_against_kernel.py.
+    # does it too, in tests/drill/kernel/test_comparison.py.
     passes(SMALL_WINDOW)
 
 

@@ -22,9 +22,9 @@ def require_kernel() -> None:
 
 def against_kernel(paths: list[Path], choices: Choices, longest: float, jobs: int, verbose: bool) -> int:
     """Plays scripts to the kernel and to synfin; 1 if kernel or synfin does not do what one says."""
-    from synfin.drill.against_kernel import compare_all
-    from synfin.drill.bench import SECOND
-    from synfin.drill.kernel_report import summed_comparisons, told_comparison
+    from synfin.drill.bench.bench import SECOND
+    from synfin.drill.kernel.comparison import compare_all
+    from synfin.drill.kernel.report import summed_comparisons, told_comparison
     from synfin.drill.outcome import FAILED
 
     comparisons = []
@@ -41,9 +41,9 @@ def against_kernel(paths: list[Path], choices: Choices, longest: float, jobs: in
 
 def record(out: Path, captures: list[Path], connection: int, host: str | None, profile: str | None) -> int:
     """Writes the script of a connection in a capture."""
-    from synfin.drill.captured import connections, read_capture, seen_by
-    from synfin.drill.notation import script_text
-    from synfin.drill.record import record_packets, sysctls_of
+    from synfin.drill.language.notation import script_text
+    from synfin.drill.recording.captured import connections, read_capture, seen_by
+    from synfin.drill.recording.record import record_packets, sysctls_of
     from synfin.host.addresses import packed
     from synfin.host.profiles import parameters
 

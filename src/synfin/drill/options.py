@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Final
 
+from synfin.drill.language.script import Option, Script
 from synfin.drill.outcome import Skipped
-from synfin.drill.script import Option, Script
 from synfin.host.sockets import AF_INET, AF_INET6
 from synfin.show.words import Language
 

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from synfin.drill.language.parser import parse
+from synfin.drill.language.script import ScriptError
 from synfin.drill.options import LENIENT, STRICT, Choices
 from synfin.drill.outcome import FAILED, SKIPPED, Result
-from synfin.drill.parser import parse
-from synfin.drill.runner import run
-from synfin.drill.script import ScriptError
+from synfin.drill.run.runner import run
 from synfin.drill.tally import Tally
 
 SUFFIX: Final = ".pkt"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from synfin.events import Tracer
-from synfin.host import addresses, extensions, icmp, moving, opening, path_reports
+from synfin.host import addresses, moving, opening, path_reports
 from synfin.host.addresses import Network
 from synfin.host.connections import ConnectionRow, rows
-from synfin.host.counters import BY_CAUSE, BY_CAUSE_IPV6, ECN_COUNTERS, Counters
-from synfin.host.fragments import Fragments
-from synfin.host.icmp_errors import Problem
+from synfin.host.counters import ECN_COUNTERS, Counters
 from synfin.host.icmp_output import IcmpOutput
 from synfin.host.interface import Interface, Route, Routes
+from synfin.host.ip_input import IpInput
 from synfin.host.metrics import MetricsRow
 from synfin.host.parameters import Parameters
 from synfin.host.transport import Transport
@@ -19,10 +18,8 @@ from synfin.tcp.listener import Listener
 from synfin.tcp.memory import PAGE
 from synfin.tcp.reassembly import Piece
 from synfin.tcp.snapshot import Snapshot
-from synfin.wire.errors import IPV6_EXTENSION, WireError
-from synfin.wire.icmp import IcmpMessage
-from synfin.wire.ip import CE, PROTOCOL_UDP, Packet, parse_packet
-from synfin.wire.ipv6 import NO_NEXT_HEADER, has_fragment_header
+from synfin.wire.errors import WireError
+from synfin.wire.ip import CE, Packet, parse_packet
 from synfin.wire.tcp import Segment
 
 #: The MTU of loopback, as Linux has it, in octets.
@@ -41,10 +38,10 @@ class Host:
     """
 
     __slots__ = (
-        "_fragments",
         "counters",
         "icmp_output",
         "interfaces",
+        "ip_input",
         "name",
         "parameters",
         "routes",
@@ -63,11 +60,7 @@ class Host:
         self.routes = Routes()
         self.transport = Transport(self.parameters, self.interfaces, self.routes, self.counters, secret, tracer)
         self.icmp_output = IcmpOutput(self.transport)
-        #: By the length of an address.
-        self._fragments = {
-            4: Fragments(4, self.parameters, self.counters),
-            16: Fragments(6, self.parameters, self.counters),
-        }
+        self.ip_input = IpInput(self.transport, self.icmp_output)
         loopback = self.add_interface("lo", ["127.0.0.1/8", "::1/128"], LOOPBACK_MTU)
         loopback.room = LOOPBACK_ROOM
 
@@ -251,13 +244,7 @@ class Host:
         try:
             packet = parse_packet(octets, checksum_verified=checksum_verified, segment_size=segment_size)
         except WireError as error:
-            version_6 = len(octets) > 0 and octets[0] >> 4 == 6
-            self.counters.add("Ip6InReceives" if version_6 else "IpInReceives")
-            self._count_error(error, version_6)
-            if error.cause == IPV6_EXTENSION:
-                found = extensions.misplaced_hop_by_hop(memoryview(octets))
-                if found is not None and self._is_for_us(found[0], interface):
-                    self.icmp_output.problem(*found, interface, now)
+            self.ip_input.unreadable(octets, error, interface, now)
             return
         self.packet_arrives(packet, interface, now)
 
@@ -276,81 +263,7 @@ class Host:
             and self.transport.segment_arrives(packet, payload, interface.index, now)
         ):
             return
-        if not self._is_for_us(packet, interface):
-            counters.add(version + "InAddrErrors")
-        elif self._may_go_on(packet, interface, now):
-            if packet.is_fragment:
-                self._fragment_arrives(packet, interface, now)
-            else:
-                if packet.extension and len(packet.source) == 16 and has_fragment_header(packet.extension):
-                    # RFC 6946 §4: an atomic fragment is whole by itself; Linux counts it all the same.
-                    counters.add("Ip6ReasmReqds")
-                    counters.add("Ip6ReasmOKs")
-                self._deliver(packet, interface, now)
-
-    def _is_for_us(self, packet: Packet, interface: Interface) -> bool:
-        """RFC 9293 §3.9.2.3 (MUST-57, MUST-63): from and to single hosts only; RFC 1122 §3.2.1.3: no loopback address
-        on a wire, and nothing that claims to come from this host itself. The one exception are echo requests."""
-        source = packet.source
-        transport = self.transport
-        if not addresses.is_unicast(source) or self.routes.is_broadcast(source):
-            return False
-        if interface.index and (
-            addresses.is_loopback(source) or addresses.is_loopback(packet.destination) or transport.is_own(source)
-        ):
-            return False
-        return transport.is_own(packet.destination) or icmp.is_echo_for_many(packet, transport, self.parameters)
-
-    def _may_go_on(self, packet: Packet, interface: Interface, now: int) -> bool:
-        """Whether options and extension headers let the packet pass; if not, its sender learns why."""
-        problem = extensions.find_problem(packet) if packet.extension else None
-        if problem is None:
-            return True
-        self.counters.add("IpInHdrErrors" if packet.version == 4 else "Ip6InHdrErrors")
-        if problem is not extensions.SILENT:
-            self.icmp_output.problem(packet, problem, interface, now)
-        return False
-
-    def _fragment_arrives(self, packet: Packet, interface: Interface, now: int) -> None:
-        try:
-            whole = self._fragments[len(packet.source)].arrives(packet, now)
-        except WireError as error:
-            self._count_error(error, packet.version == 6)
-            return
-        if isinstance(whole, Problem):
-            self.icmp_output.problem(packet, whole, interface, now)
-        elif whole is not None and self._may_go_on(whole, interface, now):
-            self._deliver(whole, interface, now)
-
-    def _deliver(self, packet: Packet, interface: Interface, now: int) -> None:
-        """Gives a whole packet for this host to whoever takes its protocol."""
-        payload = packet.payload
-        version = "Ip" if len(packet.source) == 4 else "Ip6"
-        if isinstance(payload, Segment):
-            if not self.transport.segment_arrives(packet, payload, interface.index, now):
-                index = self._reply_index(packet.source, interface)
-                self.transport.stray_segment_arrives(packet, payload, index, now)
-        elif isinstance(payload, IcmpMessage):
-            self.counters.add(version + "InDelivers")
-            answer = icmp.packet_arrives(packet, payload, self.parameters, self.transport, now)
-            if answer is not None:
-                self.icmp_output.send(answer, interface)
-        elif packet.protocol == PROTOCOL_UDP:
-            self.counters.add(version + "InDelivers")
-            self.counters.add("UdpNoPorts" if version == "Ip" else "Udp6NoPorts")
-            self.icmp_output.nobody_for_protocol(packet, interface, now)
-        elif packet.protocol != NO_NEXT_HEADER or version == "Ip":
-            self.counters.add(version + "InUnknownProtos")
-            self.icmp_output.nobody_for_protocol(packet, interface, now)
-
-    def _count_error(self, error: WireError, version_6: bool) -> None:
-        for name in (BY_CAUSE_IPV6 if version_6 else BY_CAUSE)[error.cause]:
-            self.counters.add(name)
-
-    def _reply_index(self, source: bytes, interface: Interface) -> int:
-        """Where answers to `source` leave: by the routes; through `interface` where these say nothing."""
-        index = self.transport.interface_towards(source)
-        return index if index >= 0 else interface.index
+        self.ip_input.packet_arrives(packet, interface, now)
 
     def poll_transmit(self, interface: Interface, now: int) -> Packet | None:
         """The next packet for the link at `interface`, or None. Ask until None.
@@ -369,18 +282,12 @@ class Host:
 
     def next_deadline(self) -> int:
         """When to call `deadline_reached` (nanoseconds); `synfin.tcp.timers.NEVER` if nothing waits."""
-        deadline = self.transport.next_deadline()
-        for fragments in self._fragments.values():
-            if len(fragments):
-                deadline = min(deadline, fragments.next_deadline())
-        return deadline
+        return min(self.transport.next_deadline(), self.ip_input.next_deadline())
 
     def deadline_reached(self, now: int) -> None:
         """Lets every timer that has expired by `now` act."""
         self.transport.deadline_reached(now)
-        for fragments in self._fragments.values():
-            for first in fragments.deadline_reached(now):
-                self.icmp_output.not_reassembled(first, now)
+        self.ip_input.deadline_reached(now)
 
     # --- for the driver
 

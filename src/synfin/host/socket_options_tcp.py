@@ -15,6 +15,7 @@ from synfin.host.sockets import Socket
 from synfin.tcp import changing, states
 from synfin.tcp.clock import timestamp
 from synfin.tcp.congestion import available
+from synfin.tcp.deferral import deferral, deferral_seconds
 from synfin.tcp.errors import os_error
 from synfin.tcp.info import TcpInfo, listener_info, tcp_info
 from synfin.tcp.recovery import available_recoveries, preferred
@@ -35,9 +36,6 @@ TCP_MSS_DEFAULT: Final = 536
 LONGEST_FIN_WAIT: Final = 120
 #: The least that TCP_WINDOW_CLAMP gives, in octets.
 LEAST_CLAMP: Final = 1152
-#: The initial and the greatest RTO, in seconds, in which TCP_DEFER_ACCEPT counts.
-INITIAL_RTO: Final = 1
-RTO_MAX: Final = 120
 
 
 def set_option(host: Host, sock: Socket, name: int, octets: bytes, now: int) -> None:
@@ -80,7 +78,7 @@ def set_option(host: Host, sock: Socket, name: int, octets: bytes, now: int) -> 
     elif name == numbers.TCP_LINGER2:
         settings.linger2 = max(min(value, LONGEST_FIN_WAIT), -1)
     elif name == numbers.TCP_DEFER_ACCEPT:
-        settings.defer_accept = _whole_retransmissions(value)
+        settings.defer_accept = deferral_seconds(deferral(value))
     elif name == numbers.TCP_WINDOW_CLAMP:
         if not value and sock.state != states.CLOSED:
             raise os_error(EINVAL)
@@ -137,19 +135,6 @@ def _loss_recovery(host: Host, sock: Socket) -> str:
 
 def _name(octets: bytes) -> str:
     return octets[: NAME_LENGTH - 1].partition(b"\0")[0].decode("ascii", "replace")
-
-
-def _whole_retransmissions(seconds: int) -> int:
-    """The seconds after which a SYN,ACK is retransmitted, the first that are not fewer: so Linux counts."""
-    if seconds <= 0:
-        return 0
-    period = timeout = INITIAL_RTO
-    count = 1
-    while seconds > period and count < 255:
-        count += 1
-        timeout = min(2 * timeout, RTO_MAX)
-        period += timeout
-    return period
 
 
 def get_option(host: Host, sock: Socket, name: int, now: int, length: int) -> bytes:

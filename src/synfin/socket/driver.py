@@ -5,22 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic_ns
-from typing import Final
 
 from synfin.host.host import Host
 from synfin.host.interface import Interface
-from synfin.link.link import Frame, Link
-from synfin.socket.arrivals import frames_arrive
+from synfin.link.link import Link
+from synfin.socket.exchange import TIMER_SLACK, receive, transmit
 from synfin.socket.waiting import waiter_for
 from synfin.tcp.connection import Connection
 from synfin.tcp.listener import Listener
 from synfin.tcp.timers import NEVER
 from synfin.wire.ip import Packet
-
-#: Frames read in one turn of the loop, so that a flood of packets leaves the users their turn.
-BATCH: Final = 64
-#: The event loop's timer may fire this much early (nanoseconds); coming back a second time costs more.
-TIMER_SLACK: Final = 100_000
 
 
 class Driver:
@@ -103,25 +97,14 @@ class Driver:
     # --- the link
 
     def _readable(self) -> None:
-        receive = self.link.receive
-        frames: list[Frame] = []
-        gone: OSError | None = None
         try:
-            for _ in range(BATCH):
-                frame = receive()
-                if frame is None:
-                    break
-                frames.append(frame)
-            else:
-                # The descriptor need not become readable again for what a wrapper of the link still holds.
-                if self._loop is not None:
-                    self._loop.call_soon(self._readable_again)
+            more = receive(self.host, self.interface, self.link)
         except OSError as error:
-            gone = error
-        frames_arrive(self.host, self.interface, frames, monotonic_ns(), not self.link.aggregates)
-        if gone is not None:
-            self._fail(gone)
+            self._fail(error)
             return
+        if more and self._loop is not None:
+            # The descriptor need not become readable again for what a wrapper of the link still holds.
+            self._loop.call_soon(self._readable_again)
         self._pump()
 
     def _readable_again(self) -> None:
@@ -171,18 +154,10 @@ class Driver:
                 )
 
     def _transmit(self) -> None:
-        host = self.host
-        interface = self.interface
-        send = self.link.send
-        now = monotonic_ns()
-        packet = self._held if self._held is not None else host.poll_transmit(interface, now)
-        while packet is not None:
-            if not send(packet):
-                self._held = packet
-                self._waiter.want_writable()
-                return
-            self._held = None
-            packet = host.poll_transmit(interface, now)
+        held, self._held = self._held, None
+        self._held = transmit(self.host, self.interface, self.link, held)
+        if self._held is not None:
+            self._waiter.want_writable()
 
     def _arm(self) -> None:
         loop = self._loop

@@ -19,8 +19,8 @@ from synfin.host import addresses
 from synfin.host.host import Host
 from synfin.host.interface import Interface
 from synfin.link.channel import AsyncChannel, Channel
-from synfin.link.link import Frame, Link, WrappedLink
-from synfin.socket.arrivals import frames_arrive
+from synfin.link.link import Link, WrappedLink
+from synfin.socket.exchange import TIMER_SLACK, receive, transmit
 from synfin.socket.link_turns import LONGEST, LinkSelecting, ThreadBell, Turn
 from synfin.socket.system import SystemSelector
 from synfin.socket.ways_to_wait import Bell, Selecting, Waiting
@@ -30,10 +30,6 @@ from synfin.tcp.parameters import SECOND
 from synfin.tcp.timers import NEVER
 from synfin.wire.ip import Packet
 
-#: Frames read in one go, so that a flood of packets leaves the users their turn.
-BATCH: Final = 64
-#: A deadline may be kept this much early (nanoseconds); coming back a second time costs more.
-TIMER_SLACK: Final = 100_000
 #: How long what is to be sent may wait for a loop that thinks (nanoseconds): Linux's shortest delay of an ACK.
 #: RFC 9293 MUST-59 would allow half a second.
 LONGEST_THOUGHT: Final = 40_000_000
@@ -218,19 +214,10 @@ class LinkDriver(Waiting):
         return bool(changed)
 
     def _transmit(self) -> None:
-        host = self.host
-        interface = self.interface
-        send = self.link.send
-        now = monotonic_ns()
-        packet = self._held if self._held is not None else host.poll_transmit(interface, now)
-        while packet is not None:
-            if not send(packet):
-                self._held = packet
-                if self._turn is not None:
-                    self._turn.want_writable()
-                return
-            self._held = None
-            packet = host.poll_transmit(interface, now)
+        held, self._held = self._held, None
+        self._held = transmit(self.host, self.interface, self.link, held)
+        if self._held is not None and self._turn is not None:
+            self._turn.want_writable()
 
     def work(self, readable: bool) -> int:
         """What is to be done after a wait: packets, deadlines, packets again. Returns when to come back at the latest
@@ -275,23 +262,11 @@ class LinkDriver(Waiting):
             self._rested.set()
 
     def _receive(self) -> None:
-        receive = self.link.receive
-        frames: list[Frame] = []
-        gone: OSError | None = None
         self._more = False
         try:
-            for _ in range(BATCH):
-                frame = receive()
-                if frame is None:
-                    break
-                frames.append(frame)
-            else:
-                self._more = True
+            self._more = receive(self.host, self.interface, self.link)
         except OSError as error:
-            gone = error
-        frames_arrive(self.host, self.interface, frames, monotonic_ns(), not self.link.aggregates)
-        if gone is not None:
-            self.fail(gone)
+            self.fail(error)
 
     def fail(self, error: Exception | None) -> None:
         """The link is gone, or is about to: connections end with ENETDOWN, and whoever waits learns it."""

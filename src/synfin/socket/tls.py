@@ -1,37 +1,23 @@
-"""TLS on a socket of ours for programs that block: what SSLContext.wrap_socket gives.
-
-OpenSSL sees memory alone (ssl.SSLObject between two ssl.MemoryBIO); octets go between that and the socket here. asyncio
-does the same by itself. It reads no further than the record that it needs, so that select tells of the next one.
-"""
+"""TLS on a socket of ours for programs that block: what SSLContext.wrap_socket gives. asyncio brings its own."""
 
 from __future__ import annotations
 
 import socket as system
 import ssl
-import sys
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from errno import EINVAL, ENOTCONN
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from synfin.host.socket_option_numbers import MSG_DONTWAIT
 from synfin.socket.open_sockets import OpenSocket
 from synfin.socket.stand_in import socket
-from synfin.socket.tls_unsent import Unsent
+from synfin.socket.tls_records import Records
 from synfin.tcp.errors import os_error
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 T = TypeVar("T")
-
-#: RFC 8446 §5.1: type, version and length of a record, in octets.
-HEADER: Final = 5
-#: Before that, ssl calls a connection that was reset one that ended (CPython's gh-115627).
-RESET_IS_END: Final = sys.version_info < (3, 12, 3)
-#: A real lock also where the threads of programs are not.
-_Lock: Final = threading.Lock
 
 
 def wrap(
@@ -64,19 +50,11 @@ def _class_for(context: ssl.SSLContext) -> type[TLSSocket]:
     return type(wanted.__name__, (wanted, TLSSocket), {"__module__": wanted.__module__})
 
 
-class TLSSocket(socket, ssl.SSLSocket):
+class TLSSocket(Records, ssl.SSLSocket):
     """As ssl.SSLSocket, and one of its kind for who asks with isinstance."""
 
     suppress_ragged_eofs: bool
     do_handshake_on_connect: bool
-    _tls: ssl.SSLObject | None
-    _lock: threading.Lock
-    _incoming: ssl.MemoryBIO
-    _outgoing: ssl.MemoryBIO
-    _unsent: Unsent
-    #: What was read of the header of a record, and how many octets of the record are still to be read.
-    _header: bytes
-    _rest: int
     _connected: bool
 
     @classmethod
@@ -95,18 +73,12 @@ class TLSSocket(socket, ssl.SSLSocket):
         made = cls.of(entry, sock.number, sock.proto)
         timeout = sock.gettimeout()
         sock.let_go()
-        made._tls = None
+        made._start_without_tls(entry)
         made._context = context
         made._session = session
         made.server_side = server_side
         made.do_handshake_on_connect = handshakes
         made.suppress_ragged_eofs = suppress_ragged_eofs
-        made._lock = _Lock()
-        made._incoming = ssl.MemoryBIO()
-        made._outgoing = ssl.MemoryBIO()
-        made._unsent = Unsent(entry)
-        made._header = b""
-        made._rest = 0
         made._connected = False
         try:
             made.settimeout(timeout)
@@ -164,82 +136,6 @@ class TLSSocket(socket, ssl.SSLSocket):
         )
         # Callbacks of the context are given what has the user's socket.
         self._tls._sslobj.owner = self  # type: ignore[attr-defined]
-
-    # --- octets between OpenSSL and the socket
-
-    def _do(self, call: Callable[[ssl.SSLObject], T], what: str) -> T:
-        """Makes a call of OpenSSL's, which may need records and may leave some."""
-        while True:
-            tls = self._tls
-            if tls is None:
-                raise os_error(ENOTCONN)
-            try:
-                with self._lock:
-                    try:
-                        result = call(tls)
-                    finally:
-                        self._unsent.add(self._outgoing.read())
-            except ssl.SSLWantReadError:
-                # Without waiting: who waits to write may need somebody to read.
-                self._unsent.flush()
-                self._read_record(what)
-            except ssl.SSLError:
-                # The alert that says why.
-                with suppress(OSError):
-                    self._unsent.flush()
-                raise
-            else:
-                if what == "read":
-                    self._unsent.flush()
-                else:
-                    self._send_out()
-                return result
-
-    def _transfer(self, call: Callable[[ssl.SSLObject], T], what: str) -> T:
-        """As `_do`, for octets of the user's."""
-        try:
-            return self._do(call, what)
-        except ConnectionError as error:
-            if RESET_IS_END:
-                raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol") from error
-            raise
-
-    def _send_out(self) -> None:
-        """Sends what OpenSSL gave; a socket that blocks waits until all is taken."""
-        unsent = self._unsent
-        if len(unsent):
-            unsent.flush()
-        if len(unsent) and self.gettimeout() != 0:
-            self.wait_until(lambda: not len(unsent), "The write operation timed out")
-
-    def _read_record(self, what: str) -> None:
-        """Hands OpenSSL the next record, or part of it."""
-        try:
-            if not self._rest:
-                data = socket.recv(self, HEADER - len(self._header))
-                self._header += data
-                if data and len(self._header) < HEADER:
-                    return
-                if data:
-                    self._incoming.write(self._header)
-                    self._rest = int.from_bytes(self._header[3:], "big")
-                    self._header = b""
-                    return
-                # OpenSSL says what it makes of half a header.
-                self._incoming.write(self._header)
-            else:
-                data = socket.recv(self, self._rest)
-                self._rest -= len(data)
-                if data:
-                    self._incoming.write(data)
-        except BlockingIOError:
-            raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)") from None
-        except TimeoutError as error:
-            if error.errno is not None:
-                raise
-            raise TimeoutError(f"The {what} operation timed out") from None
-        if not data:
-            self._incoming.write_eof()
 
     # --- what SSLSocket offers
 

@@ -10,6 +10,7 @@ from synfin.events import Tracer
 from synfin.reasons import Reason
 from synfin.tcp import closed, readiness, states
 from synfin.tcp.connection import Connection
+from synfin.tcp.deferral import deferral
 from synfin.tcp.ecn import accepted
 from synfin.tcp.identity import Identity
 from synfin.tcp.isn import InitialSequenceNumbers
@@ -17,39 +18,13 @@ from synfin.tcp.parameters import TcpParameters
 from synfin.tcp.request import Request, new_request
 from synfin.tcp.round_trip import INITIAL_RTO
 from synfin.tcp.settings import Settings
-from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, timestamp_with_options
+from synfin.tcp.syn_cookies import LIFE, TICK, SynCookies, restored, shorten, timestamp_with_options
 from synfin.tcp.timers import NEVER
 from synfin.wire.sequence import MASK, before, unwrap, wrap
 from synfin.wire.tcp import ACK, FIN, RST, SYN, Segment
-from synfin.wire.tcp_options import NO_OPTIONS, Options
 
 #: A heap of fewer deadlines is not worth sweeping.
 SWEEP_ABOVE = 64
-#: Seconds; Linux's TCP_RTO_MAX, whatever the parameter says.
-_DEFERRAL_RTO_MAX = 120
-
-
-def deferral(seconds: int) -> int:
-    """How many time-outs of the SYN,ACK cover so many seconds, at most 255 (TCP_DEFER_ACCEPT, as Linux counts)."""
-    if seconds <= 0:
-        return 0
-    count = 1
-    timeout = period = 1
-    while seconds > period and count < 255:
-        count += 1
-        timeout = min(timeout * 2, _DEFERRAL_RTO_MAX)
-        period += timeout
-    return count
-
-
-def deferral_seconds(count: int) -> int:
-    """How many seconds `count` time-outs of the SYN,ACK take: what TCP_DEFER_ACCEPT reads as."""
-    timeout = 1
-    period = 0
-    for _ in range(count):
-        period += timeout
-        timeout = min(timeout * 2, _DEFERRAL_RTO_MAX)
-    return period
 
 
 class Listener:
@@ -240,7 +215,7 @@ class Listener:
             request.sack_permitted = False
             request.ecn = False
         reply = request.syn_ack(self.parameters, self.settings, now, ts_val)
-        _shorten(reply, segment.options.encoded_length + segment.payload_length)
+        shorten(reply, segment.options.encoded_length + segment.payload_length)
         return reply
 
     def _remembered(
@@ -444,22 +419,3 @@ class Listener:
                 request.sent_at = -1
                 return flow, request.syn_ack(self.parameters, self.settings, now)
         return None
-
-
-def _shorten(reply: Segment, octets: int) -> None:
-    """Leaves out options of a cookie until they take no more than `octets`, what the SYN had beside its header.
-
-    The source of a SYN may be forged, and whoever it names must not get more from us than the forger sent: else we
-    multiply what he can do, and no state is kept by which to limit it. The first to go is the MSS: without it a peer
-    sends 536 octets at a time, and one that cares has told its own. Then what remains.
-    """
-    options = reply.options
-    if options.encoded_length <= octets:
-        return
-    without_mss = Options(
-        window_scale=options.window_scale,
-        sack_permitted=options.sack_permitted,
-        ts_val=options.ts_val,
-        ts_ecr=options.ts_ecr,
-    )
-    reply.options = without_mss if without_mss.encoded_length <= octets else NO_OPTIONS

@@ -16,7 +16,8 @@ from synfin.tcp.receive_window import window_shift
 from synfin.tcp.request import Request, new_request
 from synfin.tcp.settings import Settings
 from synfin.wire.sequence import MASK
-from synfin.wire.tcp_options import Options
+from synfin.wire.tcp import Segment
+from synfin.wire.tcp_options import NO_OPTIONS, Options
 
 #: How long a tick of the cookies' counter lasts (nanoseconds), and how many ticks a cookie lives.
 TICK: Final = 60 * SECOND
@@ -109,3 +110,22 @@ def restored(
         request.sack_permitted = bits & _SACK_BIT != 0 and parameters.tcp_sack != 0
         request.ecn = bits & _ECN_BIT != 0 and parameters.tcp_ecn != 0
     return request
+
+
+def shorten(reply: Segment, octets: int) -> None:
+    """Leaves out options of a cookie until they take no more than `octets`, what the SYN had beside its header.
+
+    The source of a SYN may be forged, and whoever it names must not get more from us than the forger sent: else we
+    multiply what he can do, and no state is kept by which to limit it. The first to go is the MSS: without it a peer
+    sends 536 octets at a time, and one that cares has told its own. Then what remains.
+    """
+    options = reply.options
+    if options.encoded_length <= octets:
+        return
+    without_mss = Options(
+        window_scale=options.window_scale,
+        sack_permitted=options.sack_permitted,
+        ts_val=options.ts_val,
+        ts_ecr=options.ts_ecr,
+    )
+    reply.options = without_mss if without_mss.encoded_length <= octets else NO_OPTIONS

@@ -1,0 +1,1 @@
+"""The socket calls of a script, over `synfin.host.calls`."""

@@ -1,0 +1,1 @@
+"""The Linux kernel under test, in a namespace of its own and in real time."""

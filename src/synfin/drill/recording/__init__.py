@@ -1,0 +1,1 @@
+"""Connections written down as scripts, from traces and captures."""
