@@ -31,7 +31,7 @@ CARRYING: Final = (
         "bare ACK",
         "单独的 ACK",
         N_("An ACK without data: it takes no number, so nobody acknowledges it, and no timer belongs to it."),
-        "RFC 9293 §3.10.7.4",
+        "RFC 9293 §3.8.4",
         ("pure ACK", "纯 ACK"),
         ("纯 ACK", "单纯的 ACK"),
     ),
