@@ -46,7 +46,10 @@ def count(**sysctls: int) -> Figures:
 CLAIM = TextClaim(
     name="F2.2",
     text=N_("tcp_synack_retries is the number of SYN+ACKs that are sent."),
-    rfc=N_("The SYN of a SYN+ACK takes a sequence number, so it is sent again until acknowledged; how often is open."),
+    rfc=N_(
+        "The SYN of a SYN+ACK takes a number, so it is sent again until acknowledged: "
+        "as any SYN for 3 minutes at least."
+    ),
     clauses=("RFC 9293 §3.8.1", "RFC 9293 §3.8.3"),
     linux=(
         Measured("default", N_("The default is {retries}."), default, lambda found: found["retries"] == RETRIES),
