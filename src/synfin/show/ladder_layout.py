@@ -48,6 +48,8 @@ LOST_AT: Final = 0.6
 _NEAR: Final = 64.0
 _LIFT: Final = 7.0
 _PAD: Final = 12.0
+# Between two labels one behind the other.
+_APART: Final = 3.0
 _WIDER: Final = 12.0
 # So far rows are moved apart at most for better places of labels, and if so many arrows pass there.
 _MOST_EXTRA: Final = 84.0
@@ -351,7 +353,7 @@ class Layout:
         for place, angle, cost in self._places(arrow, width, size, note):
             if cost >= least:
                 continue
-            box = text_box(place, width, size, angle=angle)
+            box = text_box(place, width + _APART, size, angle=angle)
             if any(box.overlaps(other) for other in taken):
                 continue
             crossing = [other for other, line in lines if (other is not arrow or angle != own) and line.overlaps(box)]
