@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import struct
-import subprocess
-from collections.abc import Callable, Iterator
-from itertools import combinations
-from math import cos, radians, sin
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 from xml.etree import ElementTree
 
@@ -32,101 +26,18 @@ from synfin.show.time_sequence import render_time_sequence
 from synfin.show.words import LANGUAGES, Language
 from synfin.tcp.states import NAMES, TRANSITIONS
 from synfin.wire.tcp import ACK, FIN, PSH, SYN
+from tests.show.reading import check, font, texts
 
 if TYPE_CHECKING:
     from tests.show.conftest import World
 
     Worlds: TypeAlias = type[World]
 
-Corners: TypeAlias = list[tuple[float, float]]
-
 SVG = "{http://www.w3.org/2000/svg}"
 TABLE = [(NAMES[old], event, NAMES[new]) for (old, event), new in TRANSITIONS.items()]
 MILLISECOND = 1_000_000
 # What every font that is drawn with must have besides the texts of the catalogue.
 LATIN = "".join(map(chr, range(0x20, 0x7F))) + "…′×"
-
-
-# --- reading a picture -------------------------------------------------------------------------------------------
-
-
-def texts(picture: str) -> Iterator[tuple[str, Corners]]:
-    """Every text of a picture with the corners of its box, from the widths of DejaVu Sans and the height of capitals
-    and descenders (and of Han characters): less than the layout reserves."""
-    root = ElementTree.fromstring(picture)
-    yield from _texts(root, [])
-
-
-def _texts(element: ElementTree.Element, turns: list[str]) -> Iterator[tuple[str, Corners]]:
-    here = [*turns, element.get("transform", "")]
-    for child in element:
-        if child.tag == f"{SVG}text":
-            yield _text(child, [*here, child.get("transform", "")])
-        elif child.tag == f"{SVG}svg":
-            # A picture within, at a place of its own.
-            x, y = (float(at) for at in child.get("viewBox", "0 0").split()[:2])
-            dx, dy = float(child.get("x", "0")) - x, float(child.get("y", "0")) - y
-            for text, corners in _texts(child, here):
-                yield text, [(x + dx, y + dy) for x, y in corners]
-        else:
-            yield from _texts(child, here)
-
-
-def _text(element: ElementTree.Element, turns: list[str]) -> tuple[str, Corners]:
-    size = float(element.get("font-size", "0"))
-    bold = element.get("font-weight") == "bold"
-    text, width = element.text or "", text_width(element.text or "", size, bold)
-    for part in element:
-        text += part.text or ""
-        width += text_width(part.text or "", size, part.get("font-weight") == "bold")
-    x, y = float(element.get("x", "0")), float(element.get("y", "0"))
-    left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[element.get("text-anchor", "start")] * width
-    top, bottom = y - 0.78 * size, y + 0.2 * size
-    corners = [(left, top), (left + width, top), (left + width, bottom), (left, bottom)]
-    for turn in reversed([turn for turn in turns if turn]):
-        angle, cx, cy = map(float, turn.removeprefix("rotate(").removesuffix(")").split())
-        turned, lift = cos(radians(angle)), sin(radians(angle))
-        corners = [
-            (cx + (x - cx) * turned - (y - cy) * lift, cy + (x - cx) * lift + (y - cy) * turned) for x, y in corners
-        ]
-    return text, corners
-
-
-def overlapping(picture: str) -> list[tuple[str, str]]:
-    """The pairs of texts that meet."""
-    boxes = [(text, corners) for text, corners in texts(picture) if text.strip()]
-    return [(one, other) for (one, a), (other, b) in combinations(boxes, 2) if _meet(a, b)]
-
-
-def _meet(a: Corners, b: Corners) -> bool:
-    """Whether two turned rectangles have a part in common: they have, unless a side of one parts them."""
-    if max(y for _, y in a) <= min(y for _, y in b) or max(y for _, y in b) <= min(y for _, y in a):
-        return False
-    return not any(_parts(first, second, other) for one, other in ((a, b), (b, a)) for first, second in _sides(one))
-
-
-def _sides(corners: Corners) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
-    yield from zip(corners, corners[1:] + corners[:1], strict=True)
-
-
-def _parts(first: tuple[float, float], second: tuple[float, float], other: Corners) -> bool:
-    """Whether all of `other` lies outside this side of a rectangle whose corners go round clockwise."""
-    (ax, ay), (bx, by) = first, second
-    return all((bx - ax) * (y - ay) - (by - ay) * (x - ax) <= 1e-6 for x, y in other)
-
-
-def outside(picture: str) -> list[str]:
-    """The texts that leave the picture."""
-    root = ElementTree.fromstring(picture)
-    width, height = float(root.get("width", "0")), float(root.get("height", "0"))
-    return [
-        text for text, corners in texts(picture) if any(not (0 <= x <= width and 0 <= y <= height) for x, y in corners)
-    ]
-
-
-def check(picture: str) -> None:
-    assert overlapping(picture) == []
-    assert outside(picture) == []
 
 
 # --- worlds to draw ----------------------------------------------------------------------------------------------
@@ -353,53 +264,6 @@ def test_the_same_history_gives_the_same_picture(world: Worlds) -> None:
 
 
 # --- fonts -------------------------------------------------------------------------------------------------------
-
-
-def font(family: str, require: Callable[..., None]) -> Font:
-    """A font, with ":bold" if it is to be bold; skips the test where the machine lacks it, unless it must not."""
-    require("fc-match")
-    found = subprocess.run(
-        ["fc-match", "--format", "%{family}\n%{file}\n%{index}", family], check=True, capture_output=True, text=True
-    )
-    families, file, index = found.stdout.split("\n")
-    name = family.partition(":")[0]
-    if name not in families.split(","):
-        if os.environ.get("SYNFIN_REQUIRE") == "all":
-            pytest.fail(f"no font {name}, and SYNFIN_REQUIRE=all", pytrace=False)
-        pytest.skip(f"no font {name}")
-    return Font(Path(file), int(index))
-
-
-class Font:
-    """As much of a font's file as says which characters it has, and how wide they are."""
-
-    def __init__(self, file: Path, index: int) -> None:
-        self.data = file.read_bytes()
-        start = struct.unpack_from(">I", self.data, 12 + 4 * index)[0] if self.data[:4] == b"ttcf" else 0
-        count = struct.unpack_from(">H", self.data, start + 4)[0]
-        records = (struct.unpack_from(">4sIII", self.data, start + 12 + 16 * at) for at in range(count))
-        self.tables = {tag: offset for tag, _, offset, _ in records}
-        self.units: int = struct.unpack_from(">H", self.data, self.tables[b"head"] + 18)[0]
-        self.metrics: int = struct.unpack_from(">H", self.data, self.tables[b"hhea"] + 34)[0]
-        cmap = self.tables[b"cmap"]
-        subtables = struct.unpack_from(">H", self.data, cmap + 2)[0]
-        offsets = [cmap + struct.unpack_from(">HHI", self.data, cmap + 4 + 8 * at)[2] for at in range(subtables)]
-        (self.cmap,) = {at for at in offsets if struct.unpack_from(">H", self.data, at)[0] == 12}
-
-    def glyph(self, char: str) -> int:
-        """The number of the glyph; 0 if there is none. (The format of cmap subtables that is called 12.)"""
-        groups = struct.unpack_from(">I", self.data, self.cmap + 12)[0]
-        for at in range(groups):
-            first, last, glyph = struct.unpack_from(">III", self.data, self.cmap + 16 + 12 * at)
-            if first <= ord(char) <= last:
-                return int(glyph) + ord(char) - int(first)
-        return 0
-
-    def width(self, char: str) -> float:
-        """In hundredths of the size."""
-        at = self.tables[b"hmtx"] + 4 * min(self.glyph(char), self.metrics - 1)
-        advance: int = struct.unpack_from(">H", self.data, at)[0]
-        return advance * 100 / self.units
 
 
 @pytest.mark.parametrize("family", ["DejaVu Sans", "DejaVu Sans:bold", "Noto Sans CJK SC", "Noto Sans CJK SC:bold"])

@@ -31,6 +31,8 @@ _USUAL_FALL: Final = 36.0
 _LEAST_GAP: Final = 7.0
 _IDLE_GAP: Final = 66.0
 _IDLE: Final = 3
+# Of flights: what is longer on its way goes past what happens meanwhile.
+_LONG: Final = 4
 # A flight that takes at most so many times as long as usual.
 _ON_TIME: Final = 1.25
 _UNKNOWN_FLIGHT: Final = 10_000_000
@@ -46,6 +48,8 @@ LOST_AT: Final = 0.6
 _NEAR: Final = 64.0
 _LIFT: Final = 7.0
 _PAD: Final = 12.0
+# Between two labels one behind the other.
+_APART: Final = 3.0
 _WIDER: Final = 12.0
 # So far rows are moved apart at most for better places of labels, and if so many arrows pass there.
 _MOST_EXTRA: Final = 84.0
@@ -349,7 +353,7 @@ class Layout:
         for place, angle, cost in self._places(arrow, width, size, note):
             if cost >= least:
                 continue
-            box = text_box(place, width, size, angle=angle)
+            box = text_box(place, width + _APART, size, angle=angle)
             if any(box.overlaps(other) for other in taken):
                 continue
             crossing = [other for other, line in lines if (other is not arrow or angle != own) and line.overlaps(box)]
@@ -448,22 +452,19 @@ def usual_flight(rows: Sequence[Row]) -> int:
 
 
 def late_arrivals(rows: Sequence[Row]) -> list[Arrival]:
-    """Those that come when others have been sent since, and after a long wait. An arrow would go right through all
-    that happened meanwhile: only its beginning and its end are drawn."""
-    flight = usual_flight(rows)
+    """Those of segments that were long on their way while others were sent or arrived. An arrow would go right through
+    all that happened meanwhile: only its beginning and its end are drawn."""
+    long = _LONG * usual_flight(rows)
     late: list[Arrival] = []
-    sent_before: dict[int, int] = {}
-    waited_before: dict[int, int] = {}
-    sent = waits = 0
-    last = rows[0].time if rows else 0
+    since: dict[int, int] = {}
+    met = 0
     for row in rows:
-        waits += row.time - last > _IDLE * flight
-        last = max(last, row.time)
         if isinstance(row, Transmission):
-            sent += 1
-            sent_before[id(row)], waited_before[id(row)] = sent, waits
+            met += 1
+            since[id(row)] = met
         elif isinstance(row, Arrival):
-            before = id(row.transmission)
-            if sent > sent_before.get(before, sent) and waits > waited_before[before]:
+            sent = row.transmission
+            if row.time - sent.time > long and met > since.get(id(sent), met):
                 late.append(row)
+            met += 1
     return late

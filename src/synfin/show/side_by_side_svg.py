@@ -18,7 +18,7 @@ from synfin.show.words import Language, translation
 __all__ = ["Panel", "ladder_panel", "pair_of_panels", "render_panels", "render_side_by_side_svg"]
 
 #: How wide a ladder is beside others.
-_PANEL: Final = 1100.0
+_PANEL: Final = 1200.0
 _GUTTER: Final = 44.0
 _MARGIN: Final = 22.0
 _TITLE_SIZE: Final = 26.0
