@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from functools import cache
 from string import Formatter
 
 import pytest
@@ -23,13 +22,17 @@ LAB_ROWS = [
     *(f"E{number}" for number in (1, 2, 3, 4, 6, 7)),
 ]
 
-every = pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.row(row)) for row in rows()])
+
+# Of a module, so that the tests of one row follow each other, and its worlds are forgotten before the next one's.
+@pytest.fixture(scope="module", params=[pytest.param(row, marks=pytest.mark.row(row)) for row in rows()])
+def row(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-@cache
-def runs_of(row: str, seed: int = 0) -> dict[str, Run]:
+@pytest.fixture(scope="module")
+def runs(row: str) -> dict[str, Run]:
     """What several tests look at, and none changes."""
-    return run(experiment(row), seed)
+    return run(experiment(row))
 
 
 def shown(one: Experiment, runs: dict[str, Run]) -> list[str]:
@@ -43,15 +46,13 @@ def test_every_row_that_is_marked_lab_is_one() -> None:
     assert rows() == LAB_ROWS
 
 
-@every
-def test_what_it_claims_holds(row: str) -> None:
+def test_what_it_claims_holds(row: str, runs: dict[str, Run]) -> None:
     one = experiment(row)
-    assert [claim.text for claim in one.failed(runs_of(row))] == []
+    assert [claim.text for claim in one.failed(runs)] == []
     assert len(one.claims) >= 2
 
 
-@every
-def test_it_is_whole(row: str) -> None:
+def test_it_is_whole(row: str, runs: dict[str, Run]) -> None:
     one = experiment(row)
     assert one.row == row
     assert one.question.endswith("?")
@@ -62,12 +63,11 @@ def test_it_is_whole(row: str) -> None:
     assert one.tries
     for each in one.tries:
         assert shlex.split(each.arguments)[0] == row
-    for sentence in shown(one, runs_of(row)):
+    for sentence in shown(one, runs):
         assert sentence.strip() == sentence
         assert "{" not in sentence
 
 
-@every
 def test_every_sentence_is_in_the_catalogues(row: str) -> None:
     one = experiment(row)
     known = translation("zh").gettext
@@ -79,15 +79,13 @@ def test_every_sentence_is_in_the_catalogues(row: str) -> None:
         assert gaps(known(template)) == gaps(template)
 
 
-@every
-def test_the_same_seed_gives_the_same_world(row: str) -> None:
+def test_the_same_seed_gives_the_same_world(row: str, runs: dict[str, Run]) -> None:
     one = experiment(row)
-    for first, second in zip(runs_of(row).values(), run(one).values(), strict=True):
+    for first, second in zip(runs.values(), run(one).values(), strict=True):
         parting = first.world.parting(second.world)
         assert parting is None, parting
 
 
-@every
 def test_its_claims_hold_whatever_the_seed(row: str) -> None:
     one = experiment(row)
     for seed in (1, 2):
