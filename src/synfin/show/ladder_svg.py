@@ -12,6 +12,7 @@ from typing import Final
 
 from synfin.show.canvas import AGAIN, FAINT, INK, LEFT, LOST, MUTED, PAPER, RIGHT, Canvas, Run, pill_width
 from synfin.show.column import shown_rows
+from synfin.show.flights import late_arrivals
 from synfin.show.folding import Fold, folded, segments
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_layout import (
@@ -23,7 +24,6 @@ from synfin.show.ladder_layout import (
     Arrow,
     Label,
     Layout,
-    late_arrivals,
 )
 from synfin.show.ladder_room import settle
 from synfin.show.ladder_text import Clock, end_name, segment_words
