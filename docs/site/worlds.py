@@ -62,7 +62,7 @@ def pictures(stem: str, run: Run) -> dict[str, str]:
         for number, history in enumerate(run.histories[: shown.connections], 1):
             if shown.picture == "ladder":
                 picture = render_ladder_svg(
-                    history, language=language, title=title, most=MOST_SEGMENTS, numbers=numbers(run)
+                    history, language=language, title=title, most=MOST_SEGMENTS, numbers=numbers(run), fold=True
                 )
             else:
                 picture = render_time_sequence(history, language=language, title=title)

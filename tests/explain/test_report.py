@@ -26,7 +26,8 @@ from synfin.show.words import LANGUAGES, Language
 from synfin.wire.tcp import ACK, FIN, RST, SYN
 from tests.explain.tape import MILLISECOND, Tape, explained, pcap
 from tests.explain.test_findings import CASES
-from tests.show.test_pictures import LATIN, check, font, texts
+from tests.show.reading import check, font, texts
+from tests.show.test_pictures import LATIN
 
 languages = pytest.mark.parametrize("language", LANGUAGES)
 LONG = ("2001:db8:1111:2222:3333:4444:5555:6661", "2001:db8:1111:2222:3333:4444:5555:6662")

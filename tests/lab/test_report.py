@@ -182,6 +182,36 @@ def test_where_nothing_differs_that_is_said() -> None:
     assert "│" not in out
 
 
+# --- what was told before ----------------------------------------------------------------------------------------
+
+
+def test_what_a_world_has_in_common_with_the_first_is_told_once() -> None:
+    one = experiment(
+        *(World(name, name.upper(), straight) for name in ("a", "b")), World("c", "C", straight, ("lose 2nd FIN",))
+    )
+    third = told(one).split("── C ─", 1)[1]
+    assert re.search(r"as in the first world, up to [0-9.]+ ms", third)
+    assert "[1]" not in third
+    # All of it where the worlds are told at length.
+    for wishes in (Wishes(stacked=True), Wishes(explain=True)):
+        whole = told(one, wishes)
+        assert "as in the first world" not in whole
+        assert "[1]" in whole.split("── C ─", 1)[1]
+
+
+def test_a_beginning_that_is_short_is_told_again() -> None:
+    one = experiment(
+        *(World(name, name.upper(), straight) for name in ("a", "b")), World("c", "C", straight, ("lose 1st SYN",))
+    )
+    assert "as in" not in told(one).split("── C ─", 1)[1]
+
+
+def test_a_long_run_of_retransmissions_is_folded_unless_all_is_to_be_told() -> None:
+    one = experiment(World("a", "A", straight, ("lose every SYN",)))
+    assert re.search(r"[0-9]+ more like it \(#5 to #[0-9]+\), until [0-9.]+ s", told(one))
+    assert "more like it" not in told(one, Wishes(stacked=True))
+
+
 # --- claims, tables, texts ---------------------------------------------------------------------------------------
 
 

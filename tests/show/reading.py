@@ -9,7 +9,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from math import cos, radians, sin
+from math import cos, hypot, radians, sin
 from pathlib import Path
 from typing import TypeAlias
 from xml.etree import ElementTree
@@ -147,7 +147,7 @@ def _through(line: Corners, corners: Corners) -> float:
             first = max(first, start / (start - end))
         elif end < 0:
             last = min(last, start / (start - end))
-    return max(0.0, last - first) * ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
+    return max(0.0, last - first) * hypot(x2 - x1, y2 - y1)
 
 
 def check(picture: str) -> None:

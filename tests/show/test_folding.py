@@ -9,7 +9,7 @@ import pytest
 
 from synfin import reasons
 from synfin.show.column import shown_rows
-from synfin.show.folding import Fold, entry, folded, segments
+from synfin.show.folding import Fold, entry, folded, in_step, segments
 from synfin.show.history import Arrival, History, Row, Transmission
 from synfin.show.ladder import render_ladder
 from synfin.show.ladder_svg import render_ladder_svg
@@ -161,3 +161,17 @@ def test_a_beginning_that_was_seen_is_left_out(world: Worlds, title: str) -> Non
     beside = render_side_by_side(history, history, titles=("", ""), seen=(8, title))
     assert "up to" in beside
     assert "[1]" not in beside
+
+
+def test_side_by_side_only_what_is_folded_in_both_is_folded(world: Worlds) -> None:
+    first, second = fold(silence(world(), 16)), fold(silence(world(), 14))
+    (one,) = said(first)
+    (other,) = said(second)
+    assert one != other
+    for rows in in_step(first, second):
+        assert said(rows) == []
+        assert sum(isinstance(row, Transmission) for row in rows) == sum(map(segments, rows)) > 14
+    # Where the other one has nothing, or the same, a run stays folded.
+    again = fold(silence(world(), 16))
+    for beside in ([], again):
+        assert said(in_step(first, beside)[0]) == [one]

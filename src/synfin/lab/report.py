@@ -251,7 +251,8 @@ class Report:
                 continue
             told = before.histories[connection]
             same = min(shared(told, one.histories[connection]) for one in worlds)
-            if same > max(most, _MOST_AGAIN):
+            # Another one than the first is named only if it says much more.
+            if same > _MOST_AGAIN + most:
                 most = same
                 title = self._gettext(before.shown.title) if name != names[0] else ""
         return most, title

@@ -9,7 +9,7 @@ from typing import Final
 
 from synfin.show.history_rows import Arrival, Endpoint, Loss, Remark, Row, Transmission
 
-__all__ = ["Fold", "entry", "folded", "segments"]
+__all__ = ["Fold", "entry", "folded", "in_step", "segments"]
 
 #: So many of those that are alike are shown, and so many are left out at least.
 _SHOWN: Final = 3
@@ -83,6 +83,29 @@ def folded(
         kept.append(_fold(list(rows[hidden:end]), times - _SHOWN, gettext, start, numbers))
         at = end
     return kept
+
+
+def in_step(first: Sequence[Row], second: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """The rows of two histories that stand side by side: folded only what is folded in both, or where the other one has
+    nothing."""
+    return _in_step(first, second), _in_step(second, first)
+
+
+def _in_step(rows: Sequence[Row], beside: Sequence[Row]) -> list[Row]:
+    folds = {(row.time, row.text) for row in beside if isinstance(row, Fold)}
+    kept: list[Row] = []
+    for row in rows:
+        if not isinstance(row, Fold) or (row.time, row.text) in folds:
+            kept.append(row)
+            continue
+        last = row.rows[-1].time
+        alone = not any(row.time <= time <= last for other in beside for time in _times(other))
+        kept += [row] if alone else row.rows
+    return kept
+
+
+def _times(row: Row) -> list[int]:
+    return [one.time for one in row.rows] if isinstance(row, Fold) else [row.time]
 
 
 def _fold(

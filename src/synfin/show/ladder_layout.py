@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import atan2, degrees, radians, sin, tan
-from statistics import median_low
 from typing import Final
 
 from synfin.show.canvas import Box, Point, text_box
+from synfin.show.flights import late_arrivals, usual_flight
 from synfin.show.folding import Fold
 from synfin.show.history_rows import Arrival, Endpoint, Loss, Remark, Row, Transmission
-from synfin.wire.tcp import SYN
 
 #: The sizes of texts: on arrows, beside the lifelines, and notes.
 LABEL_SIZE: Final = 17.0
@@ -31,11 +30,8 @@ _USUAL_FALL: Final = 36.0
 _LEAST_GAP: Final = 7.0
 _IDLE_GAP: Final = 66.0
 _IDLE: Final = 3
-# Of flights: what is longer on its way goes past what happens meanwhile.
-_LONG: Final = 4
 # A flight that takes at most so many times as long as usual.
 _ON_TIME: Final = 1.25
-_UNKNOWN_FLIGHT: Final = 10_000_000
 # For a text between the lifelines about rows that are left out.
 _OMISSION_GAP: Final = 72.0
 # Between two labels of one direction.
@@ -49,7 +45,7 @@ _NEAR: Final = 64.0
 _LIFT: Final = 7.0
 _PAD: Final = 12.0
 # Between two labels one behind the other.
-_APART: Final = 3.0
+_APART: Final = 1.0
 _WIDER: Final = 12.0
 # So far rows are moved apart at most for better places of labels, and if so many arrows pass there.
 _MOST_EXTRA: Final = 84.0
@@ -373,11 +369,11 @@ class Layout:
         later = [at for other in through if (at := numbers.get(id(other.transmission), 0)) > start]
         # Room is made at its arrow's end, unless that were steep, at its beginning, or where what crosses it begins.
         steeper = abs(arrow.angle) < _STEEP * 0.85 and all(other.rightwards != arrow.rightwards for other in through)
-        own = [end, start] if steeper else [start]
+        ends = [end, start] if steeper else [start]
         if start and self._rows[start].time > self._rows[start - 1].time:
             # Time passes before it begins: more of it need not be seen.
-            own.reverse()
-        self._cramped.append((*own, *later[:1]))
+            ends.reverse()
+        self._cramped.append((*ends, *later[:1]))
 
     def _places(self, arrow: Arrow, width: float, size: float, note: bool) -> Iterator[tuple[Point, float, float]]:
         """Places where a text may begin, how it is turned there, and what speaks against each."""
@@ -434,37 +430,3 @@ class Layout:
 def _line(arrow: Arrow) -> Box:
     (x1, y1), (x2, y2) = arrow.start, arrow.end
     return Box([(x1, y1), (x2, y2 + 0.01)])
-
-
-def usual_flight(rows: Sequence[Row]) -> int:
-    """How long a segment travels, in nanoseconds."""
-    sent = [row for row in rows if isinstance(row, Transmission)]
-    if any(row.packet for row in sent):
-        # A capture does not show it, but between a SYN and its answer lies a round trip from there.
-        answered = sent[0].segment.flags & SYN and len(sent) > 1 and sent[1].sender is sent[0].receiver
-        return max((sent[1].time - sent[0].time) // 2, 1) if answered else _UNKNOWN_FLIGHT
-    flights = [
-        row.time - row.transmission.time
-        for row in rows
-        if isinstance(row, Arrival) and row.time > row.transmission.time
-    ]
-    return median_low(flights) if flights else _UNKNOWN_FLIGHT
-
-
-def late_arrivals(rows: Sequence[Row]) -> list[Arrival]:
-    """Those of segments that were long on their way while others were sent or arrived. An arrow would go right through
-    all that happened meanwhile: only its beginning and its end are drawn."""
-    long = _LONG * usual_flight(rows)
-    late: list[Arrival] = []
-    since: dict[int, int] = {}
-    met = 0
-    for row in rows:
-        if isinstance(row, Transmission):
-            met += 1
-            since[id(row)] = met
-        elif isinstance(row, Arrival):
-            sent = row.transmission
-            if row.time - sent.time > long and met > since.get(id(sent), met):
-                late.append(row)
-            met += 1
-    return late

@@ -6,12 +6,13 @@ marked. A picture has the shape of a slide (16:9) unless it shows more than fits
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import cos, radians, sin
 from typing import Final
 
 from synfin.show.canvas import AGAIN, FAINT, INK, LEFT, LOST, MUTED, PAPER, RIGHT, Canvas, Run, pill_width
 from synfin.show.column import shown_rows
+from synfin.show.flights import late_arrivals
 from synfin.show.folding import Fold, folded, segments
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
 from synfin.show.ladder_layout import (
@@ -23,7 +24,6 @@ from synfin.show.ladder_layout import (
     Arrow,
     Label,
     Layout,
-    late_arrivals,
 )
 from synfin.show.ladder_room import settle
 from synfin.show.ladder_text import Clock, end_name, segment_words
@@ -81,7 +81,8 @@ def render_ladder_svg(
 
 
 class LadderPicture:
-    """A ladder as it is drawn; `start`: from when times count (nanoseconds), by default the first row."""
+    """A ladder as it is drawn; `start`: from when times count (nanoseconds), by default the first row;
+    `rows`: those that are shown, by default all."""
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class LadderPicture:
         start: int | None = None,
         narrate: Narrate = "no",
         fold: bool = False,
-        apart: int | None = None,
+        rows: Sequence[Row] | None = None,
     ) -> None:
         self._width = width
         self._start = start
@@ -109,7 +110,7 @@ class LadderPicture:
         self._left_state = history.left.first_state
         self._right_state = history.right.first_state
         self._omitted = 0
-        self._rows = self._chosen(between, most, fold, apart)
+        self._rows = self._chosen(between, most, fold, rows)
         self._late = {id(row) for row in late_arrivals(self._rows)}
         losses = [row.loss for row in self._rows if isinstance(row, Transmission) and row.loss is not None]
         self._told = sentences(history, narrate, language, relative, [*self._rows, *losses])
@@ -128,13 +129,14 @@ class LadderPicture:
 
     # --- what is shown -------------------------------------------------------------------------------------------
 
-    def _chosen(self, between: tuple[int, int] | None, most: int, fold: bool, apart: int | None) -> list[Row]:
+    def _chosen(self, between: tuple[int, int] | None, most: int, fold: bool, rows: Sequence[Row] | None) -> list[Row]:
         chosen: list[Row] = []
         drawn = 0
-        rows = shown_rows(self._history)
+        if rows is None:
+            rows = shown_rows(self._history)
         if fold:
             start = self._start if self._start is not None else rows[0].time if rows else 0
-            rows = folded(rows, self._gettext, start, self._numbers, apart)
+            rows = folded(rows, self._gettext, start, self._numbers)
         for row in rows:
             if between is not None and row.time < between[0]:
                 self._follow(row)

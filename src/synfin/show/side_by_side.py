@@ -13,7 +13,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from synfin.show.column import Block, Column, Numbers, shown_rows
-from synfin.show.folding import entry, folded
+from synfin.show.folding import entry, folded, in_step
 from synfin.show.history import History, Row, Transmission, UserCall
 from synfin.show.ladder_text import (
     DIM,
@@ -107,6 +107,7 @@ class _Drawing:
             since = self._clock.start
             apart = parted(first, second)
             shown = [folded(rows, self._gettext, since, own, apart) for rows, own in zip(shown, numbers, strict=True)]
+            shown = list(in_step(shown[0], shown[1]))
         self._blocks = [
             Column(history, self._column, language, relative, own, rows=part).blocks
             for history, own, part in zip(self._histories, numbers, shown, strict=True)

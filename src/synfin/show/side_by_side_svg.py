@@ -7,7 +7,8 @@ from typing import Final
 from xml.etree import ElementTree
 
 from synfin.show.canvas import LOST, MUTED, Canvas, Run
-from synfin.show.column import Numbers
+from synfin.show.column import Numbers, shown_rows
+from synfin.show.folding import folded, in_step
 from synfin.show.history import Arrival, History, Row, Transmission
 from synfin.show.ladder_room import level
 from synfin.show.ladder_svg import FOOT, MOST_SEGMENTS, LadderPicture
@@ -103,10 +104,14 @@ def pair_of_panels(
         cut -= 1
     if 0 < cut < len(first.rows):
         between = (first.rows[cut].time, max(row.time for history in histories for row in history.rows))
-    apart = parted(first, second)
+    shown = [shown_rows(history) for history in histories]
+    if fold:
+        gettext, apart = translation(language).gettext, parted(first, second)
+        shown = [folded(rows, gettext, start, own, apart) for rows, own in zip(shown, numbers, strict=True)]
+        shown = list(in_step(shown[0], shown[1]))
     pictures = [
-        LadderPicture(history, language, title, relative, between, most, own, _PANEL, start, fold=fold, apart=apart)
-        for history, title, own in zip(histories, titles, numbers, strict=True)
+        LadderPicture(history, language, title, relative, between, most, own, _PANEL, start, rows=part)
+        for history, title, own, part in zip(histories, titles, numbers, shown, strict=True)
     ]
     layouts = [picture.layout() for picture in pictures]
     moments = [
