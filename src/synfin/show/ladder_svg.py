@@ -15,10 +15,10 @@ from synfin.show.column import shown_rows
 from synfin.show.flights import late_arrivals
 from synfin.show.folding import Fold, folded, segments
 from synfin.show.history import Arrival, Endpoint, History, Loss, Remark, Row, StateChange, Transmission, UserCall
+from synfin.show.ladder_labels import Labels
 from synfin.show.ladder_layout import (
     LABEL_SIZE,
     LINE,
-    LOST_AT,
     NOTE_SIZE,
     SIDE_SIZE,
     Arrow,
@@ -26,7 +26,7 @@ from synfin.show.ladder_layout import (
     Layout,
 )
 from synfin.show.ladder_room import settle
-from synfin.show.ladder_text import Clock, end_name, segment_words
+from synfin.show.ladder_text import Clock, end_name
 from synfin.show.narration import Narrate, sentences
 from synfin.show.state_words import STATE_COLORS
 from synfin.show.text_width import broken, fitted, text_width
@@ -111,7 +111,6 @@ class LadderPicture:
         self._right_state = history.right.first_state
         self._omitted = 0
         self._rows = self._chosen(between, most, fold, rows)
-        self._late = {id(row) for row in late_arrivals(self._rows)}
         losses = [row.loss for row in self._rows if isinstance(row, Transmission) and row.loss is not None]
         self._told = sentences(history, narrate, language, relative, [*self._rows, *losses])
         self._lots = {at: lot for at, row in enumerate(self._rows) if (lot := self._lot(row))[1]}
@@ -126,6 +125,9 @@ class LadderPicture:
         self._left_band = _MARGIN + axis + side + 12
         self._right_band = width - _MARGIN - side - 12 - _BAND
         self._axis = _MARGIN + axis - 8
+        late = {id(row) for row in late_arrivals(self._rows)}
+        room = self._right_band - self._left_band - _BAND
+        self._labels = Labels(history, language, relative, numbers, late, room)
 
     # --- what is shown -------------------------------------------------------------------------------------------
 
@@ -225,11 +227,11 @@ class LadderPicture:
 
     def layout(self) -> Layout:
         """Where everything stands."""
-        widths = {id(row): self._label_width(row) for row in self._rows if isinstance(row, Transmission)}
+        widths = {id(row): self._labels.width(row) for row in self._rows if isinstance(row, Transmission)}
         notes: dict[int, float] = {}
         for row in self._rows:
             ending = row.loss if isinstance(row, Transmission) else row
-            text = self._note(ending) if isinstance(ending, Arrival | Loss) else ""
+            text = self._labels.note(ending) if isinstance(ending, Arrival | Loss) else ""
             if text:
                 notes[id(ending)] = text_width(text, NOTE_SIZE, True)
         layout = Layout(
@@ -344,67 +346,12 @@ class LadderPicture:
 
     # --- segments ------------------------------------------------------------------------------------------------
 
-    def _color(self, sent: Transmission) -> str:
-        return LEFT if sent.sender is self._history.left else RIGHT
-
-    def _pill(self, sent: Transmission) -> str:
-        if not sent.label:
-            return ""
-        return self._gettext("[{number}]").format(number=sent.label).strip("[]")
-
-    def _number(self, sent: Transmission) -> int | None:
-        return sent.packet or (self._numbers(sent) if self._numbers is not None else None)
-
-    def _label(self, sent: Transmission) -> list[Run]:
-        """What is written on the arrow: flags, numbers and length."""
-        flags, *numbers = (text for text, _ in segment_words(sent, self._relative)[0])
-        texts = [text for text in numbers if not text.startswith("win=")]
-        blocks = sent.segment.options.sack
-        if blocks:
-            texts.append(segment_words(sent, self._relative)[-1][-len(blocks)][0])
-            if len(blocks) > 1:
-                texts[-1] += f" +{len(blocks) - 1}"
-        runs = [Run(flags, bold=True, color=self._color(sent))]
-        if number := self._number(sent):
-            runs.insert(0, Run(f"#{number}  ", color=MUTED))
-        again = [Run(f"  {self._gettext('retransmission')}", bold=True, color=AGAIN)] if sent.retransmission else []
-        room = self._right_band - self._left_band - _BAND - 60 - pill_width(self._pill(sent), LABEL_SIZE)
-        room -= sum(run.width(LABEL_SIZE) for run in runs + again)
-        return [*runs, Run(fitted("  " + " ".join(texts), room, LABEL_SIZE)), *again]
-
-    def _label_width(self, sent: Transmission) -> float:
-        width = sum(run.width(LABEL_SIZE) for run in self._label(sent))
-        pill = self._pill(sent)
-        return width + (pill_width(pill, LABEL_SIZE) + 6 if pill else 0)
-
-    def _note(self, ending: Arrival | Loss) -> str:
-        """What is written at an arrow's end; where its beginning is far, which one it is."""
-        if isinstance(ending, Arrival) and id(ending) in self._late:
-            return f"{self._short(ending.transmission)} {self._fate(ending)}".rstrip()
-        if isinstance(ending, Loss):
-            # Behind the cross there is little room.
-            room = (self._right_band - self._left_band - _BAND) * (1 - LOST_AT) - 30
-            words = explain(ending.reason, self._language)
-            return words if text_width(words, NOTE_SIZE, True) <= room else self._gettext("lost")
-        return self._fate(ending)
-
-    def _fate(self, arrival: Arrival) -> str:
-        if arrival.duplicate:
-            return self._gettext("arrives again, dropped") if arrival.dropped else self._gettext("arrives again")
-        return self._gettext("dropped") if arrival.dropped else ""
-
-    def _short(self, sent: Transmission) -> str:
-        """Enough to know a segment again."""
-        number = self._number(sent)
-        known = [text for text in (self._pill(sent), f"#{number}" if number else "") if text]
-        return " ".join(known or [text for text, _ in segment_words(sent, self._relative)[0][:2]])
-
     def _arrow(self, canvas: Canvas, arrow: Arrow) -> None:
         (x1, y1), (x2, y2) = arrow.start, arrow.end
         sent = arrow.transmission
-        color = AGAIN if sent.retransmission else self._color(sent)
+        color = AGAIN if sent.retransmission else self._labels.color(sent)
         inwards = 2.0 if arrow.rightwards else -2.0
-        with canvas.group(self._tip(sent)):
+        with canvas.group(self._labels.tip(sent)):
             if arrow.kind == "lost":
                 canvas.line([(x1, y1), (x2, y2)], LOST, 2, "9 4")
                 canvas.cross((x2, y2), LOST)
@@ -420,33 +367,25 @@ class LadderPicture:
                 if dropped:
                     canvas.line([(x2 - 8 * inwards, y2 - 8), (x2 - 8 * inwards, y2 + 8)], LOST, 3)
 
-    def _tip(self, sent: Transmission) -> str:
-        """Everything that the segment says, and why it was sent, for whoever points at it."""
-        lines = [" ".join(text for text, _ in part) for part in segment_words(sent, self._relative)]
-        if sent.reason is not None:
-            lines.append(f"{explain(sent.reason, self._language)} ({sent.reason.clause})")
-        lines += [explain(arrival.reason, self._language) for arrival in sent.arrivals if arrival.reason is not None]
-        return "\n".join(lines)
-
     def _texts(self, canvas: Canvas, arrow: Arrow, labels: dict[tuple[int, bool], Label]) -> None:
         label = labels.get((id(arrow), False))
         sent = arrow.transmission
         if label is not None:
             (x, y), angle = label.at, label.angle
-            runs = self._label(sent)
-            pill = self._pill(sent)
+            runs = self._labels.label(sent)
+            pill = self._labels.pill(sent)
             if pill:
                 indent = pill_width(pill, LABEL_SIZE) + 6
-                canvas.pill((x, y), pill, LABEL_SIZE, AGAIN if sent.retransmission else self._color(sent), angle)
+                canvas.pill((x, y), pill, LABEL_SIZE, AGAIN if sent.retransmission else self._labels.color(sent), angle)
                 x, y = x + indent * cos(radians(angle)), y + indent * sin(radians(angle))
             canvas.text((x, y), runs, LABEL_SIZE, angle=angle, halo=True)
         note = labels.get((id(arrow), True))
         if note is not None:
             ending = sent.loss if arrow.kind == "lost" else arrow.arrival
             if ending is not None:
-                text = self._note(ending)
+                text = self._labels.note(ending)
                 ill = isinstance(ending, Loss) or ending.dropped or ending.duplicate
-                color = LOST if ill else self._color(sent)
+                color = LOST if ill else self._labels.color(sent)
                 canvas.text(note.at, text, NOTE_SIZE, color, bold=True, angle=note.angle, halo=True)
 
     # --- the legend ----------------------------------------------------------------------------------------------
@@ -472,7 +411,7 @@ class LadderPicture:
         notes = []
         if self._omitted:
             notes.append(gettext("segments not shown: {number}").format(number=self._omitted))
-        if any(self._pill(row) for row in self._rows if isinstance(row, Transmission)):
+        if any(self._labels.pill(row) for row in self._rows if isinstance(row, Transmission)):
             notes.append(gettext("numbers in circles: the seven messages of a connection's life"))
         if self._relative and (self._history.left.initial_numbers or self._history.right.initial_numbers):
             notes.append(gettext("seq counts from x and y"))
