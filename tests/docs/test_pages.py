@@ -37,6 +37,8 @@ BLOCK = re.compile(r"(?:^<!-- test: (?P<kind>.*?) -->\n)?^```(?P<language>\w*)\n
 #: Ports of this machine that a page names. Pages are tested side by side, so each test has others.
 PORT = re.compile(r"(?<=127\.0\.0\.1:)90[0-9]{2}")
 LONGEST = 60.0
+#: A reader waits a second for the device; a loaded machine may take longer.
+PATIENT = "for i in $(seq 400); do ip -o address | grep -q 10.9.0. && break; sleep 0.1; done"
 
 
 class Block(NamedTuple):
@@ -170,7 +172,8 @@ def test_what_it_says_to_do_does_what_it_says(
                 left_out.append(block.line)
                 continue
             require("root", "tun", "netns", "ip", "nc", "curl")
-            printed = shell.run("unshare", "--net", "sh", "-ec", f"ip link set lo up\n{block.text}")
+            text = block.text.replace("sleep 1\n", f"{PATIENT}\n")
+            printed = shell.run("unshare", "--net", "sh", "-ec", f"ip link set lo up\n{text}")
         elif kind == "output":
             assert shown(block.text).fullmatch(printed.rstrip("\n") + "\n"), (
                 f"{page}:{block.line}: it prints\n{printed}"
