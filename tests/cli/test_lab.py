@@ -354,15 +354,17 @@ def test_a_check_that_fails(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("row", rows())
 def test_what_it_says_to_try_works(row: str, capfd: pytest.CaptureFixture[str]) -> None:
     one: Experiment = experiment(row)
-    for lang, each in zip(LANGUAGES * len(one.tries), one.tries, strict=False):
-        out = lab(capfd, "run", *shlex.split(each.arguments), "--lang", lang)
+    for number, (lang, each) in enumerate(zip(LANGUAGES * len(one.tries), one.tries, strict=False)):
+        # The first with its worlds, which the others show alike.
+        brief = ["--brief"] if number else []
+        out = lab(capfd, "run", *shlex.split(each.arguments), "--lang", lang, *brief)
         # Tables with many columns are as wide as they must be.
         assert max(map(cell_len, out.splitlines())) <= 100, each.arguments
         assert len(claims(out)) == len(one.claims)
 
 
-@pytest.mark.parametrize("row", rows())
-def test_every_experiment_can_be_drawn(row: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("row", ["A7", "B5", "E6"])
+def test_an_experiment_is_drawn(row: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lab(capfd, "run", row, "--brief", "--svg", str(tmp_path / "x.svg"), "--lang", "zh")
     assert ElementTree.parse(tmp_path / "x.svg").getroot().get("lang") == "zh-Hans"
 

@@ -38,7 +38,7 @@ BLOCK = re.compile(r"(?:^<!-- test: (?P<kind>.*?) -->\n)?^```(?P<language>\w*)\n
 PORT = re.compile(r"(?<=127\.0\.0\.1:)90[0-9]{2}")
 LONGEST = 60.0
 #: A reader waits a second for the device; a loaded machine may take longer.
-PATIENT = "for i in $(seq 400); do ip -o address | grep -q 10.9.0. && break; sleep 0.1; done"
+PATIENT = "for i in $(seq 400); do ip -o address | grep -q 10.9.0. && break; sleep 0.1; done; sleep 1"
 
 
 class Block(NamedTuple):
