@@ -1,13 +1,9 @@
-"""What most claims stand on: a client and a server whose parameters may differ from Linux's, and plain programs."""
+"""What most claims stand on: that of the experiments, and plain programs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
-from synfin.host.parameters import Parameters
-from synfin.lab.bench import CLIENT, DELAY, HOUR, MINUTE, MS, PORT, SECOND, SERVER
-from synfin.sim import Network, Node, Program, Steps
+from synfin.lab.bench import CLIENT, DELAY, HOUR, MINUTE, MS, PORT, SECOND, SERVER, pair, tuned
+from synfin.sim import Program, Steps
 
 __all__ = [
     "CLIENT",
@@ -18,30 +14,11 @@ __all__ = [
     "PORT",
     "SECOND",
     "SERVER",
-    "Settings",
     "connects",
     "pair",
     "serves",
+    "tuned",
 ]
-
-#: Parameters by name (``net.ipv4.`` may be left out), with their values as text.
-Settings = Mapping[str, str]
-_NONE: Settings = MappingProxyType({})
-
-
-def pair(network: Network, client: Settings = _NONE, server: Settings = _NONE, delay: int = DELAY) -> tuple[Node, Node]:
-    """A host "client" and a host "server" on one wire, with these parameters."""
-    here = network.host("client", _parameters(client))
-    there = network.host("server", _parameters(server))
-    network.wire(here, f"{CLIENT}/24", there, f"{SERVER}/24", delay=delay)
-    return here, there
-
-
-def _parameters(settings: Settings) -> Parameters:
-    parameters = Parameters()
-    for name, value in settings.items():
-        parameters.set(name if "." in name else f"net.ipv4.{name}", value)
-    return parameters
 
 
 def connects(program: Program) -> Steps[None]:

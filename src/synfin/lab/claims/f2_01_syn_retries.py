@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 from functools import partial
 
-from synfin.lab.claims.bench import connects, pair, serves
+from synfin.lab.claims.bench import connects, pair, serves, tuned
 from synfin.lab.claims.kernel import Kernel
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
@@ -16,7 +16,7 @@ RETRIES = 6
 
 
 def scenario(network: Network, linear: int) -> list[Program]:
-    here, there = pair(network, {"tcp_syn_retries": str(RETRIES), "tcp_syn_linear_timeouts": str(linear)})
+    here, there = pair(network, client=tuned(tcp_syn_retries=RETRIES, tcp_syn_linear_timeouts=linear))
     return [start(network, there, serves), start(network, here, connects)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synfin.events import StateChanged
-from synfin.lab.claims.bench import MS, connects, pair, serves
+from synfin.lab.claims.bench import MS, connects, pair, serves, tuned
 from synfin.lab.claims.kernel import Kernel, Peer
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
@@ -16,7 +16,7 @@ RETRIES = 5
 
 def scenario(network: Network) -> list[Program]:
     """The client's machine dies when its SYN is on the way."""
-    here, there = pair(network, server={"tcp_synack_retries": str(RETRIES)})
+    here, there = pair(network, server=tuned(tcp_synack_retries=RETRIES))
     programs = [start(network, there, serves), start(network, here, connects)]
     network.at(5 * MS, here.power_off)
     return programs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synfin.lab.claims.bench import HOUR, MS, PORT, SECOND, pair, serves
+from synfin.lab.claims.bench import HOUR, MS, PORT, SECOND, pair, serves, tuned
 from synfin.lab.claims.kernel import Kernel
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
@@ -26,12 +26,12 @@ def never_closes(program: Program) -> Steps[None]:
 
 
 def answered(network: Network) -> list[Program]:
-    here, there = pair(network, {"tcp_fin_timeout": str(TIMEOUT)})
+    here, there = pair(network, client=tuned(tcp_fin_timeout=TIMEOUT))
     return [start(network, there, serves), start(network, here, closes)]
 
 
 def orphan(network: Network) -> list[Program]:
-    here, there = pair(network, {"tcp_fin_timeout": str(TIMEOUT)})
+    here, there = pair(network, client=tuned(tcp_fin_timeout=TIMEOUT))
     return [start(network, there, never_closes), start(network, here, closes)]
 
 

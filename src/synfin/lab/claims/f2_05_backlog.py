@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from synfin.lab.claims.bench import HOUR, MS, PORT, SECOND, connects, pair
+from synfin.lab.claims.bench import HOUR, MS, PORT, SECOND, connects, pair, tuned
 from synfin.lab.claims.kernel import Kernel, Peer
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
@@ -22,7 +22,7 @@ def never_accepts(program: Program, backlog: int) -> Steps[None]:
 
 def scenario(network: Network, backlog: int = BACKLOG, somaxconn: int = 4096) -> list[Program]:
     """Clients that connect one after the other, 100 ms apart."""
-    here, there = pair(network, server={"net.core.somaxconn": str(somaxconn)})
+    here, there = pair(network, server=tuned(somaxconn=somaxconn))
     programs = [start(network, there, partial(never_accepts, backlog=backlog))]
     for number in range(5):
         network.at((1 + 100 * number) * MS, lambda: programs.append(start(network, here, connects)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from synfin.lab.claims.bench import MS, PORT, pair, serves
+from synfin.lab.claims.bench import MS, PORT, pair, serves, tuned
 from synfin.lab.claims.kernel import Kernel, Peer
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
@@ -27,7 +27,7 @@ def client(program: Program) -> Steps[None]:
 
 
 def scenario(network: Network, timestamps: int) -> list[Program]:
-    here, there = pair(network, {"tcp_timestamps": str(timestamps)})
+    here, there = pair(network, client=tuned(tcp_timestamps=timestamps))
     return [start(network, there, serves), start(network, here, client)]
 
 

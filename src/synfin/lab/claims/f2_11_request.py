@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from synfin.lab.claims.bench import DELAY, MS, SECOND, connects, pair, serves
+from synfin.lab.claims.bench import DELAY, MS, SECOND, connects, pair, serves, tuned
 from synfin.lab.claims.kernel import Kernel, Peer
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
@@ -17,7 +17,7 @@ BETWEEN = 2 * DELAY + 5 * MS
 
 
 def scenario(network: Network, cookies: int = 1) -> list[Program]:
-    here, there = pair(network, server={"tcp_syncookies": str(cookies)})
+    here, there = pair(network, server=tuned(tcp_syncookies=cookies))
     return [start(network, there, serves), start(network, here, connects)]
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import log2
 
 from synfin.events import RoundTripMeasured, TimerStarted
-from synfin.lab.claims.bench import DELAY, MS, PORT, SECOND, pair
+from synfin.lab.claims.bench import DELAY, MS, PORT, SECOND, pair, tuned
 from synfin.lab.claims.kernel import Kernel
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
@@ -39,7 +39,7 @@ def client(program: Program) -> Steps[None]:
 
 def scenario(network: Network, delay: int = DELAY, timestamps: int = 1) -> list[Program]:
     # Without tail-loss probes there is nothing but the time-out.
-    here, there = pair(network, {"tcp_early_retrans": "0", "tcp_timestamps": str(timestamps)}, delay=delay)
+    here, there = pair(network, client=tuned(tcp_early_retrans=0, tcp_timestamps=timestamps), delay=delay)
     return [start(network, there, server), start(network, here, client)]
 
 

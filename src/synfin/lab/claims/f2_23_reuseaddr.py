@@ -7,7 +7,7 @@ from functools import partial
 from socket import SO_REUSEADDR, SOL_SOCKET
 
 from synfin.events import SegmentDropped
-from synfin.lab.claims.bench import MS, PORT, SECOND, pair
+from synfin.lab.claims.bench import MS, PORT, SECOND, pair, tuned
 from synfin.lab.claims.kernel import KERNEL, Kernel, later, outcome
 from synfin.lab.claims.kernel import PORT as LISTENS
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
@@ -75,7 +75,7 @@ def comes_again(program: Program) -> Steps[None]:
 
 
 def reconnects(network: Network, timestamps: int) -> list[Program]:
-    here, there = pair(network, {"tcp_timestamps": str(timestamps)})
+    here, there = pair(network, client=tuned(tcp_timestamps=timestamps))
     return [start(network, there, greets), start(network, here, comes_again)]
 
 

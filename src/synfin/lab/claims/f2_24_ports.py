@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EADDRNOTAVAIL, EMFILE
 from functools import partial
 
-from synfin.lab.claims.bench import PORT, SECOND, pair
+from synfin.lab.claims.bench import PORT, SECOND, pair, tuned
 from synfin.lab.claims.kernel import KERNEL, Kernel, outcome
 from synfin.lab.claims.kernel import PORT as LISTENS
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
@@ -56,12 +56,12 @@ def pooled(program: Program) -> Steps[None]:
 
 
 def scenario(network: Network) -> list[Program]:
-    here, there = pair(network, {"ip_local_port_range": RANGE})
+    here, there = pair(network, client=tuned(ip_local_port_range=RANGE))
     return [start(network, there, server), start(network, here, one_each)]
 
 
 def with_pool(network: Network) -> list[Program]:
-    here, there = pair(network, {"ip_local_port_range": RANGE})
+    here, there = pair(network, client=tuned(ip_local_port_range=RANGE))
     return [start(network, there, server), start(network, here, pooled)]
 
 

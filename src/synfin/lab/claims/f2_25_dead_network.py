@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 
 from synfin.events import SegmentReceived
-from synfin.lab.claims.bench import HOUR, PORT, SECOND, pair
+from synfin.lab.claims.bench import HOUR, PORT, SECOND, pair, tuned
 from synfin.lab.claims.kernel import Kernel
 from synfin.lab.claims.text_claim import N_, Figures, Measured, TextClaim
 from synfin.lab.experiment import Claim, World
@@ -28,7 +28,7 @@ def client(program: Program) -> Steps[None]:
 
 
 def scenario(network: Network) -> list[Program]:
-    here, there = pair(network, {"tcp_retries2": "5"})
+    here, there = pair(network, client=tuned(tcp_retries2=5))
     return [start(network, there, server), start(network, here, client)]
 
 

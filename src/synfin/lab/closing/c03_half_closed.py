@@ -7,8 +7,8 @@ from functools import partial
 
 from synfin import reasons
 from synfin.events import SegmentDropped
-from synfin.lab.bench import MINUTE, MS, PORT, SECOND, pair
-from synfin.lab.closing.hosts import last_change, tuned
+from synfin.lab.bench import MINUTE, MS, PORT, SECOND, pair, tuned
+from synfin.lab.closing.hosts import last_change
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
 from synfin.lab.running import DATA, RST, Run
 from synfin.show.history import Transmission

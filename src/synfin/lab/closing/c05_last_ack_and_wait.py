@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from synfin.lab.bench import MS, PORT, SECOND
-from synfin.lab.closing.hosts import pair_of, tuned
+from synfin.lab.bench import MS, PORT, SECOND, pair, tuned
 from synfin.lab.experiment import N_, Claim, Experiment, Table, Try, World
 from synfin.lab.running import ACK, FIN, Run, Runs
 from synfin.show.history import Transmission
@@ -26,12 +25,12 @@ def server(program: Program) -> Steps[None]:
 
 
 def scenario(network: Network, wait: int) -> list[Program]:
-    here, there = pair_of(network, tuned(tcp_timewait_len=wait))
+    here, there = pair(network, client=tuned(tcp_timewait_len=wait))
     return [start(network, there, server), start(network, here, client)]
 
 
 def linux(network: Network) -> list[Program]:
-    here, there = pair_of(network)
+    here, there = pair(network)
     return [start(network, there, server), start(network, here, client)]
 
 

@@ -9,8 +9,8 @@ from socket import SO_ERROR, SOL_SOCKET
 
 from synfin import reasons
 from synfin.host.parameters import Parameters
-from synfin.lab.bench import MS, PORT, SECOND
-from synfin.lab.closing.hosts import last_change, pair_of, tuned
+from synfin.lab.bench import MS, PORT, SECOND, pair, tuned
+from synfin.lab.closing.hosts import last_change
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
 from synfin.lab.running import FIN, RST, Run
 from synfin.sim import Network, Program, Steps, start
@@ -37,7 +37,7 @@ def client(program: Program) -> Steps[None]:
 
 
 def scenario(network: Network, here: Parameters) -> list[Program]:
-    left, right = pair_of(network, here)
+    left, right = pair(network, client=here)
     return [start(network, right, server), start(network, left, client)]
 
 

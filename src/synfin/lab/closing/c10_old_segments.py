@@ -8,8 +8,7 @@ from functools import partial
 from synfin import reasons
 from synfin.events import SegmentDropped
 from synfin.host.parameters import Parameters
-from synfin.lab.bench import MS, PORT, SECOND, SERVER
-from synfin.lab.closing.hosts import pair_of, tuned
+from synfin.lab.bench import MS, PORT, SECOND, SERVER, pair, tuned
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
 from synfin.lab.running import DATA, FIN, SYN, Run, Runs
 from synfin.sim import Network, Program, SimulatedSocket, Steps, start
@@ -65,7 +64,7 @@ def reader(program: Program) -> Steps[None]:
 
 
 def data(network: Network, here: Parameters, there: Parameters) -> list[Program]:
-    client, server = pair_of(network, here, there)
+    client, server = pair(network, client=here, server=there)
     return [start(network, server, reader), start(network, client, writer)]
 
 
@@ -97,7 +96,7 @@ def answerer(program: Program) -> Steps[None]:
 
 def end(network: Network, here: Parameters) -> list[Program]:
     # The server is patient: it repeats its FIN once, shortly before the ACK comes.
-    client, server = pair_of(network, here, tuned(tcp_timestamps=0, tcp_rto_min_us=28_000_000))
+    client, server = pair(network, client=here, server=tuned(tcp_timestamps=0, tcp_rto_min_us=28_000_000))
     return [start(network, server, answerer), start(network, client, asker)]
 
 

@@ -7,8 +7,8 @@ from itertools import zip_longest
 
 from synfin import reasons
 from synfin.events import ConnectionEvent
-from synfin.lab.bench import MS, PORT, SECOND
-from synfin.lab.closing.hosts import last_change, pair_of, tuned
+from synfin.lab.bench import MS, PORT, SECOND, pair, tuned
+from synfin.lab.closing.hosts import last_change
 from synfin.lab.experiment import N_, Claim, Experiment, Try, World
 from synfin.lab.running import FIN, Run
 from synfin.sim import Network, Node, Program, Steps, start
@@ -64,7 +64,7 @@ def server(program: Program, works: int) -> Steps[None]:
 
 def scenario(network: Network, works: int = 100 * MS, leaves_out: bool = False) -> list[Program]:
     # It gives up early, so that there is less to look at.
-    here, there = pair_of(network, server=tuned(tcp_orphan_retries=3))
+    here, there = pair(network, server=tuned(tcp_orphan_retries=3))
     if leaves_out:
         LeavesOutLastMessage(here)
     return [start(network, there, partial(server, works=works)), start(network, here, client)]

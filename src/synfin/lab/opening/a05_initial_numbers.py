@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Final
 
 from synfin.lab.bench import MS, PORT, pair
@@ -64,11 +64,6 @@ def guesses(found: list[tuple[int, int]]) -> int:
     for (before, first), (time, second) in pairwise(found):
         hits += wrap(second - first - (time - before) // TICK + WINDOW) <= 2 * WINDOW
     return hits
-
-
-def nearest(found: list[tuple[int, int]]) -> int:
-    """The least distance between any two."""
-    return min(min(wrap(a - b), wrap(b - a)) for (_, a), (_, b) in combinations(found, 2))
 
 
 def sixteenths(found: list[tuple[int, int]]) -> int:
