@@ -26,7 +26,9 @@ from synfin.lab.experiment import Experiment
 from synfin.lab.listing import QUESTIONS
 from synfin.lab.registry import SECTIONS, experiment, rows
 from synfin.lab.running import run, run_world
+from synfin.lab.telling.stories import captions, ending, story
 from synfin.lab.words import translation
+from synfin.show import words
 from synfin.show.history import History
 from synfin.show.trace import Trace
 from synfin.wire.ip import parse_packet
@@ -221,8 +223,8 @@ def test_several_parameters(capfd: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_what_if(arguments: str, title: str, fault: str, capfd: pytest.CaptureFixture[str]) -> None:
-    words = shlex.split(arguments)
-    out = lab(capfd, "run", "A8", "--world", "once", *words, "--lang", "en")
+    parts = shlex.split(arguments)
+    out = lab(capfd, "run", "A8", "--world", "once", *parts, "--lang", "en")
     assert re.search(rf"As it was +{re.escape(title)}", out)
     assert "≠" in out
     changed = run_world(experiment("A8").world("once"), 0, fault.split("; "))
@@ -263,6 +265,26 @@ def test_a_narrow_what_if_in_brief(capfd: pytest.CaptureFixture[str]) -> None:
     assert "│" not in out
     assert "What came of it" in out
     assert "segments sent" in out
+
+
+@pytest.mark.row("G1")
+@pytest.mark.parametrize("lang", words.LANGUAGES)
+def test_a_story_beside_the_messages(lang: words.Language, capfd: pytest.CaptureFixture[str]) -> None:
+    """The seven messages in the words of the picture, and at last where that breaks."""
+    told = story("courier")
+    out = lab(capfd, "run", "E6", "--as", "courier", "--world", "four", "--lang", lang)
+    sentences = captions(run(experiment("E6"))["four"].history, told, lang).values()
+    assert len(sentences) == 7
+    # Their beginnings: what follows may stand on the next line.
+    assert [sentence for sentence in sentences if sentence[:10] not in out] == []
+    assert "".join(ending(told, lang).split()) in "".join(out.split())
+    assert translation(lang).gettext(told.title) in out
+
+
+@pytest.mark.parametrize("other", ["--explain", "--brief", "--check", "--lose 3", "--fault 'lose 2%'"])
+def test_a_story_goes_with_nothing_that_tells_otherwise(other: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["lab", "run", "E6", "--as", "story", *shlex.split(other)]) == 2
+    assert capfd.readouterr().err.count("\n") == 1
 
 
 # --- files -------------------------------------------------------------------------------------------------------

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
+from synfin.cli.demo import Picture
 from synfin.cli.errors import UsageError
 from synfin.cli.lab_claims import check as check_claims
 from synfin.cli.lab_claims import chosen as chosen_claims
@@ -25,6 +26,9 @@ commands = typer.Typer(
 )
 
 commands.command()(claims)
+
+#: Options that change a world: what became of it is told beside what it was.
+CHANGES: Final = ("--lose", "--duplicate", "--corrupt", "--delay", "--fault")
 
 Language = Annotated[Literal["en", "zh"] | None, typer.Option(help="Language; the locale's if not given.")]
 
@@ -75,6 +79,9 @@ def run(
     explain: Annotated[
         bool, typer.Option("--explain", help="Tell each step in full: what, why, and the RFC's section.")
     ] = False,
+    as_: Annotated[
+        Picture | None, typer.Option("--as", help="An everyday picture beside the seven messages; story is pairing.")
+    ] = None,
     absolute: Annotated[bool, typer.Option("--absolute", help="Sequence numbers as on the wire.")] = False,
     stacked: Annotated[bool, typer.Option("--stacked", help="Worlds one below the other, not side by side.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Without the worlds: what holds, and why.")] = False,
@@ -94,6 +101,7 @@ def run(
     from synfin.cli.lab_choice import changes_of, chosen_worlds, experiments_of, settings_of
     from synfin.cli.lab_output import Files, check_all, page, tell
     from synfin.lab.report import Wishes
+    from synfin.lab.telling.stories import story
     from synfin.show.words import language
 
     # F2 is a table of texts' claims, with a page of its own.
@@ -109,6 +117,7 @@ def run(
         "--svg": svg,
         "--pcap": pcap,
         "--events": events_to,
+        "--as": as_,
     }
     given = [name for name, value in for_experiments.items() if value]
     if texts and given:
@@ -117,6 +126,11 @@ def run(
             "it takes --lang, --seed, --check, --brief, --explain and --absolute",
         )
     names = chosen_claims(texts)
+    if as_ is not None:
+        telling = [("--explain", explain), ("--brief", brief), ("--check", check)]
+        others = [option for option, chosen in telling if chosen] + [option for option in CHANGES if option in given]
+        if others:
+            raise UsageError(f"--as and {others[0]} do not go together", "give one of them")
     everything = not given and any(row.lower() == "all" for row in rows)
     rows = [row for row in rows if row not in texts]
     found = experiments_of(rows)
@@ -134,6 +148,7 @@ def run(
         relative=not absolute,
         brief=brief,
         stacked=stacked,
+        story=story(as_) if as_ is not None else None,
     )
     if check:
         code = check_all(found, worlds, changes, values, seed, wishes, files) if found else 0

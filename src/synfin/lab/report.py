@@ -11,6 +11,8 @@ from synfin.lab.calls import call_rows, ending
 from synfin.lab.experiment import NOT_THERE, Claim, Experiment, Table, holds
 from synfin.lab.layout import aligned, hanging, heading, paragraph
 from synfin.lab.running import Run, Runs, numbered, run
+from synfin.lab.telling import stories
+from synfin.lab.telling.stories import Story
 from synfin.lab.what_if import Change, described, numbers, paired
 from synfin.lab.words import filled, translation
 from synfin.show.history import History
@@ -38,7 +40,8 @@ MOST_WORLDS: Final = 3
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """How a report is to look. `width`: of the page, in cells; `brief`: without the worlds; `stacked`: worlds one below
-    the other, even where two would fit side by side."""
+    the other, even where two would fit side by side; `story`: the everyday picture that is told instead of what
+    happened (`synfin.lab.telling.stories`), for worlds one below the other."""
 
     language: Language = "en"
     width: int = PAGE
@@ -47,6 +50,7 @@ class Wishes:
     relative: bool = True
     brief: bool = False
     stacked: bool = False
+    story: Story | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,11 @@ class Report:
     def _narrate(self) -> Narrate:
         return "full" if self.wishes.explain else "short"
 
+    def _told(self, history: History) -> Narrate:
+        """What stands below the segments of a ladder that has the page for itself."""
+        story = self.wishes.story
+        return self._narrate if story is None else stories.captions(history, story, self.wishes.language)
+
     @property
     def judged_in(self) -> Runs:
         """The worlds in which the claims are judged: those that were changed as they then are."""
@@ -89,6 +98,9 @@ class Report:
             yield ""
         if not self.wishes.brief:
             yield from self._worlds()
+            if self.wishes.story is not None:
+                title, text = gettext(self.wishes.story.title), stories.ending(self.wishes.story, self.wishes.language)
+                yield from paragraph(title, text, self._page)
         elif self.changed:
             for name in self.shown:
                 if name in self.changed:
@@ -131,7 +143,8 @@ class Report:
         """Whether two worlds are to stand side by side."""
         wishes = self.wishes
         pictures = all(one.shown.picture == "ladder" and one.histories for one in (first, second))
-        return pictures and not wishes.stacked and wishes.width >= FEWEST_CELLS
+        alone = wishes.stacked or wishes.story is not None
+        return pictures and not alone and wishes.width >= FEWEST_CELLS
 
     def _one(self, one: Run) -> Iterator[str]:
         """A world by itself, in full."""
@@ -146,7 +159,7 @@ class Report:
                 yield render_ladder(
                     history,
                     language=wishes.language,
-                    narrate=self._narrate,
+                    narrate=self._told(history),
                     color=wishes.color,
                     relative=wishes.relative,
                     width=self._page,
